@@ -1,0 +1,68 @@
+//! One storage contract for on-disk caches: validated keys, atomic publication, conditional writes, locks and
+//! single-flight, with one error type.
+//!
+//! ```
+//! use larder_storage::{Durability, ErrorKind, Key, LocalStorage, PutIf, Storage, StorageExt};
+//!
+//! # fn main() -> larder_storage::Result<()> {
+//! # let dir = tempfile::tempdir().map_err(|e| larder_storage::Error::io(e, "cannot make a directory"))?;
+//! # let root = dir.path().join("objects");
+//! let storage = LocalStorage::open(&root, Durability::Process)?;
+//! let key = Key::new("runs/2026/summary.json")?;
+//!
+//! storage.put(&key, "{\"rows\": 3}".into(), PutIf::Absent)?;
+//! assert_eq!(storage.get_text(&key)?.as_deref(), Some("{\"rows\": 3}"));
+//!
+//! // The loser of a race learns that it lost.
+//! let lost = storage.put(&key, "{}".into(), PutIf::Absent).unwrap_err();
+//! assert_eq!(lost.kind(), ErrorKind::Conflict);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - A reader sees a whole object or none: what is published appears by one rename, and an opened reader stays on
+//!   the version that it opened.
+//! - A conditional [`put`](Storage::put) holds across threads and processes: of the writers that name one version,
+//!   one succeeds and the others get [`ErrorKind::Conflict`].
+//! - A lock or a stage area of a dead process is free at once: both are held by kernel file locks, never by pid files.
+//! - What survives a killed process and a power cut is chosen by [`Durability`].
+//!
+//! # Limits
+//!
+//! - A key has at most [`Key::MAX_LEN`] bytes, and each of its segments at most [`Key::MAX_SEGMENT_LEN`].
+//! - Case-insensitive and normalising file systems merge keys that differ in case or in Unicode form; Larder folds
+//!   nothing itself.
+//! - File locks need a file system that honours them: local disks do, some network file systems do not.
+//!
+//! # Features
+//!
+//! - `testing`: [`testing::conformance`], the suite that every [`Storage`] has to pass.
+
+mod digest;
+mod durability;
+mod error;
+pub mod flight;
+mod key;
+mod local;
+pub mod lock;
+mod memory;
+mod progress;
+pub mod publish;
+mod root;
+mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use digest::{Digest, crc32c, crc32c_append};
+pub use durability::Durability;
+pub use error::{Error, ErrorKind, Result};
+pub use key::{Key, RESERVED_SEGMENT};
+pub use local::LocalStorage;
+pub use memory::MemoryStorage;
+pub use progress::Progress;
+pub use root::{ROOT_VARIABLE, default_root};
+pub use storage::{Entries, Entry, Object, PutIf, ReadAt, Storage, StorageExt, Upload, Version};
+
+pub use bytes::Bytes;

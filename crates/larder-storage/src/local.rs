@@ -1,0 +1,144 @@
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    Durability, Error, ErrorKind, Key, Result,
+    publish::{Stage, StagedFile, is_absent},
+    storage::{Entries, Object, PutIf, ReadAt, Storage, Upload},
+};
+
+mod reader;
+mod root;
+mod walk;
+
+use root::Root;
+
+/// Objects as plain files under a local directory, named by their keys.
+///
+/// Each object is published by one rename out of a stage area on the same file system. Every `put`, `commit` and
+/// `remove` holds the lock of its key's stripe, a file under `.larder/locks/`, so conditions hold across processes.
+/// Files whose names are no keys are no objects. Symbolic links are followed while they stay inside the root; one that
+/// leads out of it is `Invalid`.
+#[derive(Debug)]
+pub struct LocalStorage {
+    root: Root,
+    stage: Stage,
+}
+
+impl LocalStorage {
+    /// Opens the directory `root`, makes it where it is missing, and removes what killed writers left half done.
+    ///
+    /// A directory that may only be read can be opened and read.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where `root` is a file; `Io` where it cannot be made or looked into.
+    pub fn open(root: impl AsRef<Path>, durability: Durability) -> Result<Self> {
+        let root = root.as_ref();
+        if fs::metadata(root).is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::new(ErrorKind::Invalid, "is a file: name a directory").at_path(root));
+        }
+        let failed = |error| Error::io(error, "cannot open the directory").at_path(root);
+        fs::create_dir_all(root).map_err(failed)?;
+        let root = fs::canonicalize(root).map_err(failed)?;
+        match Stage::sweep(&root) {
+            // A root that may only be read keeps what it has.
+            Err(error) if error.kind() != ErrorKind::Io => return Err(error),
+            _ => {}
+        }
+        Ok(Self { stage: Stage::new(&root, durability), root: Root(root) })
+    }
+
+    /// The directory, with symbolic links resolved.
+    pub fn root(&self) -> &Path {
+        &self.root.0
+    }
+
+    /// The stage from which files and directories of one's own are published under this root.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// The file of `key`, whether or not it exists. Never outside the root.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where a symbolic link on the way leads out of the root.
+    pub fn path(&self, key: &Key) -> Result<PathBuf> {
+        self.root.path(key)
+    }
+}
+
+impl Storage for LocalStorage {
+    fn get(&self, key: &Key) -> Result<Option<Object>> {
+        Ok(self.root.read(key)?.map(Object::new))
+    }
+
+    fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
+        let path = self.path(key)?;
+        Ok(reader::FileReader::open(&path)?.map(|reader| Box::new(reader) as _))
+    }
+
+    fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
+        let mut staged = self.stage.file()?;
+        let written = staged.write_all(&bytes);
+        written.map_err(|error| Error::io(error, "cannot write the object").at_key(key))?;
+        self.root.publish(key, staged, &when)
+    }
+
+    fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(LocalUpload { staged: self.stage.file()?, key: key.clone(), root: self.root.clone() }))
+    }
+
+    fn remove(&self, key: &Key) -> Result<bool> {
+        let path = self.path(key)?;
+        let _lock = self.root.lock(key)?;
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if is_absent(&error) || path.is_dir() => return Ok(false),
+            Err(error) => return Err(Error::io(error, "cannot remove the object").at_path(path)),
+        }
+        self.root.prune(&path);
+        self.stage.settle(&path)?;
+        Ok(true)
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
+        Ok(Box::new(walk::Walk::new(&self.root.0, prefix)?))
+    }
+
+    fn local_root(&self) -> Option<&Path> {
+        Some(&self.root.0)
+    }
+}
+
+#[derive(Debug)]
+struct LocalUpload {
+    staged: StagedFile,
+    key: Key,
+    root: Root,
+}
+
+impl Write for LocalUpload {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.staged.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.staged.flush()
+    }
+}
+
+impl Upload for LocalUpload {
+    fn commit(self: Box<Self>) -> Result<()> {
+        self.root.publish(&self.key, self.staged, &PutIf::Always)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error, ErrorKind, Result,
+    publish::is_absent,
+    storage::{ReadAt, check_range},
+};
+
+/// An open file. Published files are replaced by rename, so it stays on its version.
+#[derive(Debug)]
+pub(super) struct FileReader {
+    file: File,
+    len: u64,
+    path: PathBuf,
+}
+
+impl FileReader {
+    pub(super) fn open(path: &Path) -> Result<Option<Self>> {
+        let failed = |error| Error::io(error, "cannot open the object").at_path(path);
+        let file = match File::open(path) {
+            Err(error) if is_absent(&error) => return Ok(None),
+            file => file.map_err(failed)?,
+        };
+        let found = file.metadata().map_err(failed)?;
+        Ok(found.is_file().then(|| Self { file, len: found.len(), path: path.to_owned() }))
+    }
+}
+
+impl ReadAt for FileReader {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        check_range(self.len, offset, buf.len()).map_err(|error| error.at_path(&self.path))?;
+        read_exact_at(&self.file, buf, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                Error::new(ErrorKind::Corrupt, "was cut short while open").at_path(&self.path).with_source(error)
+            }
+            _ => Error::io(error, "cannot read the object").at_path(&self.path),
+        })
+    }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buf, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buf.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buf, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                buf = &mut buf[read..];
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+use std::fs::File;
+
+use super::*;
+use crate::StorageExt;
+
+fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+fn open(dir: &Path) -> LocalStorage {
+    LocalStorage::open(dir, Durability::Process).unwrap()
+}
+
+#[test]
+fn keeps_the_contract_at_every_durability() {
+    for durability in [Durability::Scratch, Durability::Process, Durability::Power] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fresh = 0..;
+        crate::testing::conformance(|| {
+            let root = dir.path().join(fresh.next().unwrap_or(0).to_string());
+            LocalStorage::open(root, durability).unwrap()
+        });
+    }
+}
+
+#[test]
+fn objects_are_plain_files_and_nothing_else_is_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    storage.put(&key("a/b.json"), "{}".into(), PutIf::Always).unwrap();
+    assert_eq!(fs::read(dir.path().join("a/b.json")).unwrap(), b"{}");
+    File::create(dir.path().join("no:key")).unwrap();
+    File::create(dir.path().join("CON")).unwrap();
+    let listed: Vec<_> = storage.list(None).unwrap().map(|entry| entry.unwrap().key).collect();
+    assert_eq!(listed, [key("a/b.json")]);
+}
+
+#[test]
+fn a_root_that_is_a_file_is_refused_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    File::create(&file).unwrap().write_all(b"precious").unwrap();
+    let error = LocalStorage::open(&file, Durability::Process).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let below = LocalStorage::open(file.join("below"), Durability::Process).unwrap_err();
+    assert!(below.to_string().contains("file/below"), "{below}");
+    assert_eq!(fs::read(&file).unwrap(), b"precious");
+}
+
+#[test]
+fn an_emptied_directory_frees_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    storage.put(&key("a/b/c"), "x".into(), PutIf::Always).unwrap();
+    assert!(storage.remove(&key("a/b/c")).unwrap());
+    storage.put(&key("a"), "y".into(), PutIf::Absent).unwrap();
+    assert_eq!(storage.get_text(&key("a")).unwrap().as_deref(), Some("y"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_out_of_the_root_is_refused_and_one_inside_followed() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let (inside, outside) = (dir.path().join("in"), dir.path().join("out"));
+    fs::create_dir(&outside).unwrap();
+    File::create(outside.join("secret")).unwrap();
+    let storage = open(&inside);
+    storage.put(&key("real"), "x".into(), PutIf::Always).unwrap();
+    symlink(&outside, inside.join("door")).unwrap();
+    symlink(outside.join("secret"), inside.join("peek")).unwrap();
+    symlink("real", inside.join("alias")).unwrap();
+
+    for text in ["door/secret", "peek"] {
+        assert_eq!(storage.get(&key(text)).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(storage.open(&key(text)).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(storage.remove(&key(text)).unwrap_err().kind(), ErrorKind::Invalid);
+        let put = storage.put(&key(text), "y".into(), PutIf::Always);
+        assert_eq!(put.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    assert_eq!(fs::metadata(outside.join("secret")).unwrap().len(), 0);
+    assert_eq!(storage.get_text(&key("alias")).unwrap().as_deref(), Some("x"));
+    let mut listed: Vec<_> = storage.list(None).unwrap().map(|entry| entry.unwrap().key.to_string()).collect();
+    listed.sort();
+    assert_eq!(listed, ["alias", "real"]);
+}
+
+#[test]
+fn an_upload_and_a_reader_outlive_the_storage() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    storage.put(&key("old"), "content".into(), PutIf::Always).unwrap();
+    let reader = storage.open(&key("old")).unwrap().unwrap();
+    let mut upload = storage.create(&key("new")).unwrap();
+    drop(storage);
+    upload.write_all(b"fresh").unwrap();
+    upload.commit().unwrap();
+    fs::remove_file(dir.path().join("old")).unwrap();
+    let mut buf = [0; 7];
+    reader.read_at(0, &mut buf).unwrap();
+    assert_eq!(&buf, b"content");
+    assert_eq!(fs::read(dir.path().join("new")).unwrap(), b"fresh");
+}
+
+#[test]
+fn a_file_cut_short_underneath_is_an_error_not_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    storage.put(&key("a"), vec![7; 100].into(), PutIf::Always).unwrap();
+    let reader = storage.open(&key("a")).unwrap().unwrap();
+    File::options().write(true).open(dir.path().join("a")).unwrap().set_len(10).unwrap();
+    assert_eq!(reader.read_at(50, &mut [0; 10]).unwrap_err().kind(), ErrorKind::Corrupt);
+}

@@ -1,0 +1,198 @@
+//! Shared and exclusive locks on files, which the kernel releases when their holder dies.
+//!
+//! A lock file is empty and has no meaning of its own; whether it exists says nothing. Locks of one process exclude
+//! each other just as locks of two do, because each one opens the file anew.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result};
+
+/// A held lock; dropping it releases it.
+#[must_use = "the lock is released when this is dropped"]
+#[derive(Debug)]
+pub struct FileLock {
+    // Closing the file releases the lock.
+    _file: File,
+    path: PathBuf,
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Shared,
+    Exclusive,
+}
+
+impl FileLock {
+    /// Waits for a lock that many may hold at once. Creates the file and its directory where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// `Io` where the file cannot be opened or locked.
+    pub fn shared(path: &Path) -> Result<Self> {
+        Self::wait(path, Mode::Shared)
+    }
+
+    /// Waits for a lock that excludes every other one.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared`](Self::shared).
+    pub fn exclusive(path: &Path) -> Result<Self> {
+        Self::wait(path, Mode::Exclusive)
+    }
+
+    /// The lock of [`shared`](Self::shared), or `None` where somebody holds it exclusively.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared`](Self::shared).
+    pub fn try_shared(path: &Path) -> Result<Option<Self>> {
+        Self::attempt(path, Mode::Shared)
+    }
+
+    /// The lock of [`exclusive`](Self::exclusive), or `None` where anybody holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared`](Self::shared).
+    pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
+        Self::attempt(path, Mode::Exclusive)
+    }
+
+    /// Releases the lock and removes its file. Right only for an exclusive lock: whoever waits on the removed file
+    /// notices and starts anew.
+    ///
+    /// # Errors
+    ///
+    /// `Io` where the file cannot be removed; the lock is released all the same.
+    pub fn remove(self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error, &self.path)),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait(path: &Path, mode: Mode) -> Result<Self> {
+        loop {
+            let file = open(path).map_err(|error| failed(error, path))?;
+            lock(&file, mode).map_err(|error| failed(error, path))?;
+            if is_current(&file, path).map_err(|error| failed(error, path))? {
+                return Ok(Self { _file: file, path: path.to_owned() });
+            }
+        }
+    }
+
+    fn attempt(path: &Path, mode: Mode) -> Result<Option<Self>> {
+        loop {
+            let file = open(path).map_err(|error| failed(error, path))?;
+            let tried = match mode {
+                Mode::Shared => file.try_lock_shared(),
+                Mode::Exclusive => file.try_lock(),
+            };
+            match tried {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(TryLockError::Error(error)) => return Err(failed(error, path)),
+            }
+            if is_current(&file, path).map_err(|error| failed(error, path))? {
+                return Ok(Some(Self { _file: file, path: path.to_owned() }));
+            }
+        }
+    }
+}
+
+fn failed(error: io::Error, path: &Path) -> Error {
+    Error::io(error, "cannot lock the file").at_path(path)
+}
+
+fn lock(file: &File, mode: Mode) -> io::Result<()> {
+    loop {
+        let locked = match mode {
+            Mode::Shared => file.lock_shared(),
+            Mode::Exclusive => file.lock(),
+        };
+        match locked {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let create = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    match create() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            create()
+        }
+        // A file that may only be read can still be locked.
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            File::open(path).map_err(|_| error)
+        }
+        other => other,
+    }
+}
+
+/// Whether the locked file is still the one that the path names, that is, nobody removed it in between.
+#[cfg(unix)]
+fn is_current(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let held = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// An open file cannot be removed here.
+#[cfg(not(unix))]
+fn is_current(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Mutex, thread};
+
+    use super::*;
+
+    #[test]
+    fn shared_holders_exclude_only_an_exclusive_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/down.lock");
+        let first = FileLock::shared(&path).unwrap();
+        let second = FileLock::try_shared(&path).unwrap().unwrap();
+        assert!(FileLock::try_exclusive(&path).unwrap().is_none());
+        drop((first, second));
+        let alone = FileLock::try_exclusive(&path).unwrap().unwrap();
+        assert!(FileLock::try_shared(&path).unwrap().is_none());
+        drop(alone);
+        assert!(FileLock::try_shared(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_removed_lock_file_never_lets_two_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let inside = Mutex::new(());
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let lock = FileLock::exclusive(&path).unwrap();
+                        let alone = inside.try_lock().expect("two holders");
+                        drop(alone);
+                        lock.remove().unwrap();
+                    }
+                });
+            }
+        });
+        assert!(!path.exists());
+    }
+}

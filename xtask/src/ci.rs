@@ -1,0 +1,78 @@
+//! Everything that has to pass before a change lands.
+
+use std::time::Instant;
+
+use crate::integration;
+use crate::run::{self, Result};
+use crate::tidy;
+use crate::workspace::Workspace;
+
+type Step = (&'static str, fn(&Workspace) -> Result<bool>);
+
+/// Cheapest first: a slip is told in seconds. The tests come last, on their own, for the line they end with.
+const STEPS: [Step; 5] =
+    [("fmt", fmt), ("tidy", tidy::tidy), ("clippy", clippy), ("doc", doc), ("package", pack)];
+
+/// Runs the steps up to the first that fails; whether all passed.
+pub(crate) fn ci(workspace: &Workspace) -> Result<bool> {
+    for (name, step) in STEPS {
+        if !timed(name, || step(workspace))? {
+            return Ok(failed(name));
+        }
+    }
+    let counts = timed("integration", || integration::run(workspace, &[]))?;
+    println!("{counts}");
+    Ok(counts.are_good() || failed("integration"))
+}
+
+/// Packs every published crate and builds each from its package alone.
+pub(crate) fn package(workspace: &Workspace) -> Result<bool> {
+    // One target folder for all: otherwise each package builds its dependencies in a folder of its own.
+    let target = workspace.target.to_string_lossy();
+    pack_with(workspace, &["--target-dir", &target])
+}
+
+/// Without the build of each package, which compiles every dependency anew: `cargo xtask package` has it.
+fn pack(workspace: &Workspace) -> Result<bool> {
+    pack_with(workspace, &["--quiet", "--no-verify"])
+}
+
+fn pack_with(workspace: &Workspace, options: &[&str]) -> Result<bool> {
+    let mut command = workspace.cargo();
+    // Changes are checked before they are committed; `cargo publish` refuses a dirty tree by itself.
+    command.args(["package", "--allow-dirty"]).args(options);
+    run::passes(command.args(workspace.published().flat_map(|it| ["--package", &it.name])))
+}
+
+fn fmt(workspace: &Workspace) -> Result<bool> {
+    run::passes(workspace.cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(workspace: &Workspace) -> Result<bool> {
+    let args = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+    run::passes(workspace.cargo().args(args))
+}
+
+/// The published libraries. The program's own page would be written over the umbrella's: both are named `larder`.
+fn doc(workspace: &Workspace) -> Result<bool> {
+    let libraries = workspace
+        .published()
+        .filter(|it| it.entry_points.iter().any(|path| path.ends_with("/lib.rs")));
+    let mut command = workspace.cargo();
+    command.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps", "--all-features"]);
+    run::passes(command.args(libraries.flat_map(|it| ["--package", &it.name])))
+}
+
+fn timed<T>(name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("== {name}");
+    let start = Instant::now();
+    let result = step().map_err(|error| format!("{name}: {error}"))?;
+    println!("== {name}: {:.1} s", start.elapsed().as_secs_f64());
+    Ok(result)
+}
+
+/// Says so in the last line. Always false.
+fn failed(step: &str) -> bool {
+    eprintln!("ci stopped: {step} failed; what is wrong is told above");
+    false
+}

@@ -1,0 +1,90 @@
+//! The maintainer's commands. `cargo xtask help` lists them.
+#![expect(clippy::print_stdout, reason = "what these commands print is what they are for")]
+
+mod ci;
+mod integration;
+mod peers;
+mod run;
+mod tidy;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use run::Result;
+use workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  ci                  everything that has to pass before a change lands
+  integration [ARGS]  every unit, crate, doc and integration test; ARGS go on to cargo test
+  tidy                the rules of the workspace that no compiler checks
+  package             pack every published crate and build each from its package
+  bench [ARGS]        the benchmarks against peers; ARGS go on to larder-bench
+  help                this text
+
+environment:
+  LARDER_REQUIRE_PEERS=1  a skipped test fails the run";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let command = args.next().unwrap_or_else(|| "help".into());
+    let rest: Vec<OsString> = args.collect();
+    match dispatch(&command.to_string_lossy(), &rest) {
+        Some(Ok(true)) => ExitCode::SUCCESS,
+        Some(Ok(false)) => ExitCode::FAILURE,
+        Some(Err(message)) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+        None => {
+            eprintln!("xtask: no such command or argument\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether the command passed; `None` where there is no such command, or it takes no arguments and was given some.
+fn dispatch(command: &str, rest: &[OsString]) -> Option<Result<bool>> {
+    Some(match (command, rest) {
+        ("integration", _) => Workspace::load().and_then(|it| integration::integration(&it, rest)),
+        ("bench", _) => bench(rest),
+        ("ci", []) => Workspace::load().and_then(|it| ci::ci(&it)),
+        ("tidy", []) => Workspace::load().and_then(|it| tidy::tidy(&it)),
+        ("package", []) => Workspace::load().and_then(|it| ci::package(&it)),
+        ("help" | "--help" | "-h", []) => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        _ => return None,
+    })
+}
+
+fn bench(args: &[OsString]) -> Result<bool> {
+    let mut command = run::cargo();
+    command.args(["run", "--release", "--package", "larder-bench", "--"]).args(args);
+    run::passes(&mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_commands_and_stray_arguments_are_misuse() {
+        assert!(dispatch("deploy", &[]).is_none());
+        assert!(dispatch("tidy", &["--fast".into()]).is_none());
+        assert!(matches!(dispatch("help", &[]), Some(Ok(true))));
+    }
+
+    #[test]
+    fn the_usage_names_every_command() {
+        for command in ["ci", "integration", "tidy", "package", "bench", "help"] {
+            assert!(
+                USAGE.lines().any(|line| line.split_whitespace().next() == Some(command)),
+                "{command}"
+            );
+        }
+    }
+}

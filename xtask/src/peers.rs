@@ -1,0 +1,89 @@
+//! The Python packages that the tests compare with, in a virtual environment under `target/`.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{self, Result};
+
+const PINS: &[&str] = &["numpy==2.5.5", "pyarrow==26.0.1"];
+
+/// Exits with success in a Python that the pinned versions install on.
+const PROBE: &str = "import sys, venv, ensurepip, sqlite3; sys.exit(sys.version_info < (3, 12))";
+
+/// The environment's Python. It is made once, and again when the pinned versions change.
+pub(crate) fn prepare(target: &Path) -> Result<PathBuf> {
+    let home = target.join("peers");
+    let python =
+        if cfg!(windows) { home.join("Scripts/python.exe") } else { home.join("bin/python") };
+    // Written last, so that an environment half made is made again.
+    let stamp = home.join("pins.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|pins| pins == PINS.join("\n")) && works(&python) {
+        return Ok(python);
+    }
+    let base = base_python()?;
+    let pins = PINS.join(" ");
+    println!("making the Python environment {} with {pins}", home.display());
+    run::capture(Command::new(base).args(["-m", "venv", "--clear"]).arg(&home))?;
+    let options =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"];
+    run::capture(Command::new(&python).args(options).args(PINS))
+        .map_err(|reason| format!("cannot install {pins}, is the network there? {reason}"))?;
+    let written =
+        File::create(&stamp).and_then(|mut file| file.write_all(PINS.join("\n").as_bytes()));
+    written.map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
+    Ok(python)
+}
+
+fn base_python() -> Result<PathBuf> {
+    let pyenv = pyenv_roots().into_iter().flat_map(|root| pythons_of(&root));
+    let mut candidates = std::iter::once("python3.12".into())
+        .chain(pyenv)
+        .chain(["python3".into(), "python".into()]);
+    candidates.find(|python| works(python)).ok_or_else(|| {
+        "found no Python 3.12 or newer with venv and pip: install one and put it on PATH".into()
+    })
+}
+
+fn works(python: &Path) -> bool {
+    run::capture(Command::new(python).args(["-c", PROBE])).is_ok()
+}
+
+fn pyenv_roots() -> Vec<PathBuf> {
+    let told = run::capture(Command::new("pyenv").arg("root")).ok().map(|root| root.trim().into());
+    let variable = env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let home = env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv"));
+    [variable, told, home].into_iter().flatten().collect()
+}
+
+fn pythons_of(pyenv_root: &Path) -> Vec<PathBuf> {
+    let versions = fs::read_dir(pyenv_root.join("versions")).into_iter().flatten().flatten();
+    versions
+        .filter(|version| version.file_name().to_string_lossy().starts_with("3.12"))
+        .map(|version| version.path().join("bin/python3.12"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pin_is_exact() {
+        for pin in PINS {
+            let (name, version) = pin.split_once("==").unwrap();
+            assert!(
+                !name.is_empty() && version.split('.').all(|part| part.parse::<u32>().is_ok()),
+                "{pin}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_python_is_passed_over() {
+        assert!(!works(Path::new("no-such-python-anywhere")));
+        assert!(pythons_of(Path::new("/no/such/pyenv")).is_empty());
+    }
+}
