@@ -11,7 +11,7 @@ type Step = (&'static str, fn(&Workspace) -> Result<bool>);
 
 /// Cheapest first: a slip is told in seconds. The tests come last, on their own, for the line they end with.
 const STEPS: [Step; 5] =
-    [("fmt", fmt), ("tidy", tidy::tidy), ("clippy", clippy), ("doc", doc), ("package", pack)];
+    [("fmt", fmt), ("tidy", tidy::tidy), ("clippy", clippy), ("doc", doc), ("package", package)];
 
 /// Runs the steps up to the first that fails; whether all passed.
 pub(crate) fn ci(workspace: &Workspace) -> Result<bool> {
@@ -27,20 +27,11 @@ pub(crate) fn ci(workspace: &Workspace) -> Result<bool> {
 
 /// Packs every published crate and builds each from its package alone.
 pub(crate) fn package(workspace: &Workspace) -> Result<bool> {
-    // One target folder for all: otherwise each package builds its dependencies in a folder of its own.
-    let target = workspace.target.to_string_lossy();
-    pack_with(workspace, &["--target-dir", &target])
-}
-
-/// Without the build of each package, which compiles every dependency anew: `cargo xtask package` has it.
-fn pack(workspace: &Workspace) -> Result<bool> {
-    pack_with(workspace, &["--quiet", "--no-verify"])
-}
-
-fn pack_with(workspace: &Workspace, options: &[&str]) -> Result<bool> {
     let mut command = workspace.cargo();
     // Changes are checked before they are committed; `cargo publish` refuses a dirty tree by itself.
-    command.args(["package", "--allow-dirty"]).args(options);
+    command.args(["package", "--allow-dirty"]);
+    // One target folder for all: otherwise each package builds its dependencies in a folder of its own.
+    command.arg("--target-dir").arg(&workspace.target);
     run::passes(command.args(workspace.published().flat_map(|it| ["--package", &it.name])))
 }
 

@@ -1,1 +1,43 @@
-//! placeholder
+//! How every local database of Larder is opened, and how it fails.
+//!
+//! ```
+//! use larder_sqlite::{Database, Schema};
+//! use larder_storage::Durability;
+//!
+//! const SCHEMA: Schema = Schema {
+//!     application_id: 0x4c5f_6578, // "L_ex"
+//!     version: 1,
+//!     create: "CREATE TABLE visit (place TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT",
+//! };
+//!
+//! # fn main() -> larder_storage::Result<()> {
+//! # let dir = tempfile::tempdir().map_err(|e| larder_storage::Error::io(e, "cannot make a directory"))?;
+//! # let root = dir.path();
+//! let database = Database::open(root.join(".larder/visits.sqlite"), &SCHEMA, Durability::Process)?;
+//! database.write(|tx| Ok(tx.execute("INSERT INTO visit VALUES ('reef', 1)", [])?))?;
+//! let count: u32 = database.read(|db| Ok(db.query_row("SELECT count FROM visit", [], |row| row.get(0))?))?;
+//! assert_eq!(count, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - Any number of threads and processes may open one database at once, also for the first time.
+//! - Readers never wait for writers (write-ahead log), and writers wait for each other instead of failing.
+//! - A damaged file is [`Corrupt`](larder_storage::ErrorKind::Corrupt), a foreign one or one from the future
+//!   [`Format`](larder_storage::ErrorKind::Format); none is ever emptied or replaced. Only [`repair`] moves a damaged
+//!   one aside, and only while nobody has it open.
+//!
+//! # Limits
+//!
+//! - Local disks only: the write-ahead log needs shared memory, which network file systems do not give.
+
+mod database;
+mod failure;
+mod open;
+mod repair;
+
+pub use database::{Database, Schema};
+pub use failure::{Attempt, Failure};
+pub use repair::repair;

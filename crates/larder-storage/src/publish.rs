@@ -233,6 +233,20 @@ impl StagedDir {
     }
 }
 
+/// Moves a damaged file or directory to `target`, where nothing may be, for a person to look at. Nothing is deleted.
+///
+/// # Errors
+///
+/// `Conflict` where `target` exists; `NotFound` or `Io` where it cannot be moved.
+pub fn set_aside(path: &Path, target: &Path) -> Result<()> {
+    let failed = |error| Error::io(error, "cannot be moved aside").at_path(path);
+    if fs::symlink_metadata(target).is_ok() {
+        return Err(Error::new(ErrorKind::Conflict, "exists already").at_path(target));
+    }
+    target.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+    fs::rename(path, target).map_err(failed)
+}
+
 /// Whether an error says that there is nothing of that name.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)

@@ -1,0 +1,117 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::{Attempt, Failure, open};
+
+/// What a database of one kind holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// The number in the file's header that says whose database this is; no two kinds share one.
+    pub application_id: i32,
+    /// The version of the format, in the header's `user_version`; from 1 on.
+    pub version: u32,
+    /// The statements that make the tables of this version.
+    pub create: &'static str,
+}
+
+/// An open database: one connection that writes, and as many that read as threads read at once.
+pub struct Database {
+    path: PathBuf,
+    durability: Durability,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    // Keeps `repair` away; declared last, so that it outlives the connections.
+    _open: FileLock,
+}
+
+impl Database {
+    /// Opens the database at `path`, and makes it and its directory where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where the file is damaged or was emptied; `Format` where it belongs to another program or a newer
+    /// version; `Io` where it cannot be opened.
+    pub fn open(path: impl Into<PathBuf>, schema: &Schema, durability: Durability) -> Result<Self> {
+        let path = path.into();
+        let open = FileLock::shared(&open::beside(&path, "lock"))?;
+        let writer = open::first(&path, schema, durability)?;
+        Ok(Self { path, durability, writer: Mutex::new(writer), readers: Mutex::default(), _open: open })
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` on a connection that only reads. It may run beside others and beside a writer; to see one state
+    /// in several queries it begins a transaction of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`; for SQLite's own, `Corrupt`, `Full`, `Io`, `Locked` or `Backend`.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Attempt<T>) -> Result<T> {
+        let pooled = lock(&self.readers).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => open::reader(&self.path, self.durability).map_err(|error| self.explain(error))?,
+        };
+        let outcome = work(&connection).map_err(|failure| failure.at(&self.path));
+        lock(&self.readers).push(connection);
+        outcome
+    }
+
+    /// Runs `work` in a transaction that excludes other writers, and commits what it did if it succeeds.
+    ///
+    /// `work` must not use this database otherwise: the second writer would wait for the first one.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, and then nothing was changed; for SQLite's own, `Corrupt`, `Full`, `Io`, `Locked` or
+    /// `Backend`.
+    pub fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
+        let mut writer = lock(&self.writer);
+        let run = || -> Attempt<T> {
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let outcome = work(&transaction)?;
+            transaction.commit()?;
+            Ok(outcome)
+        };
+        run().map_err(|failure| failure.at(&self.path))
+    }
+
+    /// Reads the whole file and checks its structure.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where it is damaged; the message has SQLite's first finding.
+    pub fn verify(&self) -> Result<()> {
+        let finding = self.read(|db| open::integrity(db).map_err(Failure::from))?;
+        finding.map_or(Ok(()), |finding| {
+            let message = format!("the database is damaged ({finding}): `repair` moves it aside");
+            Err(Error::new(ErrorKind::Corrupt, message).at_path(&self.path))
+        })
+    }
+
+    fn explain(&self, error: rusqlite::Error) -> Error {
+        Failure::Sqlite(error).at(&self.path)
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("path", &self.path).field("durability", &self.durability).finish()
+    }
+}
+
+// A transaction that a panic left open is rolled back when it is dropped, so the connection stays good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

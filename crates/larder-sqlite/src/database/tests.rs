@@ -1,0 +1,181 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{Seek, SeekFrom, Write},
+    sync::Barrier,
+    thread,
+};
+
+use super::*;
+use crate::repair;
+
+const SCHEMA: Schema = Schema {
+    application_id: 0x4c5f_7473,
+    version: 3,
+    create: "CREATE TABLE t (k INTEGER PRIMARY KEY, v BLOB) STRICT",
+};
+
+fn open(path: &Path) -> Result<Database> {
+    Database::open(path, &SCHEMA, Durability::Process)
+}
+
+fn count(database: &Database) -> i64 {
+    database.read(|db| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)).unwrap()
+}
+
+fn insert(database: &Database, rows: u32) {
+    let insert = |tx: &Transaction<'_>| -> Attempt<()> {
+        for _ in 0..rows {
+            tx.execute("INSERT INTO t (v) VALUES (randomblob(1000))", [])?;
+        }
+        Ok(())
+    };
+    database.write(insert).unwrap();
+}
+
+/// Overwrites bytes of a closed database.
+fn damage(path: &Path, offset: u64, len: usize) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(offset)).unwrap();
+    file.write_all(&vec![0xa5; len]).unwrap();
+}
+
+#[test]
+fn is_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Database>();
+}
+
+#[test]
+fn a_hundred_races_for_the_first_open_have_no_loser() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..100 {
+        let path = dir.path().join(format!("{round}/.larder/a.sqlite"));
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    insert(&open(&path).unwrap(), 1);
+                });
+            }
+        });
+        assert_eq!(count(&open(&path).unwrap()), 4);
+    }
+}
+
+#[test]
+fn work_that_fails_changes_nothing_and_keeps_its_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(&dir.path().join("a.sqlite")).unwrap();
+    let outcome: Result<()> = database.write(|tx| {
+        tx.execute("INSERT INTO t (v) VALUES (x'00')", [])?;
+        Err(Error::new(ErrorKind::Conflict, "on second thought").into())
+    });
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(count(&database), 0);
+}
+
+#[test]
+fn a_panic_inside_rolls_back_and_leaves_the_database_usable() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(&dir.path().join("a.sqlite")).unwrap();
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            database.write(|tx| -> Attempt<()> {
+                tx.execute("INSERT INTO t (v) VALUES (x'00')", [])?;
+                panic!("on purpose")
+            })
+        });
+        assert!(worker.join().is_err());
+    });
+    insert(&database, 2);
+    assert_eq!(count(&database), 2);
+}
+
+#[test]
+fn what_reads_cannot_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(&dir.path().join("a.sqlite")).unwrap();
+    assert!(database.read(|db| Ok(db.execute("DELETE FROM t", [])?)).is_err());
+}
+
+#[test]
+fn a_damaged_file_is_named_kept_and_moved_aside_only_by_repair() {
+    for (offset, len) in [(0, 100), (4096, 4096)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sqlite");
+        insert(&open(&path).unwrap(), 20);
+        damage(&path, offset, len);
+        let before = fs::read(&path).unwrap();
+
+        let error = open(&path).and_then(|database| database.verify()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+        assert!(error.to_string().contains("a.sqlite"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before, "nothing is changed by looking");
+
+        let aside = repair(&path, &SCHEMA).unwrap().expect("it was damaged");
+        assert_eq!(fs::read(aside).unwrap(), before);
+        assert_eq!(count(&open(&path).unwrap()), 0);
+        assert_eq!(repair(&path, &SCHEMA).unwrap(), None, "the new one is sound");
+    }
+}
+
+#[test]
+fn a_file_emptied_by_something_else_is_not_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    insert(&open(&path).unwrap(), 1);
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    assert_eq!(open(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(repair(&path, &SCHEMA).unwrap().is_some());
+    assert_eq!(count(&open(&path).unwrap()), 0);
+}
+
+#[test]
+fn what_a_kill_during_creation_leaves_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    fs::File::create(&path).unwrap();
+    assert_eq!(count(&open(&path).unwrap()), 0);
+}
+
+#[test]
+fn a_foreign_or_future_database_is_refused_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    insert(&open(&path).unwrap(), 5);
+    let future = Schema { version: 2, ..SCHEMA };
+    let foreign = Schema { application_id: 1, ..SCHEMA };
+    for schema in [future, foreign] {
+        let error = Database::open(&path, &schema, Durability::Process).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format, "{error}");
+        assert_eq!(repair(&path, &schema).unwrap_err().kind(), ErrorKind::Format);
+    }
+    assert_eq!(count(&open(&path).unwrap()), 5);
+
+    let theirs = dir.path().join("theirs.sqlite");
+    Connection::open(&theirs).unwrap().execute_batch("CREATE TABLE precious (x)").unwrap();
+    assert_eq!(open(&theirs).unwrap_err().kind(), ErrorKind::Format);
+}
+
+#[test]
+fn repair_waits_for_nobody_and_takes_nothing_from_under_anybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    assert_eq!(repair(&path, &SCHEMA).unwrap(), None, "there is none");
+    let database = open(&path).unwrap();
+    assert_eq!(repair(&path, &SCHEMA).unwrap_err().kind(), ErrorKind::Locked);
+    insert(&database, 1);
+}
+
+#[test]
+fn a_path_that_cannot_be_is_one_clear_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::File::create(&file).unwrap();
+    for path in [file.join("a.sqlite"), dir.path().to_owned()] {
+        let error = open(&path).unwrap_err();
+        assert_eq!(error.to_string().lines().count(), 1);
+        assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    }
+}

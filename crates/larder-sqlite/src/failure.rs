@@ -1,0 +1,61 @@
+use std::path::Path;
+
+use larder_storage::{Error, ErrorKind};
+use rusqlite::ErrorCode;
+
+/// The result of work inside [`Database::read`](crate::Database::read) or [`write`](crate::Database::write).
+pub type Attempt<T> = Result<T, Failure>;
+
+/// Why work on a database stopped: SQLite failed, or the work itself found a reason. Both convert with `?`.
+#[derive(Debug)]
+pub enum Failure {
+    /// SQLite failed; becomes an [`Error`] that names the database.
+    Sqlite(rusqlite::Error),
+    /// The work failed; passed on as it is.
+    Work(Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Work(error)
+    }
+}
+
+impl Failure {
+    /// The failure as the workspace's error, at the database `path`.
+    pub(crate) fn at(self, path: &Path) -> Error {
+        match self {
+            Self::Sqlite(error) => explain(error, path),
+            Self::Work(error) => error,
+        }
+    }
+}
+
+/// What an error of SQLite means to somebody who did not know that there was a database.
+fn explain(error: rusqlite::Error, path: &Path) -> Error {
+    let (kind, message) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (ErrorKind::Corrupt, "the database is damaged: nothing was changed; `repair` moves it aside")
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (ErrorKind::Locked, "another process has held the database for a minute: try again")
+        }
+        Some(ErrorCode::DiskFull) => (ErrorKind::Full, "the disk is full: free some space"),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            (ErrorKind::Io, "the database may not be written: check the permissions")
+        }
+        Some(ErrorCode::CannotOpen) => {
+            (ErrorKind::Io, "the database cannot be opened: check the path and the permissions")
+        }
+        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Io, "reading or writing the database failed"),
+        Some(ErrorCode::TooBig) => (ErrorKind::Invalid, "a value is too large for the database"),
+        _ => (ErrorKind::Backend, "the database failed"),
+    };
+    Error::new(kind, message).at_path(path).with_source(error)
+}

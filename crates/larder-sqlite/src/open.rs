@@ -1,0 +1,128 @@
+//! The one way in: what is set on each connection, and what is checked before anything else is done.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::{Failure, Schema};
+
+/// How long a writer waits for others. Each of them holds the database for milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The file `<path>.<suffix>`.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens the connection that writes. One process at a time gets here, because switching a new file to the
+/// write-ahead log fails at once, without waiting, where two do it.
+pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Result<Connection> {
+    let mark = beside(path, "init");
+    let _alone = FileLock::exclusive(&mark)?;
+    let existed = path.exists();
+    let run = || -> Result<Connection, Failure> {
+        let mut db = connect(path, durability)?;
+        if is_blank(&db)? {
+            if existed && was_created(&mark) {
+                return Err(emptied(path).into());
+            }
+            create(&mut db, schema)?;
+            mark_created(&mark, durability)?;
+        }
+        check(&db, path, schema)?;
+        Ok(db)
+    };
+    run().map_err(|failure| failure.at(path))
+}
+
+/// Opens a further connection, that only reads.
+pub(crate) fn reader(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+    let db = connect(path, durability)?;
+    db.pragma_update(None, "query_only", true)?;
+    Ok(db)
+}
+
+pub(crate) fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(PATIENCE)?;
+    db.set_prepared_statement_cache_capacity(64);
+    let synchronous = match durability {
+        Durability::Scratch => "OFF",
+        Durability::Process => "NORMAL",
+        Durability::Power => "FULL",
+    };
+    db.pragma_update(None, "synchronous", synchronous)?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    Ok(db)
+}
+
+/// The first thing that SQLite's check of the whole file finds.
+pub(crate) fn integrity(db: &Connection) -> rusqlite::Result<Option<String>> {
+    let finding: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok((finding != "ok").then_some(finding))
+}
+
+pub(crate) fn is_blank(db: &Connection) -> rusqlite::Result<bool> {
+    Ok(number(db, "user_version")? == 0
+        && number(db, "application_id")? == 0
+        && db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0)
+}
+
+fn number(db: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, pragma, |row| row.get(0))
+}
+
+fn create(db: &mut Connection, schema: &Schema) -> rusqlite::Result<()> {
+    // Space can be given back later only if the file is laid out for it from birth.
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(schema.create)?;
+    transaction.pragma_update(None, "application_id", schema.application_id)?;
+    transaction.pragma_update(None, "user_version", schema.version)?;
+    transaction.commit()
+}
+
+pub(crate) fn check(db: &Connection, path: &Path, schema: &Schema) -> Result<(), Failure> {
+    let (owner, version) = (number(db, "application_id")?, number(db, "user_version")?);
+    let known = i64::from(schema.version);
+    let wrong = |message: String| Err(Error::new(ErrorKind::Format, message).at_path(path).into());
+    if owner != i64::from(schema.application_id) {
+        return wrong("this database belongs to another program, or to another store: choose another path".to_owned());
+    }
+    if version != known {
+        let what = if version > known { "upgrade Larder" } else { "use the version of Larder that wrote it" };
+        return wrong(format!("this database has format {version} and this Larder knows {known}: {what}"));
+    }
+    Ok(())
+}
+
+fn emptied(path: &Path) -> Error {
+    let message = "the database was emptied by something else: restore it, or let `repair` move it aside";
+    Error::new(ErrorKind::Corrupt, message).at_path(path)
+}
+
+/// Whether the tables were made once, so that a file without any has lost them.
+pub(crate) fn was_created(mark: &Path) -> bool {
+    fs::metadata(mark).is_ok_and(|found| found.len() > 0)
+}
+
+fn mark_created(mark: &Path, durability: Durability) -> Result<()> {
+    let write = || {
+        let mut file = File::options().write(true).open(mark)?;
+        file.write_all(b"created\n")?;
+        if durability.syncs() { file.sync_all() } else { Ok(()) }
+    };
+    write().map_err(|error| Error::io(error, "cannot mark the database as created").at_path(mark))
+}
