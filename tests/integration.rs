@@ -1,1 +1,10 @@
-//! placeholder
+//! The integration suite: what only the whole workspace, the built command or several processes can show.
+#![expect(clippy::disallowed_methods, reason = "tests damage and make files as other programs would")]
+
+mod dependencies;
+mod interchange;
+mod misuse;
+mod storage;
+mod support;
+mod survival;
+mod tour;

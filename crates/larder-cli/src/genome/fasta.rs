@@ -184,5 +184,4 @@ fn in_record(name: &str, message: impl AsRef<str>) -> Error {
 }
 
 #[cfg(test)]
-#[path = "fasta/tests.rs"]
 mod tests;

@@ -113,5 +113,4 @@ fn scan(strand: &[u8], min_codons: usize, mut found: impl FnMut(usize, usize)) {
 }
 
 #[cfg(test)]
-#[path = "orf/tests.rs"]
 mod tests;

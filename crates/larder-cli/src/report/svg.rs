@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::genome::orf::Orf;
 
+mod axis;
 mod panel;
 mod scale;
 mod text;
@@ -20,17 +21,21 @@ const RIGHT: f64 = 1108.0;
 
 const HEADER_HEIGHT: f64 = 104.0;
 const SINGLE_PANEL_HEIGHT: f64 = 580.0;
-const PANEL_HEIGHT: f64 = 340.0;
+const PANEL_HEIGHT: f64 = 440.0;
 const FOOTER_HEIGHT: f64 = 16.0;
 
 const INK: &str = "#1f2933";
 const MUTED: &str = "#5b6773";
 const RULE: &str = "#c9d0d6";
+const GRID: &str = "#edf0f2";
 const POSITIVE: &str = "#0072b2";
 const NEGATIVE: &str = "#d55e00";
 const CONTENT: &str = "#00805c";
 const FORWARD: &str = "#6f5aa8";
 const REVERSE: &str = "#a66a9b";
+
+/// A part of the plot from its top to its bottom, in pixels.
+type Span = (f64, f64);
 
 /// What a plot shows.
 #[derive(Clone, Debug)]
@@ -131,5 +136,4 @@ fn write_legend(out: &mut impl Write) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "svg/tests.rs"]
 mod tests;

@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use super::{
-    CONTENT, FORWARD, INK, LEFT, MUTED, NEGATIVE, POSITIVE, REVERSE, RIGHT, RULE, Track,
-    scale::{Scale, nice_step},
+    CONTENT, FORWARD, GRID, INK, LEFT, MUTED, NEGATIVE, POSITIVE, REVERSE, RIGHT, RULE, Span,
+    Track,
+    axis::{write_axis_title, write_left_axis, write_line, write_path, write_right_axis},
+    scale::{Scale, round_bounds, round_reach},
     text::{self, Anchor, Style, group_thousands, shorten},
 };
 use crate::{
@@ -24,9 +26,6 @@ const MAX_ORFS: usize = 2000;
 const CAPTION_HEIGHT: f64 = 30.0;
 const AXIS_HEIGHT: f64 = 48.0;
 const GAP: f64 = 16.0;
-
-/// A track from its top to its bottom, in pixels.
-type Span = (f64, f64);
 
 /// Writes the panel of one record into the given height below `top`.
 pub(super) fn write(
@@ -79,7 +78,7 @@ fn write_position_axis(
     let (ticks, decimals) = positions.ticks(12);
     for tick in ticks {
         let x = positions.at(tick);
-        write_line(out, (x, top), (x, bottom + 5.0), "#edf0f2")?;
+        write_line(out, (x, top), (x, bottom + 5.0), GRID)?;
         let style = Style { size: 12.0, anchor: Anchor::Middle, ..Style::default() };
         text::write(out, x, bottom + 20.0, &style, &format!("{tick:.decimals$}"))?;
     }
@@ -91,7 +90,7 @@ fn write_position_axis(
 fn write_skew(out: &mut impl Write, track: &Track<'_>, x: &Scale, span: Span) -> io::Result<()> {
     let (top, bottom) = span;
     let means: Vec<_> = binned(track.gc_skew, x).collect();
-    let reach = reach(means.iter().map(|&(_, skew)| skew), 0.1);
+    let reach = round_reach(means.iter().map(|&(_, skew)| skew), 0.1);
     let y = Scale::new((-reach, reach), (bottom, top));
     write_left_axis(out, &y, span, "GC skew", "(G − C) / (G + C)")?;
     for (color, keep) in [(POSITIVE, f64::max as fn(f64, f64) -> f64), (NEGATIVE, f64::min)] {
@@ -112,7 +111,7 @@ fn write_cumulative(
 ) -> io::Result<()> {
     let ends = bins(track.sequence.len(), POINTS).map(|bin| x.at(bin.end as f64));
     let walk: Vec<_> = signal::cumulative_skew(track.sequence, POINTS);
-    let reach = reach(walk.iter().map(|&excess| excess as f64), 10.0);
+    let reach = round_reach(walk.iter().map(|&excess| excess as f64), 10.0);
     let y = Scale::new((-reach, reach), (span.1, span.0));
     let points = ends.zip(walk.iter().map(|&excess| y.at(excess as f64)));
     let line =
@@ -124,17 +123,14 @@ fn write_cumulative(
 fn write_content(out: &mut impl Write, track: &Track<'_>, x: &Scale, span: Span) -> io::Result<()> {
     let means: Vec<_> = binned(track.gc_content, x).collect();
     let overall = signal::gc_fraction(track.sequence);
-    let reach = reach(means.iter().map(|&(_, content)| content - overall), 0.05);
-    let domain = ((overall - reach).max(0.0), (overall + reach).min(1.0));
-    let y = Scale::new((100.0 * domain.0, 100.0 * domain.1), (span.1, span.0));
+    let (low, high) = round_bounds(means.iter().map(|&(_, content)| content), overall, 0.05);
+    let y = Scale::new((100.0 * low.max(0.0), 100.0 * high.min(1.0)), (span.1, span.0));
     write_left_axis(out, &y, span, "GC content", "(%)")?;
     let mean = y.at(100.0 * overall);
     write_line(out, (LEFT, mean), (RIGHT, mean), MUTED)?;
     let style = Style { size: 11.0, color: MUTED, ..Style::default() };
     text::write(out, RIGHT + 8.0, mean + 4.0, &style, "mean")?;
-    let line = format!(
-        "fill=\"none\" stroke=\"{CONTENT}\" stroke-width=\"1.4\" stroke-linejoin=\"round\""
-    );
+    let line = curve(CONTENT);
     write_path(out, means.iter().map(|&(x, content)| (x, y.at(100.0 * content))), &line)
 }
 
@@ -151,7 +147,7 @@ fn write_orfs(out: &mut impl Write, track: &Track<'_>, x: &Scale, span: Span) ->
         text::write(out, LEFT - 10.0, top + 1.5 * row + 6.0, &style, sign)?;
         for frame in 0..=3 {
             let y = top + row * f64::from(frame);
-            write_line(out, (LEFT, y), (RIGHT, y), "#edf0f2")?;
+            write_line(out, (LEFT, y), (RIGHT, y), GRID)?;
         }
         for orf in longest.iter().take(MAX_ORFS).filter(|orf| orf.strand == strand) {
             let middle = top + row * (f64::from(orf.frame) - 0.5);
@@ -159,7 +155,12 @@ fn write_orfs(out: &mut impl Write, track: &Track<'_>, x: &Scale, span: Span) ->
         }
     }
     let middle = (span.0 + span.1) / 2.0;
-    write_axis_title(out, LEFT - 64.0, middle, "reading frames", "")
+    write_axis_title(out, LEFT - 64.0, middle, "reading frames", "1, 2, 3 per strand")
+}
+
+/// The attributes of a path that is a thin curve.
+fn curve(color: &str) -> String {
+    format!("fill=\"none\" stroke=\"{color}\" stroke-width=\"1.4\" stroke-linejoin=\"round\"")
 }
 
 /// A block that points in the direction of translation.
@@ -190,92 +191,4 @@ fn write_arrow(
 fn binned(signal: &[f32], x: &Scale) -> impl Iterator<Item = (f64, f64)> {
     let middle = |start: usize, end: usize| x.at((start + end) as f64 / 2.0);
     bin_means(signal, POINTS).map(move |(bin, mean)| (middle(bin.start, bin.end), f64::from(mean)))
-}
-
-/// A round number that no value exceeds in size, at least `least`.
-fn reach(values: impl Iterator<Item = f64>, least: f64) -> f64 {
-    let largest = values.map(f64::abs).fold(least, f64::max);
-    let step = nice_step(largest / 5.0);
-    (largest / step - 1e-9).ceil() * step
-}
-
-fn write_left_axis(
-    out: &mut impl Write,
-    y: &Scale,
-    span: Span,
-    title: &str,
-    unit: &str,
-) -> io::Result<()> {
-    write_line(out, (LEFT, span.0), (LEFT, span.1), RULE)?;
-    write_ticks(out, y, span, (LEFT, -5.0))?;
-    write_axis_title(out, LEFT - 64.0, (span.0 + span.1) / 2.0, title, unit)
-}
-
-fn write_right_axis(
-    out: &mut impl Write,
-    y: &Scale,
-    span: Span,
-    title: &str,
-    unit: &str,
-) -> io::Result<()> {
-    write_line(out, (RIGHT, span.0), (RIGHT, span.1), RULE)?;
-    write_ticks(out, y, span, (RIGHT, 5.0))?;
-    write_axis_title(out, RIGHT + 62.0, (span.0 + span.1) / 2.0, title, unit)
-}
-
-/// Ticks outwards from the axis at `x`, one about every 40 pixels.
-fn write_ticks(
-    out: &mut impl Write,
-    y: &Scale,
-    span: Span,
-    (x, outward): (f64, f64),
-) -> io::Result<()> {
-    let count = ((span.1 - span.0) / 40.0).max(2.0) as usize;
-    let (ticks, decimals) = y.ticks(count);
-    let anchor = if outward < 0.0 { Anchor::End } else { Anchor::Start };
-    for tick in ticks {
-        write_line(out, (x, y.at(tick)), (x + outward, y.at(tick)), RULE)?;
-        let style = Style { size: 12.0, anchor, ..Style::default() };
-        let label = format!("{tick:.decimals$}").replace('-', "−");
-        text::write(out, x + 1.8 * outward, y.at(tick) + 4.0, &style, &label)?;
-    }
-    Ok(())
-}
-
-fn write_axis_title(
-    out: &mut impl Write,
-    x: f64,
-    y: f64,
-    title: &str,
-    unit: &str,
-) -> io::Result<()> {
-    let style = Style { anchor: Anchor::Middle, upwards: true, ..Style::default() };
-    text::write(out, x, y, &style, title)?;
-    let style = Style { size: 11.0, color: MUTED, ..style };
-    text::write(out, x + 15.0, y, &style, unit)
-}
-
-fn write_line(
-    out: &mut impl Write,
-    from: (f64, f64),
-    to: (f64, f64),
-    color: &str,
-) -> io::Result<()> {
-    let ((x1, y1), (x2, y2)) = (from, to);
-    writeln!(
-        out,
-        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{color}\"/>"
-    )
-}
-
-fn write_path(
-    out: &mut impl Write,
-    points: impl Iterator<Item = (f64, f64)>,
-    attributes: &str,
-) -> io::Result<()> {
-    write!(out, "<path {attributes} d=\"")?;
-    for (i, (x, y)) in points.enumerate() {
-        write!(out, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" })?;
-    }
-    writeln!(out, "\"/>")
 }

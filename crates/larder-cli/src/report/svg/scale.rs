@@ -1,5 +1,8 @@
 //! Axes: from values to pixels, and where the ticks go.
 
+/// What rounding may have added to a multiple.
+const SLACK: f64 = 1e-9;
+
 /// A linear map from values to pixels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
@@ -24,18 +27,37 @@ impl Scale {
     pub(super) fn ticks(&self, count: usize) -> (Vec<f64>, usize) {
         let (low, high) = self.domain;
         let step = nice_step((high - low) / count as f64);
-        let slack = 1e-9;
-        let first = (low / step - slack).ceil() as i64;
-        let last = (high / step + slack).floor() as i64;
-        let decimals = (-(step.log10() + slack).floor()).max(0.0) as usize;
+        let first = (low / step - SLACK).ceil() as i64;
+        let last = (high / step + SLACK).floor() as i64;
+        let decimals = (-(step.log10() + SLACK).floor()).max(0.0) as usize;
         ((first..=last).map(|i| i as f64 * step).collect(), decimals)
     }
 }
 
+/// A round number that no value exceeds in size, at least `least`.
+pub(super) fn round_reach(values: impl Iterator<Item = f64>, least: f64) -> f64 {
+    let largest = values.map(f64::abs).fold(least, f64::max);
+    let step = nice_step(largest / 5.0);
+    (largest / step - SLACK).ceil() * step
+}
+
+/// Two round numbers that all values lie between, at least `margin` on each side of `middle`.
+pub(super) fn round_bounds(
+    values: impl Iterator<Item = f64>,
+    middle: f64,
+    margin: f64,
+) -> (f64, f64) {
+    let (low, high) = values.fold((middle - margin, middle + margin), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
+    let step = nice_step((high - low) / 4.0);
+    ((low / step + SLACK).floor() * step, (high / step - SLACK).ceil() * step)
+}
+
 /// The least of 1, 2, 5 and 10 times a power of ten that is no less than `step`.
-pub(super) fn nice_step(step: f64) -> f64 {
+fn nice_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= step * (1.0 - 1e-9));
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= step * (1.0 - SLACK));
     factor.unwrap_or(10.0) * power
 }
 
@@ -65,5 +87,16 @@ mod tests {
     fn steps_are_1_2_5() {
         let steps = [0.7, 1.0, 1.1, 2.5, 5.5, 10.0].map(nice_step);
         assert_eq!(steps, [1.0, 1.0, 2.0, 5.0, 10.0, 10.0]);
+    }
+
+    #[test]
+    fn bounds_are_round_and_hold_every_value() {
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(near(round_reach([0.1, -0.27].into_iter(), 0.1), 0.3));
+        assert!(near(round_reach([].into_iter(), 10.0), 10.0));
+        let (low, high) = round_bounds([0.36, 0.63].into_iter(), 0.5, 0.05);
+        assert!(near(low, 0.3) && near(high, 0.7));
+        let (low, high) = round_bounds([].into_iter(), 0.5, 0.05);
+        assert!(near(low, 0.45) && near(high, 0.55), "{low} {high}");
     }
 }

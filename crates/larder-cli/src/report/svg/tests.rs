@@ -78,22 +78,3 @@ fn names_are_escaped() {
     assert_sound(&svg);
     assert!(svg.contains("GC skew of a&lt;b<") && svg.contains(">&lt;r&amp;&quot;1&quot;&gt;<"));
 }
-#[test]
-fn dump() {
-    use std::io::Write;
-    let mut g = Genome::lambda().unwrap();
-    let s = render(&g.records, &g.name, 500, 100);
-    std::fs::File::create("/tmp/l.svg").unwrap().write_all(s.as_bytes()).unwrap();
-    let r = g.records[0].clone();
-    for (i, n) in [20000, 6000, 300, 48000, 1500].into_iter().enumerate() {
-        g.records.push(Record {
-            name: format!("contig_{i}"),
-            sequence: r.sequence[i * 50..][..n.min(48000)].to_vec(),
-            ..r.clone()
-        });
-    }
-    let s = render(&g.records, "several", 500, 30);
-    std::fs::File::create("/tmp/m.svg").unwrap().write_all(s.as_bytes()).unwrap();
-    let s = render(&g.records[3..4], "several", 500, 30);
-    std::fs::File::create("/tmp/s.svg").unwrap().write_all(s.as_bytes()).unwrap();
-}
