@@ -5,7 +5,16 @@ use crate::support::{cargo, text};
 /// The names of all packages that a build of `package` needs.
 fn tree(package: &str) -> Vec<String> {
     let output = cargo()
-        .args(["tree", "--offline", "--prefix", "none", "--format", "{p}", "--edges", "normal,build"])
+        .args([
+            "tree",
+            "--offline",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "--edges",
+            "normal,build",
+        ])
         .args(["--package", package])
         .output()
         .unwrap();
@@ -27,6 +36,9 @@ fn a_directory_cache_needs_neither_arrow_nor_ndarray() {
 fn nothing_needs_openssl_or_cmake() {
     for package in ["larder", "larder-cli"] {
         let tree = tree(package);
-        assert!(!tree.iter().any(|name| name.contains("openssl") || name == "cmake"), "{package}: {tree:?}");
+        assert!(
+            !tree.iter().any(|name| name.contains("openssl") || name == "cmake"),
+            "{package}: {tree:?}"
+        );
     }
 }

@@ -1,5 +1,9 @@
 //! The integration suite: what only the whole workspace, the built command or several processes can show.
-#![expect(clippy::disallowed_methods, reason = "tests damage and make files as other programs would")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests damage and make files as other programs would"
+)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dependencies;
 mod interchange;

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use larder_storage::{Durability, Key, LocalStorage, MemoryStorage, PutIf, Storage, StorageExt, testing};
+use larder_storage::{
+    Durability, Key, LocalStorage, MemoryStorage, PutIf, Storage, StorageExt, testing,
+};
 
 #[test]
 fn the_conformance_suite_is_green_in_memory_and_on_disk() {

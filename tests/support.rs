@@ -32,7 +32,8 @@ pub(crate) fn larder() -> Command {
             build.arg("--release");
         }
         assert!(build.status().unwrap().success(), "the command does not build");
-        let beside = env::current_exe().unwrap().parent().and_then(Path::parent).unwrap().to_owned();
+        let beside =
+            env::current_exe().unwrap().parent().and_then(Path::parent).unwrap().to_owned();
         beside.join(format!("larder{}", env::consts::EXE_SUFFIX))
     });
     let mut command = Command::new(path);

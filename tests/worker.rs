@@ -16,7 +16,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Adds one to a counter `times` times in each of `threads` threads, by compare-and-swap.
-fn increment(root: &Path, counter: &Key, threads: usize, times: usize) -> Result<(), Box<dyn Error>> {
+fn increment(
+    root: &Path,
+    counter: &Key,
+    threads: usize,
+    times: usize,
+) -> Result<(), Box<dyn Error>> {
     let storage = LocalStorage::open(root, Durability::Process)?;
     thread::scope(|scope| {
         for _ in 0..threads {

@@ -34,7 +34,7 @@ pub(crate) struct Record {
 
 impl Genome {
     /// The genome of bacteriophage lambda (NC_001416.1), which is part of the program.
-    pub(crate) fn lambda() -> larder_storage::Result<Self> {
+    pub(crate) fn lambda() -> larder::storage::Result<Self> {
         fasta::parse("NC_001416.1", LAMBDA)
     }
 }

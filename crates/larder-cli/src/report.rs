@@ -4,6 +4,7 @@ use std::ops::Range;
 
 pub(crate) mod bed;
 pub(crate) mod bedgraph;
+pub(crate) mod composition;
 pub(crate) mod svg;
 
 /// Divides `0..length` into at most `count` bins, none empty, whose widths differ by at most one.

@@ -40,7 +40,13 @@ impl Database {
         let path = path.into();
         let open = FileLock::shared(&open::beside(&path, "lock"))?;
         let writer = open::first(&path, schema, durability)?;
-        Ok(Self { path, durability, writer: Mutex::new(writer), readers: Mutex::default(), _open: open })
+        Ok(Self {
+            path,
+            durability,
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+            _open: open,
+        })
     }
 
     /// The database's file.
@@ -58,7 +64,9 @@ impl Database {
         let pooled = lock(&self.readers).pop();
         let connection = match pooled {
             Some(connection) => connection,
-            None => open::reader(&self.path, self.durability).map_err(|error| self.explain(error))?,
+            None => {
+                open::reader(&self.path, self.durability).map_err(|error| self.explain(error))?
+            }
         };
         let outcome = work(&connection).map_err(|failure| failure.at(&self.path));
         lock(&self.readers).push(connection);
@@ -104,7 +112,10 @@ impl Database {
 
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database").field("path", &self.path).field("durability", &self.durability).finish()
+        f.debug_struct("Database")
+            .field("path", &self.path)
+            .field("durability", &self.durability)
+            .finish()
     }
 }
 

@@ -40,9 +40,10 @@ impl Failure {
 /// What an error of SQLite means to somebody who did not know that there was a database.
 fn explain(error: rusqlite::Error, path: &Path) -> Error {
     let (kind, message) = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (ErrorKind::Corrupt, "the database is damaged: nothing was changed; `repair` moves it aside")
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
+            ErrorKind::Corrupt,
+            "the database is damaged: nothing was changed; `repair` moves it aside",
+        ),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (ErrorKind::Locked, "another process has held the database for a minute: try again")
         }
@@ -53,7 +54,9 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
         Some(ErrorCode::CannotOpen) => {
             (ErrorKind::Io, "the database cannot be opened: check the path and the permissions")
         }
-        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Io, "reading or writing the database failed"),
+        Some(ErrorCode::SystemIoFailure) => {
+            (ErrorKind::Io, "reading or writing the database failed")
+        }
         Some(ErrorCode::TooBig) => (ErrorKind::Invalid, "a value is too large for the database"),
         _ => (ErrorKind::Backend, "the database failed"),
     };

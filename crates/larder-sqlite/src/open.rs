@@ -52,7 +52,9 @@ pub(crate) fn reader(path: &Path, durability: Durability) -> rusqlite::Result<Co
 }
 
 pub(crate) fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(PATIENCE)?;
     db.set_prepared_statement_cache_capacity(64);
@@ -99,17 +101,27 @@ pub(crate) fn check(db: &Connection, path: &Path, schema: &Schema) -> Result<(),
     let known = i64::from(schema.version);
     let wrong = |message: String| Err(Error::new(ErrorKind::Format, message).at_path(path).into());
     if owner != i64::from(schema.application_id) {
-        return wrong("this database belongs to another program, or to another store: choose another path".to_owned());
+        return wrong(
+            "this database belongs to another program, or to another store: choose another path"
+                .to_owned(),
+        );
     }
     if version != known {
-        let what = if version > known { "upgrade Larder" } else { "use the version of Larder that wrote it" };
-        return wrong(format!("this database has format {version} and this Larder knows {known}: {what}"));
+        let what = if version > known {
+            "upgrade Larder"
+        } else {
+            "use the version of Larder that wrote it"
+        };
+        return wrong(format!(
+            "this database has format {version} and this Larder knows {known}: {what}"
+        ));
     }
     Ok(())
 }
 
 fn emptied(path: &Path) -> Error {
-    let message = "the database was emptied by something else: restore it, or let `repair` move it aside";
+    let message =
+        "the database was emptied by something else: restore it, or let `repair` move it aside";
     Error::new(ErrorKind::Corrupt, message).at_path(path)
 }
 

@@ -26,7 +26,8 @@ pub fn repair(path: &Path, schema: &Schema) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let Some(_alone) = FileLock::try_exclusive(&beside(path, "lock"))? else {
-        return Err(Error::new(ErrorKind::Locked, "is in use: stop what has it open, then repair").at_path(path));
+        return Err(Error::new(ErrorKind::Locked, "is in use: stop what has it open, then repair")
+            .at_path(path));
     };
     match examine(path, schema).map_err(|failure| failure.at(path)) {
         Ok(true) => Ok(None),
@@ -48,7 +49,8 @@ fn examine(path: &Path, schema: &Schema) -> Result<bool, Failure> {
 }
 
 fn quarantine(path: &Path) -> Result<PathBuf> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let now =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let target = path.with_file_name("quarantine").join(format!("{now}-{name}"));
     publish::set_aside(path, &target)?;

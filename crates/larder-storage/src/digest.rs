@@ -44,7 +44,8 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = |source| {
-            Error::new(ErrorKind::Invalid, "a digest is 64 lowercase hexadecimal digits").with_source(source)
+            Error::new(ErrorKind::Invalid, "a digest is 64 lowercase hexadecimal digits")
+                .with_source(source)
         };
         let hash = blake3::Hash::from_hex(text).map_err(wrong)?;
         Ok(Self(*hash.as_bytes()))

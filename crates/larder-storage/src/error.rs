@@ -149,7 +149,9 @@ impl fmt::Display for Chain<'_> {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.place {
-            Some(Place::Path(path)) => write!(f, "{}: ", path.display().to_string().escape_debug())?,
+            Some(Place::Path(path)) => {
+                write!(f, "{}: ", path.display().to_string().escape_debug())?
+            }
             Some(Place::Key(key)) => write!(f, "{key}: ")?,
             None => {}
         }

@@ -29,7 +29,10 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use crate::{Digest, Error, ErrorKind, Result, lock::FileLock};
+use crate::{
+    Digest, Error, ErrorKind, Result,
+    lock::{self, FileLock},
+};
 
 /// One lease for each key: among the threads of a process, or among processes as well.
 #[derive(Debug, Default)]
@@ -61,8 +64,12 @@ impl Flights {
     }
 
     /// Leases also among processes, by lock files in the local directory `locks`, one for each key in flight.
+    /// What killed holders left there goes now.
     pub fn across_processes(locks: impl Into<PathBuf>) -> Self {
-        Self { locks: Some(locks.into()), ..Self::default() }
+        let locks = locks.into();
+        // A file that stays, as in a directory that may only be read, is free for the next holder all the same.
+        let _ = lock::sweep(&locks);
+        Self { locks: Some(locks), ..Self::default() }
     }
 
     /// Waits until nobody else holds `key`.
@@ -73,12 +80,14 @@ impl Flights {
     pub fn enter(&self, key: &str) -> Result<Lease<'_>> {
         let slot = Arc::clone(lock(&self.slots).entry(key.into()).or_default());
         slot.occupy().map_err(|()| {
-            let message = format!("this thread works on {key:?} already: do not ask for it from inside");
+            let message =
+                format!("this thread works on {key:?} already: do not ask for it from inside");
             Error::new(ErrorKind::Locked, message)
         })?;
         let mut lease = Lease { flights: self, key: key.into(), slot, lock: None };
         if let Some(dir) = &self.locks {
-            lease.lock = Some(FileLock::exclusive(&dir.join(Digest::of(key.as_bytes()).to_string()))?);
+            lease.lock =
+                Some(FileLock::exclusive(&dir.join(Digest::of(key.as_bytes()).to_string()))?);
         }
         Ok(lease)
     }
@@ -135,7 +144,8 @@ mod tests {
     use super::*;
 
     fn run_once_among(flights: &Flights, threads: usize) -> u32 {
-        let (runs, done, start) = (AtomicU32::new(0), AtomicBool::new(false), Barrier::new(threads));
+        let (runs, done, start) =
+            (AtomicU32::new(0), AtomicBool::new(false), Barrier::new(threads));
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
@@ -169,7 +179,8 @@ mod tests {
     #[test]
     fn two_values_on_one_directory_exclude_each_other() {
         let dir = tempfile::tempdir().unwrap();
-        let (ours, theirs) = (Flights::across_processes(dir.path()), Flights::across_processes(dir.path()));
+        let (ours, theirs) =
+            (Flights::across_processes(dir.path()), Flights::across_processes(dir.path()));
         let lease = ours.enter("k").unwrap();
         thread::scope(|scope| {
             let other = scope.spawn(|| theirs.enter("k").map(drop));

@@ -82,7 +82,9 @@ impl Key {
 
     /// Whether `self` is `prefix` or lies below it, by whole segments: `ab/c` is not below `a`.
     pub fn is_within(&self, prefix: &Key) -> bool {
-        self.0.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.0
+            .strip_prefix(prefix.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Maps any text to one legal segment: reversible by [`Key::decode`], and different texts never meet.
@@ -97,7 +99,10 @@ impl Key {
     pub fn encode(text: &str) -> Result<Self> {
         let encoded = encode::encode(text);
         if encoded.len() > Self::MAX_SEGMENT_LEN {
-            let why = format!("needs more than {} bytes as a file name: hash it first", Self::MAX_SEGMENT_LEN);
+            let why = format!(
+                "needs more than {} bytes as a file name: hash it first",
+                Self::MAX_SEGMENT_LEN
+            );
             return Err(refused(text, &why));
         }
         Self::new(encoded)
@@ -187,9 +192,41 @@ mod tests {
         let long = "a".repeat(256);
         let deep = "a/".repeat(600) + "a";
         let bad = [
-            "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a\\b", "C:", "C:\\a", "c:a", "a:b", "a\nb",
-            "a\0b", "a\x7f", "a.", "a ", "a/b.", "CON", "con", "nul.txt", "Com1", "lpt9.x", "COM¹", "LPT³", "CONIN$",
-            "conout$.a", "AUX .txt", "com0", ".larder", "a/.Larder/b", &long, &deep,
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/../b",
+            "./a",
+            "a\\b",
+            "C:",
+            "C:\\a",
+            "c:a",
+            "a:b",
+            "a\nb",
+            "a\0b",
+            "a\x7f",
+            "a.",
+            "a ",
+            "a/b.",
+            "CON",
+            "con",
+            "nul.txt",
+            "Com1",
+            "lpt9.x",
+            "COM¹",
+            "LPT³",
+            "CONIN$",
+            "conout$.a",
+            "AUX .txt",
+            "com0",
+            ".larder",
+            "a/.Larder/b",
+            &long,
+            &deep,
         ];
         for text in bad {
             let error = Key::new(text).expect_err(text);
@@ -201,8 +238,8 @@ mod tests {
     #[test]
     fn keeps_what_every_host_can_hold() {
         let good = [
-            "a", "a/b/c", ".hidden", "a.b.c", "(x),y", "z1e-05", "a.npy", " a", "é", "é", "COM10", "COMX", "console",
-            "nulls", "..a", "a..b", "larder", ".larders", "LPT", "com¹x",
+            "a", "a/b/c", ".hidden", "a.b.c", "(x),y", "z1e-05", "a.npy", " a", "é", "é", "COM10",
+            "COMX", "console", "nulls", "..a", "a..b", "larder", ".larders", "LPT", "com¹x",
         ];
         for text in good {
             assert_eq!(Key::new(text).unwrap().as_str(), text);
@@ -225,9 +262,21 @@ mod tests {
     #[test]
     fn encodes_the_awkward() {
         let cases = [
-            ("", "%"), ("a/b", "a%2Fb"), ("a__b", "a__b"), ("..", ".%2E"), (".", "%2E"), ("CON", "%43ON"),
-            ("nul.txt", "%6Eul.txt"), ("x.", "x%2E"), ("x ", "x%20"), (".larder", "%2Elarder"), ("100%", "100%25"),
-            ("NUL.x.", "%4EUL.x%2E"), ("é", "é"), ("a\u{0}", "a%00"), ("COM¹", "%43OM¹"),
+            ("", "%"),
+            ("a/b", "a%2Fb"),
+            ("a__b", "a__b"),
+            ("..", ".%2E"),
+            (".", "%2E"),
+            ("CON", "%43ON"),
+            ("nul.txt", "%6Eul.txt"),
+            ("x.", "x%2E"),
+            ("x ", "x%20"),
+            (".larder", "%2Elarder"),
+            ("100%", "100%25"),
+            ("NUL.x.", "%4EUL.x%2E"),
+            ("é", "é"),
+            ("a\u{0}", "a%00"),
+            ("COM¹", "%43OM¹"),
         ];
         for (text, encoded) in cases {
             assert_eq!(Key::encode(text).unwrap().as_str(), encoded);

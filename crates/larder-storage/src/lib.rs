@@ -40,6 +40,11 @@
 //!
 //! - `testing`: [`testing::conformance`], the suite that every [`Storage`] has to pass.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the crate that the ban sends everyone else to"
+)]
+
 mod digest;
 mod durability;
 mod error;
@@ -48,6 +53,7 @@ mod key;
 mod local;
 pub mod lock;
 mod memory;
+mod problem;
 mod progress;
 pub mod publish;
 mod root;
@@ -61,6 +67,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, RESERVED_SEGMENT};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+pub use problem::Problem;
 pub use progress::Progress;
 pub use root::{ROOT_VARIABLE, default_root};
 pub use storage::{Entries, Entry, Object, PutIf, ReadAt, Storage, StorageExt, Upload, Version};

@@ -92,7 +92,11 @@ impl Storage for LocalStorage {
     }
 
     fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(LocalUpload { staged: self.stage.file()?, key: key.clone(), root: self.root.clone() }))
+        Ok(Box::new(LocalUpload {
+            staged: self.stage.file()?,
+            key: key.clone(),
+            root: self.root.clone(),
+        }))
     }
 
     fn remove(&self, key: &Key) -> Result<bool> {

@@ -96,7 +96,9 @@ impl FileLock {
             match tried {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                    continue;
+                }
                 Err(TryLockError::Error(error)) => return Err(failed(error, path)),
             }
             if is_current(&file, path).map_err(|error| failed(error, path))? {
@@ -104,6 +106,28 @@ impl FileLock {
             }
         }
     }
+}
+
+/// Removes the lock files in `dir` that nobody holds, as processes leave them that die before they remove theirs;
+/// returns how many went. Right for directories of locks that are taken exclusively and removed after use.
+///
+/// # Errors
+///
+/// `Io` where the directory cannot be listed or a file not removed.
+pub fn sweep(dir: &Path) -> Result<usize> {
+    let unlisted = |error| Error::io(error, "cannot list the locks").at_path(dir);
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(unlisted)?,
+    };
+    let mut swept = 0;
+    for entry in entries {
+        if let Some(free) = FileLock::try_exclusive(&entry.map_err(unlisted)?.path())? {
+            free.remove()?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
 }
 
 fn failed(error: io::Error, path: &Path) -> Error {
@@ -124,14 +148,20 @@ fn lock(file: &File, mode: Mode) -> io::Result<()> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let create = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let create =
+        || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     match create() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             create()
         }
         // A file that may only be read can still be locked.
-        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
             File::open(path).map_err(|_| error)
         }
         other => other,
@@ -174,6 +204,17 @@ mod tests {
         assert!(FileLock::try_shared(&path).unwrap().is_none());
         drop(alone);
         assert!(FileLock::try_shared(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn free_locks_are_swept_and_held_ones_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(sweep(&dir.path().join("missing")).unwrap(), 0);
+        let held = FileLock::exclusive(&dir.path().join("held")).unwrap();
+        drop(FileLock::exclusive(&dir.path().join("left")).unwrap());
+        assert_eq!(sweep(dir.path()).unwrap(), 1);
+        held.remove().unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

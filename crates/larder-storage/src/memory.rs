@@ -77,7 +77,9 @@ impl Storage for MemoryStorage {
         let found: Vec<_> = objects
             .iter()
             .filter(|(key, _)| prefix.is_none_or(|prefix| key.is_within(prefix)))
-            .map(|(key, s)| Ok(Entry { key: key.clone(), len: s.bytes.len() as u64, modified: s.modified }))
+            .map(|(key, s)| {
+                Ok(Entry { key: key.clone(), len: s.bytes.len() as u64, modified: s.modified })
+            })
             .collect();
         Ok(Box::new(found.into_iter()))
     }
@@ -101,7 +103,8 @@ fn check_place(objects: &Objects, key: &Key) -> Result<()> {
     let below = format!("{key}/");
     let next = objects.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded)).next();
     if next.is_some_and(|(other, _)| other.as_str().starts_with(&below)) {
-        return Err(Error::new(ErrorKind::Invalid, "objects lie below this key: it cannot be one").at_key(key));
+        return Err(Error::new(ErrorKind::Invalid, "objects lie below this key: it cannot be one")
+            .at_key(key));
     }
     Ok(())
 }
@@ -109,7 +112,9 @@ fn check_place(objects: &Objects, key: &Key) -> Result<()> {
 fn check_condition(there: Option<&Stored>, key: &Key, when: &PutIf) -> Result<()> {
     let lost = match (when, there) {
         (PutIf::Always, _) | (PutIf::Absent, None) => return Ok(()),
-        (PutIf::Version(version), Some(stored)) if *version == *Object::new(stored.bytes.clone()).version() => {
+        (PutIf::Version(version), Some(stored))
+            if *version == *Object::new(stored.bytes.clone()).version() =>
+        {
             return Ok(());
         }
         (PutIf::Absent, Some(_)) => "exists already",
@@ -174,6 +179,9 @@ mod tests {
         for text in ["a-b", "a/b", "a.c"] {
             storage.put(&key(text), Bytes::new(), PutIf::Always).unwrap();
         }
-        assert_eq!(storage.put(&key("a"), Bytes::new(), PutIf::Always).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(
+            storage.put(&key("a"), Bytes::new(), PutIf::Always).unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
     }
 }

@@ -54,7 +54,8 @@ impl Stage {
     pub fn file(&self) -> Result<StagedFile> {
         let slot = self.slot()?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&slot.path);
-        let file = file.map_err(|error| Error::io(error, "cannot make a stage file").at_path(&slot.path))?;
+        let file =
+            file.map_err(|error| Error::io(error, "cannot make a stage file").at_path(&slot.path))?;
         Ok(StagedFile { file: BufWriter::new(file), slot })
     }
 
@@ -66,7 +67,9 @@ impl Stage {
     pub fn dir(&self) -> Result<StagedDir> {
         let slot = self.slot()?;
         let made = fs::create_dir(&slot.path);
-        made.map_err(|error| Error::io(error, "cannot make a stage directory").at_path(&slot.path))?;
+        made.map_err(|error| {
+            Error::io(error, "cannot make a stage directory").at_path(&slot.path)
+        })?;
         Ok(StagedDir { slot })
     }
 
@@ -93,7 +96,9 @@ impl Stage {
         match fs::rename(target, &slot.path) {
             Ok(()) => {}
             Err(error) if is_absent(&error) => return Ok(false),
-            Err(error) => return Err(Error::io(error, "cannot remove the directory").at_path(target)),
+            Err(error) => {
+                return Err(Error::io(error, "cannot remove the directory").at_path(target));
+            }
         }
         self.settle(target)?;
         slot.remove().map(|()| true)
@@ -110,7 +115,12 @@ impl Stage {
             Some(area) => Arc::clone(area),
             None => Arc::clone(area.insert(Arc::new(Area::claim(&area::stage_dir(&self.root))?))),
         };
-        Ok(Slot { path: area.next(), root: self.root.clone(), durability: self.durability, _area: area })
+        Ok(Slot {
+            path: area.next(),
+            root: self.root.clone(),
+            durability: self.durability,
+            _area: area,
+        })
     }
 }
 
@@ -129,7 +139,8 @@ impl Slot {
             Err(error) if !is_absent(&error) => fs::remove_dir_all(&self.path),
             _ => return Ok(()),
         };
-        removed.map_err(|error| Error::io(error, "cannot remove what was staged").at_path(&self.path))
+        removed
+            .map_err(|error| Error::io(error, "cannot remove what was staged").at_path(&self.path))
     }
 
     /// Renames to `target`, below directories that may come and go meanwhile.
@@ -145,7 +156,8 @@ impl Slot {
                 renamed => return renamed.map_err(failed),
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "its directory is removed over and over").at_path(target))
+        Err(Error::new(ErrorKind::Conflict, "its directory is removed over and over")
+            .at_path(target))
     }
 }
 

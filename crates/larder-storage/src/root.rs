@@ -28,7 +28,8 @@ fn pick(var: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
         .map(PathBuf::from)
         .filter(|cache| cache.is_absolute())
         .or_else(|| var("HOME").map(|home| Path::new(&home).join(".cache")));
-    let unset = || Error::new(ErrorKind::Invalid, format!("no default directory: set {ROOT_VARIABLE}"));
+    let unset =
+        || Error::new(ErrorKind::Invalid, format!("no default directory: set {ROOT_VARIABLE}"));
     Ok(cache.ok_or_else(unset)?.join("larder"))
 }
 
@@ -51,6 +52,9 @@ mod tests {
 
     #[test]
     fn a_relative_platform_directory_is_ignored() {
-        assert_eq!(with(&[("XDG_CACHE_HOME", "x"), ("HOME", "/h")]).unwrap(), Path::new("/h/.cache/larder"));
+        assert_eq!(
+            with(&[("XDG_CACHE_HOME", "x"), ("HOME", "/h")]).unwrap(),
+            Path::new("/h/.cache/larder")
+        );
     }
 }

@@ -203,8 +203,9 @@ pub trait StorageExt: Storage {
     fn get_text(&self, key: &Key) -> Result<Option<String>> {
         let Some(object) = self.get(key)? else { return Ok(None) };
         let text = String::from_utf8(object.into_bytes().into());
-        text.map(Some)
-            .map_err(|error| Error::new(ErrorKind::Corrupt, "is not UTF-8 text").at_key(key).with_source(error))
+        text.map(Some).map_err(|error| {
+            Error::new(ErrorKind::Corrupt, "is not UTF-8 text").at_key(key).with_source(error)
+        })
     }
 
     /// The object, decoded from JSON.
@@ -216,7 +217,9 @@ pub trait StorageExt: Storage {
         let Some(object) = self.get(key)? else { return Ok(None) };
         let value = serde_json::from_slice(object.bytes());
         value.map(Some).map_err(|error| {
-            Error::new(ErrorKind::Corrupt, "is not the JSON expected here").at_key(key).with_source(error)
+            Error::new(ErrorKind::Corrupt, "is not the JSON expected here")
+                .at_key(key)
+                .with_source(error)
         })
     }
 
@@ -227,7 +230,9 @@ pub trait StorageExt: Storage {
     /// `Invalid` where the value has no JSON form; otherwise as [`Storage::put`].
     fn put_json<T: Serialize + ?Sized>(&self, key: &Key, value: &T, when: PutIf) -> Result<()> {
         let text = serde_json::to_vec(value).map_err(|error| {
-            Error::new(ErrorKind::Invalid, "the value cannot be written as JSON").at_key(key).with_source(error)
+            Error::new(ErrorKind::Invalid, "the value cannot be written as JSON")
+                .at_key(key)
+                .with_source(error)
         })?;
         self.put(key, text.into(), when)
     }
@@ -240,5 +245,8 @@ pub(crate) fn check_range(size: u64, offset: u64, len: usize) -> Result<()> {
     if offset.checked_add(len as u64).is_some_and(|end| end <= size) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Invalid, format!("{len} bytes from {offset} on end after the object's {size} bytes")))
+    Err(Error::new(
+        ErrorKind::Invalid,
+        format!("{len} bytes from {offset} on end after the object's {size} bytes"),
+    ))
 }

@@ -49,7 +49,8 @@ fn put(storage: &dyn Storage, text: &str, bytes: &'static str) {
 fn listed(storage: &dyn Storage, prefix: Option<&str>) -> Vec<(String, u64)> {
     let prefix = prefix.map(key);
     let entries = storage.list(prefix.as_ref()).expect("list");
-    let mut found: Vec<_> = entries.map(|entry| entry.expect("entry")).map(|e| (e.key.to_string(), e.len)).collect();
+    let mut found: Vec<_> =
+        entries.map(|entry| entry.expect("entry")).map(|e| (e.key.to_string(), e.len)).collect();
     found.sort();
     found
 }
@@ -106,7 +107,9 @@ fn put_if_absent(storage: &dyn Storage) {
 fn put_if_version(storage: &dyn Storage) {
     put(storage, "a", "one");
     let one = storage.get(&key("a")).expect("get").expect("an object").version().clone();
-    storage.put(&key("a"), "two".into(), PutIf::Version(one.clone())).expect("the version is current");
+    storage
+        .put(&key("a"), "two".into(), PutIf::Version(one.clone()))
+        .expect("the version is current");
     let stale = storage.put(&key("a"), "three".into(), PutIf::Version(one.clone()));
     assert_eq!(kind_of(stale, "an update of an old version"), ErrorKind::Conflict);
     let gone = storage.put(&key("b"), "new".into(), PutIf::Version(one));
@@ -116,7 +119,9 @@ fn put_if_version(storage: &dyn Storage) {
 }
 
 fn versions_follow_content(storage: &dyn Storage) {
-    let version = |text| -> Version { storage.get(&key(text)).expect("get").expect("an object").version().clone() };
+    let version = |text| -> Version {
+        storage.get(&key(text)).expect("get").expect("an object").version().clone()
+    };
     put(storage, "a", "one");
     let one = version("a");
     assert_eq!(version("a"), one, "reading changes nothing");
@@ -128,14 +133,22 @@ fn concurrent_creates_have_one_winner(storage: &dyn Storage) {
     for round in 0..20 {
         let place = key(&format!("race/{round}"));
         let won = thread::scope(|scope| {
-            let create = |id: u8| storage.put(&place, vec![id].into(), PutIf::Absent).map_err(|error| error.kind());
+            let create = |id: u8| {
+                storage.put(&place, vec![id].into(), PutIf::Absent).map_err(|error| error.kind())
+            };
             let racers: Vec<_> = (0..4).map(|id| scope.spawn(move || (id, create(id)))).collect();
-            let outcomes: Vec<_> = racers.into_iter().map(|racer| racer.join().expect("a racer")).collect();
-            let lost = outcomes.iter().filter(|(_, outcome)| *outcome == Err(ErrorKind::Conflict)).count();
+            let outcomes: Vec<_> =
+                racers.into_iter().map(|racer| racer.join().expect("a racer")).collect();
+            let lost =
+                outcomes.iter().filter(|(_, outcome)| *outcome == Err(ErrorKind::Conflict)).count();
             assert_eq!(lost, 3, "all but one get a conflict");
             outcomes.into_iter().find(|(_, outcome)| outcome.is_ok()).map(|(id, _)| id)
         });
-        assert_eq!(get(storage, place.as_str()).map(|bytes| bytes[0]), won, "the winner's bytes are there");
+        assert_eq!(
+            get(storage, place.as_str()).map(|bytes| bytes[0]),
+            won,
+            "the winner's bytes are there"
+        );
     }
 }
 
@@ -179,8 +192,14 @@ fn readers_refuse_ranges_beyond_the_end(storage: &dyn Storage) {
     put(storage, "a", "12345");
     let reader = storage.open(&key("a")).expect("open").expect("an object");
     for (offset, len) in [(0, 6), (5, 1), (6, 0), (u64::MAX, 1), (u64::MAX, 0)] {
-        assert_eq!(kind_of(reader.read_at(offset, &mut vec![0; len]), "a read beyond the end"), ErrorKind::Invalid);
-        assert_eq!(kind_of(storage.get_range(&key("a"), offset, len), "a range beyond the end"), ErrorKind::Invalid);
+        assert_eq!(
+            kind_of(reader.read_at(offset, &mut vec![0; len]), "a read beyond the end"),
+            ErrorKind::Invalid
+        );
+        assert_eq!(
+            kind_of(storage.get_range(&key("a"), offset, len), "a range beyond the end"),
+            ErrorKind::Invalid
+        );
     }
     reader.read_at(5, &mut []).expect("nothing, at the end");
 }
@@ -204,10 +223,18 @@ fn keys_inside_and_above_objects_exclude_each_other(storage: &dyn Storage) {
     put(storage, "a/b", "x");
     for text in ["a", "a/b/c", "a/b/c/d"] {
         let outcome = storage.put(&key(text), "y".into(), PutIf::Always);
-        assert_eq!(kind_of(outcome, "a put above or inside an object"), ErrorKind::Invalid, "{text}");
+        assert_eq!(
+            kind_of(outcome, "a put above or inside an object"),
+            ErrorKind::Invalid,
+            "{text}"
+        );
         assert_eq!(get(storage, text), None);
         let upload = storage.create(&key(text)).and_then(|upload| upload.commit());
-        assert_eq!(kind_of(upload, "an upload above or inside an object"), ErrorKind::Invalid, "{text}");
+        assert_eq!(
+            kind_of(upload, "an upload above or inside an object"),
+            ErrorKind::Invalid,
+            "{text}"
+        );
     }
     assert_eq!(listed(storage, None), [("a/b".to_owned(), 1)]);
 }
@@ -216,7 +243,8 @@ fn lists_by_whole_segments(storage: &dyn Storage) {
     for text in ["a/1", "a/2/x", "ab/3", "a-b/4", "c"] {
         put(storage, text, "12");
     }
-    let named = |names: &[&str]| -> Vec<_> { names.iter().map(|name| ((*name).to_owned(), 2)).collect() };
+    let named =
+        |names: &[&str]| -> Vec<_> { names.iter().map(|name| ((*name).to_owned(), 2)).collect() };
     assert_eq!(listed(storage, None), named(&["a-b/4", "a/1", "a/2/x", "ab/3", "c"]));
     assert_eq!(listed(storage, Some("a")), named(&["a/1", "a/2/x"]));
     assert_eq!(listed(storage, Some("a/2")), named(&["a/2/x"]));
@@ -236,7 +264,10 @@ fn listing_sees_no_half_written_object(storage: &dyn Storage) {
         while !writer.is_finished() {
             assert!(listed(storage, None).iter().all(|found| *found == ("a/b".to_owned(), 10_000)));
             if let Some(bytes) = get(storage, "a/b") {
-                assert!(bytes.len() == 10_000 && bytes.iter().all(|byte| *byte == bytes[0]), "one version, whole");
+                assert!(
+                    bytes.len() == 10_000 && bytes.iter().all(|byte| *byte == bytes[0]),
+                    "one version, whole"
+                );
             }
         }
     });
@@ -258,7 +289,8 @@ fn encoded_keys_come_back(storage: &dyn Storage) {
         let encoded = Key::encode(text).expect("a short text");
         storage.put(&encoded, Bytes::new(), PutIf::Absent).expect("put");
     }
-    let mut found: Vec<_> = listed(storage, None).iter().filter_map(|(name, _)| Key::decode(name)).collect();
+    let mut found: Vec<_> =
+        listed(storage, None).iter().filter_map(|(name, _)| Key::decode(name)).collect();
     found.sort();
     let mut expected = texts.map(str::to_owned).to_vec();
     expected.sort();

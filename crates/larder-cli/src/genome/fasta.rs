@@ -9,7 +9,7 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
-use larder_storage::{Error, ErrorKind, Result};
+use larder::storage::{Error, ErrorKind, Result};
 use noodles_fasta as noodles;
 
 use super::{Genome, Record, base};

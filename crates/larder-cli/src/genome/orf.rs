@@ -40,6 +40,15 @@ pub(crate) struct Orf {
 }
 
 impl Orf {
+    /// The frame from `start` to `end` of the forward strand of a record of `length` bases.
+    pub(crate) fn new(start: usize, end: usize, strand: Strand, length: usize) -> Self {
+        let first = match strand {
+            Strand::Forward => start,
+            Strand::Reverse => length - end,
+        };
+        Self { start, end, strand, frame: (first % 3) as u8 + 1 }
+    }
+
     /// The number of amino acids: all codons but the stop.
     pub(crate) fn codons(&self) -> usize {
         (self.end - self.start) / 3 - 1
@@ -75,18 +84,13 @@ pub(crate) fn find(sequence: &[u8], min_codons: usize) -> Vec<Orf> {
     let length = sequence.len();
     let mut orfs = Vec::new();
     scan(sequence, min_codons, |start, end| {
-        orfs.push(Orf { start, end, strand: Strand::Forward, frame: frame(start) });
+        orfs.push(Orf::new(start, end, Strand::Forward, length));
     });
     scan(&reverse_complement(sequence), min_codons, |start, end| {
-        let (strand, frame) = (Strand::Reverse, frame(start));
-        orfs.push(Orf { start: length - end, end: length - start, strand, frame });
+        orfs.push(Orf::new(length - end, length - start, Strand::Reverse, length));
     });
     orfs.sort_unstable();
     orfs
-}
-
-fn frame(start: usize) -> u8 {
-    (start % 3) as u8 + 1
 }
 
 /// One pass over the three frames of one strand, remembering in each the first ATG since the last

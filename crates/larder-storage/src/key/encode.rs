@@ -5,7 +5,8 @@ pub(super) fn encode(text: &str) -> String {
     if text.is_empty() {
         return "%".to_owned();
     }
-    let mut encoded = escape(text, |c| c.is_ascii_alphanumeric() || "-_.".contains(c) || !c.is_ascii());
+    let mut encoded =
+        escape(text, |c| c.is_ascii_alphanumeric() || "-_.".contains(c) || !c.is_ascii());
     if encoded.ends_with('.') {
         encoded.pop();
         push_escaped(&mut encoded, b'.');

@@ -39,7 +39,9 @@ impl ReadAt for FileReader {
         check_range(self.len, offset, buf.len()).map_err(|error| error.at_path(&self.path))?;
         read_exact_at(&self.file, buf, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
-                Error::new(ErrorKind::Corrupt, "was cut short while open").at_path(&self.path).with_source(error)
+                Error::new(ErrorKind::Corrupt, "was cut short while open")
+                    .at_path(&self.path)
+                    .with_source(error)
             }
             _ => Error::io(error, "cannot read the object").at_path(&self.path),
         })

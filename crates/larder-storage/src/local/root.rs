@@ -33,13 +33,18 @@ impl Root {
     fn check_link(&self, link: &Path) -> Result<()> {
         match fs::canonicalize(link) {
             Ok(target) if target.starts_with(&self.0) => Ok(()),
-            _ => Err(Error::new(ErrorKind::Invalid, "is a symbolic link that leads out of the root").at_path(link)),
+            _ => {
+                Err(Error::new(ErrorKind::Invalid, "is a symbolic link that leads out of the root")
+                    .at_path(link))
+            }
         }
     }
 
     pub(super) fn lock(&self, key: &Key) -> Result<FileLock> {
         let stripe = Digest::of(key.as_str().as_bytes()).as_bytes()[0];
-        FileLock::exclusive(&self.0.join(RESERVED_SEGMENT).join("locks").join(format!("{stripe:02x}")))
+        FileLock::exclusive(
+            &self.0.join(RESERVED_SEGMENT).join("locks").join(format!("{stripe:02x}")),
+        )
     }
 
     pub(super) fn read(&self, key: &Key) -> Result<Option<Bytes>> {
@@ -48,7 +53,9 @@ impl Root {
         let mut bytes = Vec::new();
         match File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)) {
             Ok(_) => Ok(Some(bytes.into())),
-            Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::IsADirectory => Ok(None),
+            Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::IsADirectory => {
+                Ok(None)
+            }
             Err(error) => Err(failed(error)),
         }
     }
@@ -59,7 +66,9 @@ impl Root {
             PutIf::Always => return Ok(()),
             PutIf::Absent if !path.is_file() => return Ok(()),
             PutIf::Absent => "exists already",
-            PutIf::Version(version) if self.read(key)?.is_some_and(|bytes| Version::of(&bytes) == *version) => {
+            PutIf::Version(version)
+                if self.read(key)?.is_some_and(|bytes| Version::of(&bytes) == *version) =>
+            {
                 return Ok(());
             }
             PutIf::Version(_) => "was changed or removed meanwhile: read it again",
@@ -76,7 +85,8 @@ impl Root {
 
     /// Tells a key inside or above an object from a failing disk.
     fn explain(&self, key: &Key, path: &Path, error: Error) -> Error {
-        let inside = path.ancestors().skip(1).take_while(|above| **above != self.0).any(Path::is_file);
+        let inside =
+            path.ancestors().skip(1).take_while(|above| **above != self.0).any(Path::is_file);
         let message = if inside {
             "cannot lie inside an object: remove that one first"
         } else if path.is_dir() {

@@ -80,7 +80,8 @@ fn a_link_out_of_the_root_is_refused_and_one_inside_followed() {
     }
     assert_eq!(fs::metadata(outside.join("secret")).unwrap().len(), 0);
     assert_eq!(storage.get_text(&key("alias")).unwrap().as_deref(), Some("x"));
-    let mut listed: Vec<_> = storage.list(None).unwrap().map(|entry| entry.unwrap().key.to_string()).collect();
+    let mut listed: Vec<_> =
+        storage.list(None).unwrap().map(|entry| entry.unwrap().key.to_string()).collect();
     listed.sort();
     assert_eq!(listed, ["alias", "real"]);
 }

@@ -7,7 +7,7 @@ use std::{
 use crate::{
     Error, Key, RESERVED_SEGMENT, Result,
     publish::is_absent,
-    storage::{Entry, Entries},
+    storage::{Entries, Entry},
 };
 
 /// A depth-first walk over the objects below a directory; open directories are all it holds.
@@ -25,7 +25,9 @@ impl Walk {
         let start = prefix.map_or_else(|| root.to_owned(), |key| root.join(key.as_str()));
         match walk.metadata(&start)? {
             Some(found) if found.is_dir() => walk.enter(start, prefix.cloned())?,
-            Some(found) if found.is_file() => walk.single = prefix.map(|key| entry(key.clone(), &found)),
+            Some(found) if found.is_file() => {
+                walk.single = prefix.map(|key| entry(key.clone(), &found))
+            }
             _ => {}
         }
         Ok(walk)
@@ -45,7 +47,8 @@ impl Walk {
     fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
         let found = match fs::symlink_metadata(path) {
             Ok(found) if found.is_symlink() => {
-                let inside = fs::canonicalize(path).is_ok_and(|target| target.starts_with(&self.root));
+                let inside =
+                    fs::canonicalize(path).is_ok_and(|target| target.starts_with(&self.root));
                 // A linked directory could lead round in circles, so only files are listed through links.
                 return Ok(fs::metadata(path).ok().filter(|found| inside && found.is_file()));
             }
@@ -60,7 +63,8 @@ impl Walk {
     /// The object that a directory entry is; a directory is entered instead.
     fn visit(&mut self, found: &DirEntry, above: Option<&Key>) -> Result<Option<Entry>> {
         let name = found.file_name();
-        let Some(name) = name.to_str().filter(|name| !name.eq_ignore_ascii_case(RESERVED_SEGMENT)) else {
+        let Some(name) = name.to_str().filter(|name| !name.eq_ignore_ascii_case(RESERVED_SEGMENT))
+        else {
             return Ok(None);
         };
         let key = above.map_or_else(|| Key::new(name), |above| above.join(name));

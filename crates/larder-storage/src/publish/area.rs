@@ -21,7 +21,8 @@ impl Area {
         sweep_locked(stage)?;
         let path = stage.join(uuid::Uuid::new_v4().simple().to_string());
         let alive = FileLock::exclusive(&lock_of(&path))?;
-        fs::create_dir(&path).map_err(|error| Error::io(error, "cannot make a stage area").at_path(&path))?;
+        fs::create_dir(&path)
+            .map_err(|error| Error::io(error, "cannot make a stage area").at_path(&path))?;
         drop(sweeping);
         Ok(Self { path, next: AtomicU64::new(0), alive: Some(alive) })
     }
@@ -61,7 +62,9 @@ fn sweep_locked(stage: &Path) -> Result<usize> {
         let Some(dead) = FileLock::try_exclusive(&lock_of(&area))? else { continue };
         match fs::remove_dir_all(&area) {
             Err(error) if !is_absent(&error) => {
-                return Err(Error::io(error, "cannot sweep what a dead process left").at_path(&area));
+                return Err(
+                    Error::io(error, "cannot sweep what a dead process left").at_path(&area)
+                );
             }
             _ => dead.remove()?,
         }

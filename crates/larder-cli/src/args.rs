@@ -1,0 +1,71 @@
+//! What can be asked on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+/// On-disk caches for scientific and machine-learning pipelines.
+///
+/// Exit codes: 0 done, 1 it failed, 2 it was asked for in a way that cannot work.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// The directory that holds the stores [default: larder in the user's cache directory]
+    #[arg(long, global = true, env = "LARDER_ROOT", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Print JSON instead of a table
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a real pipeline over a genome through all five stores, twice, and show what the second pass saved
+    #[command(
+        after_help = "Without FASTA it takes the genome of bacteriophage lambda (NC_001416.1), which is \
+                            part of the program. Run it again on the same root: nothing is computed."
+    )]
+    Tour {
+        /// A FASTA file, plain or gzip
+        #[arg(value_hint = ValueHint::FilePath)]
+        fasta: Option<PathBuf>,
+    },
+    /// Show what all five stores hold
+    Status,
+    /// Read everything back and check it
+    Verify,
+    /// The lookup cache
+    #[command(subcommand)]
+    Kv(Look),
+    /// The arrays
+    #[command(subcommand)]
+    Array(Look),
+    /// The embedding shards
+    #[command(subcommand)]
+    Shards(Look),
+    /// The cached directories
+    #[command(subcommand)]
+    Dirs(Look),
+    /// The tracks and genomes, and what made them
+    #[command(subcommand)]
+    Provenance(Look),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What can be asked of each store.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Look {
+    /// Show what it holds
+    Status,
+    /// Read everything back and check it
+    Verify,
+}

@@ -1,0 +1,139 @@
+//! Tables for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use larder::storage::{Error, Result};
+use serde::Serialize;
+
+/// Prints `value` as one JSON document.
+///
+/// # Errors
+/// `Io` where nobody reads it.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    let mut text =
+        serde_json::to_string_pretty(value).map_err(|error| unprintable(error.into()))?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Prints `text` as it is.
+///
+/// # Errors
+/// `Io` where nobody reads it.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(unprintable)
+}
+
+fn unprintable(error: io::Error) -> Error {
+    Error::io(error, "cannot print the result")
+}
+
+/// Rows of cells under a head: the first column to the left, numbers to the right.
+#[derive(Debug)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new<const N: usize>(head: [&str; N]) -> Self {
+        Self { rows: vec![head.map(str::to_owned).to_vec()] }
+    }
+
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.to_vec());
+    }
+
+    pub(crate) fn render(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+        };
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        let mut text = String::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            push_line(&mut text, row, &widths);
+            if index == 0 {
+                let rules: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
+                push_line(&mut text, &rules, &widths);
+            }
+        }
+        text
+    }
+}
+
+fn push_line(text: &mut String, cells: &[String], widths: &[usize]) {
+    let padded = cells.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+        0 => format!("{cell:<width$}"),
+        _ => format!("{cell:>width$}"),
+    });
+    let line: Vec<String> = padded.collect();
+    text.push_str(line.join("  ").trim_end());
+    text.push('\n');
+}
+
+/// A number of bytes for people: `412 B`, `1.5 KiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A time in milliseconds for people: three digits that count.
+pub(crate) fn millis(ms: f64) -> String {
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.2} ms"),
+        ms if ms < 100.0 => format!("{ms:.1} ms"),
+        ms if ms < 10_000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_change_where_a_reader_expects_it() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1 << 20, "1.0 MiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ];
+        for (count, text) in cases {
+            assert_eq!(bytes(count), text);
+        }
+        let cases =
+            [(0.1234, "0.12 ms"), (12.34, "12.3 ms"), (123.4, "123 ms"), (12_340.0, "12.3 s")];
+        for (ms, text) in cases {
+            assert_eq!(millis(ms), text);
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new(["step", "time"]);
+        table.row(["é".to_owned(), "1 ms".to_owned()]);
+        table.row(["genome".to_owned(), "100 ms".to_owned()]);
+        assert_eq!(
+            table.render(),
+            "step      time\n──────  ──────\né         1 ms\ngenome  100 ms\n"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! Sliding windows, embedded as tetranucleotide frequencies and kept by content.
+
+use std::collections::HashSet;
+
+use larder::{
+    Larder,
+    embedding_shards::{Dtype, Embedding, PoolType, WindowKey, WindowRecord},
+    storage::{Error, ErrorKind, Result},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::pass::{self, Tally};
+use crate::genome::{Genome, Record, tetra};
+
+/// The width of a window, in bases.
+const WIDTH: usize = 1000;
+/// From the start of one window to the start of the next, in bases.
+const STRIDE: usize = 100;
+/// How many windows one shard is for.
+const BLOCK: usize = 4096;
+/// What stands for the weights of this encoder: another definition needs another text.
+const ENCODER: &str = "larder/canonical-tetranucleotides-1";
+
+/// Embeds the windows of all records that are not there yet, and reads all of them.
+///
+/// # Errors
+/// Those of the store; `Corrupt` where an embedding that was just there is gone.
+pub(super) fn embed(larder: &Larder, genome: &Genome) -> Result<((), Tally)> {
+    let mut tally = Tally::default();
+    let mut seen = HashSet::new();
+    for record in &genome.records {
+        let windows: Vec<_> = tetra::windows(record.sequence.len(), WIDTH, STRIDE).collect();
+        for (block, windows) in windows.chunks(BLOCK).enumerate() {
+            let keyed = windows
+                .iter()
+                .map(|window| (window.clone(), key(&record.sequence[window.clone()])));
+            // A repeat in the sequence is one content, and one row.
+            let keyed: Vec<_> = keyed.filter(|(_, key)| seen.insert(*key)).collect();
+            tally.add(embed_block(larder, record, block as u64, &keyed)?);
+        }
+    }
+    Ok(((), tally))
+}
+
+type Keyed = (std::ops::Range<usize>, WindowKey);
+
+fn embed_block(larder: &Larder, record: &Record, block: u64, keyed: &[Keyed]) -> Result<Tally> {
+    let shards = larder.shards();
+    let keys: Vec<WindowKey> = keyed.iter().map(|(_, key)| *key).collect();
+    let there = shards.contains_many(&keys)?;
+    let contig = pass::source(record);
+    let missing = keyed.iter().zip(&there).filter(|(_, there)| !**there).map(|(keyed, _)| keyed);
+    let rows = missing
+        .map(|(window, key)| row(&contig, record, window, *key))
+        .collect::<Result<Vec<_>>>()?;
+    if !rows.is_empty() {
+        shards.write_shard(ENCODER, &contig, block, &rows)?;
+    }
+    let read = shards.read_many(&keys)?;
+    if read.iter().any(Option::is_none) {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "an embedding that was just there is gone: run the tour again",
+        ));
+    }
+    let bytes = read.len() * tetra::DIMENSIONS * size_of::<f32>();
+    Ok(Tally {
+        hits: (keys.len() - rows.len()) as u64,
+        misses: rows.len() as u64,
+        bytes: bytes as u64,
+    })
+}
+
+fn row(
+    contig: &str,
+    record: &Record,
+    window: &std::ops::Range<usize>,
+    key: WindowKey,
+) -> Result<WindowRecord> {
+    let frequencies = tetra::frequencies(&record.sequence[window.clone()]);
+    let embedding = Embedding::Fp32(frequencies.to_vec());
+    WindowRecord::new(contig, window.start as i64, window.end as i64, key, embedding)
+}
+
+fn key(window: &[u8]) -> WindowKey {
+    WindowKey {
+        window_hash: Sha256::digest(window).into(),
+        encoder_hash: Sha256::digest(ENCODER).into(),
+        state_layer: 0,
+        pool_type: PoolType::GlobalMean,
+        pool_radius: 0,
+        dtype: Dtype::Fp32,
+    }
+}

@@ -1,0 +1,147 @@
+//! How an entry comes to be.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use larder_storage::{Error, ErrorKind, Key, Result, publish::StagedDir};
+
+use crate::{
+    core::Core,
+    index::{Row, State},
+    lease::{Claim, Lease, Redeemed, take},
+    meta,
+    settle::{Settled, remove_if_hollow},
+    time::now_ns,
+    tree::{Tree, measure},
+};
+
+/// The entry under a lease: the one that is there, or a new one by `build`.
+pub(crate) fn get_or_build(
+    core: &Arc<Core>,
+    key: &Key,
+    build: impl FnOnce(&Path) -> Result<()>,
+) -> Result<Lease> {
+    if let Some(lease) = take(core, key)? {
+        return Ok(lease);
+    }
+    let (lease, settled) = {
+        let _flight = core.flights.enter(key.as_str())?;
+        find_or_build(core, key, build)?
+    };
+    core.tell_settled(key, &settled);
+    core.wake_if_over()?;
+    Ok(lease)
+}
+
+/// Holds the flight of the key.
+fn find_or_build(
+    core: &Arc<Core>,
+    key: &Key,
+    build: impl FnOnce(&Path) -> Result<()>,
+) -> Result<(Lease, Settled)> {
+    let claim = Claim::new(core, key)?;
+    let settled = core.settle_held(key)?;
+    let claim = match claim.redeem()? {
+        Redeemed::Lease(lease) => return Ok((lease, settled)),
+        Redeemed::Nothing(claim) => claim,
+    };
+    let path = core.path(key)?;
+    core.index.check_free(key)?;
+    clear_the_way(core, key, &path)?;
+    let row = core.publish_new(key, &path, build)?;
+    Ok((claim.built(path), Settled::Entered(row.size)))
+}
+
+impl Core {
+    fn publish_new(
+        &self,
+        key: &Key,
+        path: &Path,
+        build: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Row> {
+        let staged = self.storage.stage().dir()?;
+        let start = Instant::now();
+        build(staged.path())?;
+        let cost_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let tree = measure(staged.path())?;
+        self.check_tree(key, &tree)?;
+        let row = new_row(key, &tree, cost_ns);
+        self.index.insert(key, &row)?;
+        self.rename(key, path, staged)?;
+        // A failure from here on leaves a row that says `publishing`, which is settled when the claim goes.
+        self.finish(path, &row)?;
+        Ok(row)
+    }
+
+    fn check_tree(&self, key: &Key, tree: &Tree) -> Result<()> {
+        if let Some(path) = &tree.reserved {
+            let message =
+                "was made by the builder: names that start with .cache_meta are the cache's own";
+            return Err(Error::new(ErrorKind::Invalid, message).at_path(path));
+        }
+        let room = self.options.evict_above;
+        if tree.size > room {
+            let message = format!(
+                "the entry has {} bytes and the whole cache {room}: raise evict_above",
+                tree.size
+            );
+            return Err(Error::new(ErrorKind::Full, message).at_key(key));
+        }
+        Ok(())
+    }
+
+    fn rename(&self, key: &Key, path: &Path, staged: StagedDir) -> Result<()> {
+        let renamed = staged.publish(path);
+        if renamed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+            // What is there is not what was built, so the row must not be settled to mean it.
+            self.index.delete(key.as_str())?;
+        }
+        renamed
+    }
+}
+
+fn new_row(key: &Key, tree: &Tree, cost_ns: u64) -> Row {
+    let now_ns = now_ns();
+    Row {
+        key: key.as_str().to_owned(),
+        state: State::Publishing,
+        size: tree.size,
+        files: tree.files,
+        listing: tree.listing,
+        built_at_ns: now_ns,
+        last_access_ns: now_ns,
+        access_count: 1,
+        meta_count: -1,
+        build_cost_ns: Some(cost_ns),
+        pinned: false,
+    }
+}
+
+/// Checks on the disk what the index cannot know: what other programs have put where the entry is to lie.
+fn clear_the_way(core: &Core, key: &Key, path: &Path) -> Result<()> {
+    let root = core.storage.root();
+    let above: Vec<&Path> = path.ancestors().skip(1).take_while(|above| *above != root).collect();
+    if let Some(entry) = above.iter().find(|above| meta::marks(above)) {
+        let message =
+            format!("the key {:?} lies inside this entry: entries do not nest", key.as_str());
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(entry));
+    }
+    if let Some(file) =
+        above.iter().find(|above| fs::symlink_metadata(above).is_ok_and(|found| !found.is_dir()))
+    {
+        return Err(in_the_way(file.to_path_buf()));
+    }
+    if path.is_dir() {
+        remove_if_hollow(path)?;
+    }
+    if fs::symlink_metadata(path).is_ok() { Err(in_the_way(path.to_owned())) } else { Ok(()) }
+}
+
+fn in_the_way(path: PathBuf) -> Error {
+    Error::new(ErrorKind::Conflict, "is no entry of the cache and in the way of one: move it away")
+        .at_path(path)
+}

@@ -1,0 +1,231 @@
+use std::{path::Path, sync::Arc};
+
+use crossbeam_channel::bounded;
+use larder_storage::{Error, ErrorKind, LocalStorage, Result};
+
+use crate::{
+    EntryInfo, Lease, Options, Policy, Recount, Report, Snapshot, Status, build, core::Core,
+    evict::Removal, index::Row, lease, worker::Worker,
+};
+
+/// A directory of directories, each built once and kept until the space is needed.
+///
+/// It is shared by reference or in an `Arc`. Any number of threads and processes may have the same root open.
+/// Dropping it ends the background thread after one last cycle.
+#[derive(Debug)]
+pub struct DirCache {
+    // Declared first: its last cycle comes before the rest goes.
+    _worker: Option<Worker>,
+    pub(crate) core: Arc<Core>,
+}
+
+impl DirCache {
+    /// Opens the cache in the directory `root`, and makes it where it is missing.
+    ///
+    /// Entries that the Python package vcti-file-cache made are adopted, those whose directories are gone are
+    /// forgotten, and what killed processes left half done is finished or removed. The files of known entries are not
+    /// looked at.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a threshold or interval of zero, a root that is a file, and a directory that holds other things;
+    /// `Corrupt` or `Format` for an index that is damaged or of a newer Larder; `Io` or `Full` where the root cannot be
+    /// read or written.
+    pub fn open(root: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let (wake, woken) = bounded(1);
+        let background = options.background;
+        let core = Arc::new(Core::open(root.as_ref(), options, wake)?);
+        let worker = background.then(|| Worker::start(Arc::clone(&core), woken)).transpose()?;
+        Ok(Self { _worker: worker, core })
+    }
+
+    /// The root, with symbolic links resolved.
+    pub fn root(&self) -> &Path {
+        self.core.storage.root()
+    }
+
+    /// The files of the entries as objects, to be read: what is changed through it is counted by a recount only.
+    pub fn storage(&self) -> &LocalStorage {
+        &self.core.storage
+    }
+
+    /// A lease on the entry, if there is one. Counts an access.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where `key` is no [`Key`](larder_storage::Key), has a segment that the cache keeps for itself, or leads
+    /// through a symbolic link; `Io` where the lock or the index fails.
+    pub fn get(&self, key: &str) -> Result<Option<Lease>> {
+        lease::take(&self.core, &Core::key(key)?)
+    }
+
+    /// A lease on the entry, which `build` makes if there is none. Counts an access.
+    ///
+    /// `build` gets an empty directory to fill; what it leaves there becomes the entry, all at once, when it returns.
+    /// Of all threads and processes that ask for one key, one builds and the others wait for it. Where it fails,
+    /// panics or dies, nothing remains of its work, and the next one builds. It may use the cache, but not for the same
+    /// key; and two builders that ask for each other's keys wait for ever.
+    ///
+    /// # Errors
+    ///
+    /// Those of `build`. `Invalid` as for [`get`](Self::get), where `key` lies above or below another entry, and where
+    /// `build` made a name that starts with `.cache_meta`; `Full` where the entry is larger than the whole cache may
+    /// be, and then no other goes for it, or where the disk is full; `Conflict` where something that is no entry lies
+    /// in its place; `Locked` where this thread builds this key already; `Io` where files, locks or the index fail.
+    pub fn get_or_build(
+        &self,
+        key: &str,
+        build: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Lease> {
+        build::get_or_build(&self.core, &Core::key(key)?, build)
+    }
+
+    /// Whether there is such an entry. Counts nothing; it may be gone the next moment.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` as for [`get`](Self::get), `Io` where the index fails.
+    pub fn contains(&self, key: &str) -> Result<bool> {
+        self.core.index.is_live(Core::key(key)?.as_str())
+    }
+
+    /// Removes the entry; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// `Locked` while anybody has a lease on it; `Invalid` as for [`get`](Self::get); `Io` where its files cannot be
+    /// removed: it stays whole, or its name is free and what is left of it is removed later.
+    pub fn remove(&self, key: &str) -> Result<bool> {
+        let key = Core::key(key)?;
+        match self.core.remove(&key)? {
+            Removal::Done => Ok(true),
+            Removal::Absent => Ok(false),
+            Removal::Leased => {
+                let message = "is in use: drop the leases on it, in all processes, and try again";
+                Err(Error::new(ErrorKind::Locked, message).at_key(&key))
+            }
+        }
+    }
+
+    /// What is known of each entry, ordered by key.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Corrupt` where the index fails.
+    pub fn entries(&self) -> Result<Vec<EntryInfo>> {
+        self.core.settle_releases()?;
+        Ok(self.core.index.live()?.into_iter().map(Row::info).collect())
+    }
+
+    /// The four figures at one moment, without a look at any file.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Corrupt` where the index fails.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.core.snapshot()
+    }
+
+    /// The sum of the sizes of all entries, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    pub fn total_size(&self) -> Result<u64> {
+        Ok(self.snapshot()?.total_size)
+    }
+
+    /// How many entries there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    pub fn entry_count(&self) -> Result<u64> {
+        Ok(self.snapshot()?.entry_count)
+    }
+
+    /// Whether the total is above the threshold.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    pub fn is_over_limit(&self) -> Result<bool> {
+        Ok(self.snapshot()?.is_over_limit)
+    }
+
+    /// By how many bytes the total is above the threshold.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    pub fn overage(&self) -> Result<u64> {
+        Ok(self.snapshot()?.overage)
+    }
+
+    /// Evicts by the cache's policy while the total is above the threshold; returns the keys that went, in order.
+    ///
+    /// The entry built last, those under a lease and those pinned stay, so the total may stay above.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the policy panicked; `Locked` from inside a policy; `Io` or `Corrupt` where the index fails. An
+    /// entry that cannot be removed is told to the observer and is no error.
+    pub fn evict(&self) -> Result<Vec<String>> {
+        self.evict_with(self.core.options.policy.as_ref())
+    }
+
+    /// [`evict`](Self::evict) by another policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`evict`](Self::evict).
+    pub fn evict_with(&self, policy: &dyn Policy) -> Result<Vec<String>> {
+        self.core.evict(policy)
+    }
+
+    /// Runs one cycle, as the background thread does: finishes what dead processes left, evicts, and brings every
+    /// `.cache_meta` up to date. Returns the keys that went.
+    ///
+    /// # Errors
+    ///
+    /// As [`evict`](Self::evict).
+    pub fn run_once(&self) -> Result<Vec<String>> {
+        self.core.cycle()
+    }
+
+    /// The figures for a status line, without a look at any file.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Corrupt` where the index fails.
+    pub fn status(&self) -> Result<Status> {
+        let snapshot = self.snapshot()?;
+        Ok(Status {
+            entries: snapshot.entry_count,
+            size: snapshot.total_size,
+            evict_above: self.core.options.evict_above,
+            overage: snapshot.overage,
+            unfinished: self.core.index.unfinished()?.len() as u64,
+        })
+    }
+
+    /// Measures every entry and compares it with the index, the index with its counters, and the root with both.
+    /// Changes nothing. The contents of files are not checked, only their names and lengths.
+    ///
+    /// # Errors
+    ///
+    /// `Io` where the root or the index cannot be read. What is wrong in them is in the report.
+    pub fn verify(&self) -> Result<Report> {
+        self.core.verify()
+    }
+
+    /// Measures every entry and corrects the index, adopts entries that other programs made, and forgets those whose
+    /// directories are gone. What fails for one entry is told to the observer.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Corrupt` where the root cannot be read or the index fails.
+    pub fn recount(&self) -> Result<Recount> {
+        self.core.recount()
+    }
+}

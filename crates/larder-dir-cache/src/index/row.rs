@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use larder_storage::Digest;
+use rusqlite::types::Type;
+
+use super::digest;
+use crate::{EntryInfo, time::from_ns};
+
+/// Where an entry is in its life, as the index has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// About to be renamed to its place, or just renamed.
+    Publishing = 0,
+    /// In its place, and usable.
+    Live = 1,
+    /// About to be renamed away, or just renamed.
+    Removing = 2,
+}
+
+/// One entry in the index.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) key: String,
+    pub(crate) state: State,
+    pub(crate) size: u64,
+    pub(crate) files: u64,
+    pub(crate) listing: Digest,
+    pub(crate) built_at_ns: i64,
+    pub(crate) last_access_ns: i64,
+    pub(crate) access_count: u64,
+    /// The count that `.cache_meta` has; -1 where it lacks something else.
+    pub(crate) meta_count: i64,
+    pub(crate) build_cost_ns: Option<u64>,
+    pub(crate) pinned: bool,
+}
+
+/// The columns in the order of [`Row::parse`].
+pub(super) const COLUMNS: &str = "key, state, size, files, listing, built_at_ns, last_access_ns, access_count, \
+                                  meta_count, build_cost_ns, pinned";
+
+impl Row {
+    pub(super) fn parse(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let listing: Vec<u8> = row.get(4)?;
+        let wrong_listing =
+            || rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, "not 32 bytes".into());
+        Ok(Self {
+            key: row.get(0)?,
+            state: match row.get(1)? {
+                0_i64 => State::Publishing,
+                1 => State::Live,
+                2 => State::Removing,
+                other => return Err(rusqlite::Error::IntegralValueOutOfRange(1, other)),
+            },
+            size: count(row, 2)?,
+            files: count(row, 3)?,
+            listing: digest(&listing).ok_or_else(wrong_listing)?,
+            built_at_ns: row.get(5)?,
+            last_access_ns: row.get(6)?,
+            access_count: count(row, 7)?,
+            meta_count: row.get(8)?,
+            build_cost_ns: row.get::<_, Option<i64>>(9)?.map(i64::unsigned_abs),
+            pinned: row.get(10)?,
+        })
+    }
+
+    pub(crate) fn info(self) -> EntryInfo {
+        EntryInfo {
+            size: self.size,
+            files: self.files,
+            built_at: from_ns(self.built_at_ns),
+            last_access: from_ns(self.last_access_ns),
+            access_count: self.access_count,
+            build_cost: self.build_cost_ns.map(Duration::from_nanos),
+            pinned: self.pinned,
+            key: self.key,
+        }
+    }
+}
+
+/// A column that is never negative.
+pub(super) fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
+/// SQLite's integers end at 2^63, beyond any disk.
+pub(super) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

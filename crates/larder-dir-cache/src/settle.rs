@@ -1,0 +1,208 @@
+//! How the index and the disk are brought together again after a process died, or somebody else was at work.
+//!
+//! | row | directory | what is done |
+//! |---|---|---|
+//! | publishing | there | measured, marked with `.cache_meta`, made live |
+//! | publishing or live | gone | the row is deleted |
+//! | removing | there or gone | the removal goes on |
+//! | none | marked with `.cache_meta` | adopted |
+//! | live | there | nothing |
+//! | none | unmarked or gone | nothing |
+//!
+//! The row says `publishing` before the directory is renamed to its place, and `removing` before it is renamed away, so
+//! there is no moment at which a kill leaves something that the table does not know.
+
+use std::{fs, io, path::Path};
+
+use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock};
+
+use crate::{
+    core::Core,
+    index::{Row, State},
+    meta,
+    tree::measure,
+};
+
+/// What settling one key has done.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    Unchanged,
+    /// It is an entry now, of so many bytes.
+    Entered(u64),
+    /// It is an entry now, of so many bytes, although its `.cache_meta` is damaged.
+    EnteredDamaged(u64, Error),
+    /// It is no entry any more.
+    Gone,
+}
+
+impl Core {
+    /// Settles all that the index and the disk disagree about. What cannot be settled is told to the observer.
+    pub(crate) fn reconcile(&self) -> Result<Vec<(Key, Settled)>> {
+        let known = self.index.keys()?;
+        let scan = crate::scan::scan(self.storage.root(), &known)?;
+        let missing = known.iter().filter(|key| !scan.seen.contains(*key)).cloned();
+        let unfinished = self.index.unfinished()?;
+        let keys =
+            missing.chain(unfinished).map(|key| Key::new(&key)).collect::<Result<Vec<_>>>()?;
+        Ok(self.settle_all(keys.into_iter().chain(scan.unknown)))
+    }
+
+    /// Settles what dead processes left unfinished.
+    pub(crate) fn recover(&self) -> Result<()> {
+        let unfinished = self.index.unfinished()?;
+        let keys = unfinished.iter().map(Key::new).collect::<Result<Vec<_>>>()?;
+        self.settle_all(keys.into_iter());
+        Ok(())
+    }
+
+    fn settle_all(&self, keys: impl Iterator<Item = Key>) -> Vec<(Key, Settled)> {
+        let mut changed = Vec::new();
+        for key in keys {
+            match self.settle(&key) {
+                Ok(Settled::Unchanged) => {}
+                Ok(settled) => {
+                    self.tell_settled(&key, &settled);
+                    changed.push((key, settled));
+                }
+                Err(error) => self.watch().failed(&error, &format!("settling the entry {key}")),
+            }
+        }
+        changed
+    }
+
+    /// Tells the observer, when no lock is held any more.
+    pub(crate) fn tell_settled(&self, key: &Key, settled: &Settled) {
+        if let Settled::EnteredDamaged(_, error) = settled {
+            self.watch()
+                .failed(error, &format!("adopting {key}, whose accesses are counted from 0"));
+        }
+        if let Settled::Entered(size) | Settled::EnteredDamaged(size, _) = settled {
+            self.watch().tell(|observer| observer.on_size_update(key.as_str(), *size));
+        }
+    }
+
+    /// Settles one key, unless somebody uses, builds or removes it just now.
+    pub(crate) fn settle(&self, key: &Key) -> Result<Settled> {
+        let Some(lock) = FileLock::try_exclusive(&self.lease_file(key))? else {
+            return Ok(Settled::Unchanged);
+        };
+        let settled = self.settle_held(key)?;
+        if self.index.find(key.as_str())?.is_none() {
+            lock.remove()?;
+        }
+        Ok(settled)
+    }
+
+    /// Settles one key for whoever holds its lease exclusively, or holds it together with its flight: then no builder
+    /// and no remover of it is alive.
+    pub(crate) fn settle_held(&self, key: &Key) -> Result<Settled> {
+        let path = self.path(key)?;
+        let there = is_real_dir(&path);
+        match self.index.find(key.as_str())? {
+            Some(row) if row.state == State::Removing => {
+                self.take_away(key, &path).map(|()| Settled::Gone)
+            }
+            Some(_) if !there => self.index.delete(key.as_str()).map(|_| Settled::Gone),
+            Some(row) if row.state == State::Publishing => self.finish_interrupted(&path, row),
+            None if there && meta::marks(&path) => self.adopt(key, &path),
+            _ => Ok(Settled::Unchanged),
+        }
+    }
+
+    /// Completes what was renamed to its place. It is measured anew, since anything may have happened to it since.
+    fn finish_interrupted(&self, path: &Path, row: Row) -> Result<Settled> {
+        let tree = measure(path)?;
+        self.index.correct(&row.key, &tree)?;
+        let row = Row { size: tree.size, files: tree.files, listing: tree.listing, ..row };
+        self.finish(path, &row).map(|()| Settled::Entered(row.size))
+    }
+
+    /// The last step of publication: the mark, then the index.
+    pub(crate) fn finish(&self, path: &Path, row: &Row) -> Result<()> {
+        meta::write(self.storage.stage(), path, row)?;
+        self.index.publish(row).map(|_| ())
+    }
+
+    /// Makes an entry of a directory that another program, or a Larder whose index is lost, marked as one.
+    fn adopt(&self, key: &Key, path: &Path) -> Result<Settled> {
+        let (meta, damage) = match meta::read(path) {
+            Ok(meta) => (Some(meta), None),
+            Err(error) if error.kind() == ErrorKind::Corrupt => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
+        let tree = measure(path)?;
+        let last_access_ns =
+            meta.as_ref().map_or_else(|| meta::last_access_ns(path), |meta| meta.last_access_ns);
+        let access_count = meta.as_ref().map_or(0, |meta| meta.access_count);
+        let ours = meta.and_then(|meta| meta.ours);
+        let row = Row {
+            key: key.as_str().to_owned(),
+            state: State::Live,
+            size: tree.size,
+            files: tree.files,
+            listing: tree.listing,
+            built_at_ns: ours.as_ref().map_or(last_access_ns, |ours| ours.built_at_ns),
+            last_access_ns,
+            access_count,
+            // What `.cache_meta` says is left as it is until the entry is used.
+            meta_count: i64::try_from(access_count).unwrap_or(i64::MAX),
+            build_cost_ns: ours.as_ref().and_then(|ours| ours.build_cost_ns),
+            pinned: ours.is_some_and(|ours| ours.pinned),
+        };
+        self.index.insert(key, &row)?;
+        Ok(match damage {
+            Some(error) => Settled::EnteredDamaged(row.size, error),
+            None => Settled::Entered(row.size),
+        })
+    }
+
+    /// Removes the directory of a row that says `removing`, and then the row. Where the directory cannot be moved, it
+    /// stays a live entry.
+    pub(crate) fn take_away(&self, key: &Key, path: &Path) -> Result<()> {
+        // Unmarked first, so that the trash holds nothing that the Python package takes for an entry.
+        let removed = meta::remove(path).and_then(|()| self.storage.stage().discard(path));
+        if removed.is_err() && is_real_dir(path) {
+            self.index.abandon_removal(key.as_str())?;
+        } else {
+            self.index.delete(key.as_str())?;
+            self.prune(path);
+        }
+        removed.map(|_| ())
+    }
+
+    /// Removes the directories above `path` that held only it, so that their names are free for entries.
+    fn prune(&self, path: &Path) {
+        for dir in path.ancestors().skip(1).take_while(|above| *above != self.storage.root()) {
+            if fs::remove_dir(dir).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// Whether there is a directory, and no link to one.
+pub(crate) fn is_real_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+/// Removes a directory that holds nothing but such directories; does nothing where there is anything else.
+pub(crate) fn remove_if_hollow(path: &Path) -> Result<()> {
+    let failed = |error| Error::io(error, "cannot clear the empty directory").at_path(path);
+    for child in fs::read_dir(path).map_err(failed)? {
+        let child = child.map_err(failed)?;
+        if child.file_type().map_err(failed)?.is_dir() {
+            remove_if_hollow(&child.path())?;
+        }
+    }
+    match fs::remove_dir(path) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+            ) =>
+        {
+            Err(failed(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,169 @@
+//! What the Python package vcti-file-cache 1.0.0 gets wrong, and does not happen here.
+
+use super::*;
+use crate::{Lfu, Lru, SizedLru};
+
+#[test]
+fn an_entry_in_use_is_not_evicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 20 * KIB);
+    let held = build(&cache, "held", 16);
+    drop(build(&cache, "free", 16));
+    drop(build(&cache, "newest", 16));
+    // Another value on the same root stands for another process: leases are locks of the file system.
+    let other = open(dir.path(), 20 * KIB);
+    assert_eq!(other.evict().unwrap(), ["free"]);
+    assert!(held.path().join("data").exists() && cache.snapshot().unwrap().is_over_limit);
+    assert_eq!(other.remove("held").unwrap_err().kind(), ErrorKind::Locked);
+    drop(held);
+    assert_eq!(other.evict().unwrap(), ["held"]);
+    assert_sound(&cache);
+}
+
+#[test]
+fn no_access_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let caches: Vec<DirCache> = (0..4).map(|_| open(dir.path(), PLENTY)).collect();
+    drop(build(&caches[0], "m", 8));
+    std::thread::scope(|scope| {
+        for cache in &caches {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    drop(cache.get("m").unwrap().unwrap());
+                }
+            });
+        }
+    });
+    assert_eq!(info(&caches[0], "m").access_count, 401);
+}
+
+#[test]
+fn a_size_is_known_before_any_cycle() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 12 * KIB);
+    drop(build(&cache, "a", 8));
+    assert_eq!(cache.total_size().unwrap(), 8 * KIB);
+    drop(build(&cache, "b", 8));
+    let snapshot = cache.snapshot().unwrap();
+    assert!(snapshot.is_over_limit && snapshot.overage == 4 * KIB && snapshot.entry_count == 2);
+}
+
+#[test]
+fn one_overage_costs_one_entry_and_no_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 20 * KIB);
+    for n in 0..20 {
+        drop(cache.get_or_build(&format!("empty{n}"), |_| Ok(())).unwrap());
+    }
+    drop(build(&cache, "old", 16));
+    drop(build(&cache, "new", 16));
+    assert_eq!(cache.evict().unwrap(), ["old"]);
+    assert_eq!(cache.entry_count().unwrap(), 21);
+}
+
+#[test]
+fn entries_do_not_nest() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), PLENTY);
+    drop(build(&cache, "a/b", 8));
+    for key in ["a", "a/b/c", "a/b/c/d"] {
+        let error = cache.get_or_build(key, |_| panic!("refused before")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{key}");
+    }
+    drop(build(&cache, "a/bc", 8));
+    drop(build(&cache, "a-", 8));
+    assert_eq!(keys(&cache), ["a-", "a/b", "a/bc"]);
+    assert_sound(&cache);
+}
+
+#[test]
+fn nested_entries_of_the_package_count_once() {
+    let dir = tempfile::tempdir().unwrap();
+    seed_entry(dir.path(), "a", br#"{"size": 8192, "access_count": 2}"#);
+    seed_entry(dir.path(), "a/b", br#"{"size": 8192, "access_count": 3}"#);
+    let cache = open(dir.path(), PLENTY);
+    assert_eq!(keys(&cache), ["a"]);
+    assert_eq!(info(&cache, "a").access_count, 2);
+    assert_sound(&cache);
+}
+
+#[test]
+fn an_oversized_entry_is_refused_and_the_others_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), 20 * KIB);
+    drop(build(&cache, "a", 8));
+    let error = cache.get_or_build("huge", |stage| fill(stage, 64)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(cache.evict().unwrap().is_empty());
+    assert_eq!(keys(&cache), ["a"]);
+    assert_sound(&cache);
+
+    // Under a lower threshold than before, what was built last stays all the same.
+    drop(cache);
+    let lower = open(dir.path(), 4 * KIB);
+    for policy in [&Lru as &dyn Policy, &Lfu, &SizedLru] {
+        assert!(lower.evict_with(policy).unwrap().is_empty());
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn sizes_are_what_the_disk_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), PLENTY);
+    let build = |stage: &Path| -> Result<()> {
+        fill(stage, 8)?;
+        fs::hard_link(stage.join("data"), stage.join("again")).unwrap();
+        File::create(stage.join("hole")).unwrap().set_len(1_000_000).unwrap();
+        Ok(())
+    };
+    drop(cache.get_or_build("m", build).unwrap());
+    assert_eq!(cache.total_size().unwrap(), 8 * KIB);
+    assert_sound(&cache);
+}
+
+#[test]
+fn malformed_metadata_is_told_and_stops_nothing() {
+    let bad: [&[u8]; 8] = [
+        b"[1]",
+        b"null",
+        b"{",
+        b"",
+        b"\xff\xfe\x00",
+        br#"{"size": null}"#,
+        br#"{"access_count": -3}"#,
+        br#"{"size": 1, "access_count": 2, "larder": 7}"#,
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (n, text) in bad.iter().enumerate() {
+        seed_entry(dir.path(), &format!("bad{n}"), text);
+    }
+    seed_entry(dir.path(), "good", br#"{"size": 0, "access_count": 7}"#);
+    seed_entry(dir.path(), "null", br#"{"size": null, "access_count": 6}"#);
+    let recorder = Arc::new(Recorder::default());
+    let cache =
+        DirCache::open(dir.path(), quiet(60 * KIB).observer(Arc::clone(&recorder) as _)).unwrap();
+    let heard = recorder.heard();
+    let errors = heard.iter().filter(|what| what.starts_with("error Corrupt adopting bad")).count();
+    assert_eq!(errors, bad.len(), "{heard:?}");
+    assert_eq!(cache.entry_count().unwrap(), bad.len() as u64 + 2);
+    assert_eq!((info(&cache, "good").access_count, info(&cache, "null").access_count), (7, 6));
+    assert_eq!(cache.verify().unwrap().problems.len(), bad.len(), "still named");
+    assert_eq!(
+        fs::read(dir.path().join("bad3/.cache_meta")).unwrap(),
+        b"",
+        "left for a person to look at"
+    );
+    assert_eq!(cache.run_once().unwrap().len(), 3);
+}
+
+#[test]
+fn a_larder_from_the_future_is_not_adopted() {
+    let dir = tempfile::tempdir().unwrap();
+    seed_entry(dir.path(), "m", br#"{"size": 0, "access_count": 7, "larder": {"format": 2}}"#);
+    let recorder = Arc::new(Recorder::default());
+    let cache =
+        DirCache::open(dir.path(), quiet(PLENTY).observer(Arc::clone(&recorder) as _)).unwrap();
+    assert!(keys(&cache).is_empty());
+    assert_eq!(recorder.heard(), ["error Format settling the entry m"]);
+}

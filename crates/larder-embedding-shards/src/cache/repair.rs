@@ -1,0 +1,111 @@
+use larder_storage::{ErrorKind, Key, Problem, PutIf, Result, publish};
+
+use super::{EmbeddingCache, sync::problem};
+use crate::{
+    RepairReport, VerifyReport,
+    path::quarantine_path,
+    record::now,
+    shard::{RowEntry, Shard},
+};
+
+impl EmbeddingCache {
+    /// Reads every shard whole, moves the damaged ones to `embeddings/.quarantine/`, and makes the index anew. Nothing
+    /// is deleted. Shards of a newer version stay where they are, and are reported by the reindexing.
+    ///
+    /// # Errors
+    ///
+    /// As [`reindex`](Self::reindex), and where a shard cannot be moved.
+    pub fn repair(&self) -> Result<RepairReport> {
+        let _alone = self.write_alone()?;
+        let shards = self.list()?;
+        let mut quarantined = Vec::new();
+        for path in &shards {
+            let damaged = self.open_shard(path).and_then(|shard| shard.verify());
+            if damaged.is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
+                quarantined.push(self.quarantine(path)?.to_string());
+            }
+        }
+        Ok(RepairReport {
+            checked_shards: shards.len() as u64,
+            quarantined,
+            reindex: self.reindex_alone()?,
+        })
+    }
+
+    fn quarantine(&self, path: &Key) -> Result<Key> {
+        let mut target = quarantine_path(path)?;
+        if self.storage.open(&target)?.is_some() {
+            target = target.with_suffix(&format!(".{}.bad", now()))?;
+        }
+        match self.storage.local_root() {
+            // Renamed, because what cannot be read cannot be copied.
+            Some(root) => {
+                publish::set_aside(&root.join(path.as_str()), &root.join(target.as_str()))?
+            }
+            None => {
+                if let Some(object) = self.storage.get(path)? {
+                    self.storage.put(&target, object.into_bytes(), PutIf::Absent)?;
+                    self.storage.remove(path)?;
+                }
+            }
+        }
+        Ok(target)
+    }
+
+    /// Reads and checks everything, changes nothing, and says what is wrong: structure, rules and checksums of every
+    /// shard, that each row can be read by its offset, and that the index agrees with the shards.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Backend` where the shards cannot be listed or the index cannot be read.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        let mut report = VerifyReport { shards: 0, rows: 0, problems: Vec::new() };
+        match self.index.verify() {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                report.problems.push(Problem::new(self.index.path().display(), error.message()));
+                return Ok(report);
+            }
+            verified => verified?,
+        }
+        let (listed, mut gone) = (self.list()?, self.index.shards()?);
+        for path in &listed {
+            report.shards += 1;
+            let indexed = gone.remove(path);
+            match self.open_shard(path).and_then(|shard| Ok((shard.verify()?, shard))) {
+                Ok((rows, shard)) => {
+                    report.rows += rows.len() as u64;
+                    let wrong = if indexed {
+                        self.disagreement(&shard, &rows)?
+                    } else {
+                        Some("is not indexed".into())
+                    };
+                    report.problems.extend(wrong.map(|wrong| Problem::new(path, wrong)));
+                }
+                Err(error) => report.problems.push(problem(path, &error)),
+            }
+        }
+        let mut gone: Vec<_> =
+            gone.into_iter().map(|path| Problem::new(path, "is in the index and gone")).collect();
+        gone.sort_by(|a, b| a.place.cmp(&b.place));
+        report.problems.extend(gone);
+        Ok(report)
+    }
+
+    /// How the index differs from the rows of a shard.
+    fn disagreement(&self, shard: &Shard, rows: &[RowEntry]) -> Result<Option<String>> {
+        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+        let found = self.index.find(&keys, &self.handles)?;
+        let agree = rows.iter().zip(found).filter(|(row, found)| {
+            found.as_ref().is_some_and(|found| {
+                found.shard.path == *shard.path()
+                    && (found.row, found.crc, found.offset) == (row.row, row.crc, row.offset)
+            })
+        });
+        let (agree, indexed, all) =
+            (agree.count() as u64, self.index.count_rows(shard.path())?, rows.len() as u64);
+        let wrong = (all - agree) + (indexed - agree.min(indexed));
+        Ok((wrong > 0).then(|| {
+            format!("the index is wrong about {wrong} of its {all} rows: `reindex` mends that")
+        }))
+    }
+}

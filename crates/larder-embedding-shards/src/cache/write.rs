@@ -1,0 +1,144 @@
+use std::collections::HashSet;
+
+use larder_storage::{Bytes, Error, ErrorKind, Key, PutIf, Result};
+
+use super::EmbeddingCache;
+use crate::{
+    ShardId, WindowKey, WindowRecord,
+    path::shard_path_for,
+    record::invalid,
+    shard::{Layout, encode},
+};
+
+impl EmbeddingCache {
+    /// Writes the shard of these rows, indexes them and returns the shard's key. Rows without a time get the present
+    /// one. When this returns, the shard is published whole and its rows are found by every process.
+    ///
+    /// A shard is immutable. Where it is there already and holds all of these keys with the same embeddings, bit by
+    /// bit, nothing happens; chrom, positions and times are not compared.
+    ///
+    /// # Errors
+    ///
+    /// - `Conflict`, and nothing was written, where the shard is there and lacks one of the keys or holds another
+    ///   embedding for it, or where another shard holds one of the keys.
+    /// - `Invalid` where there are no rows, a key comes twice, a row breaks a rule of [`WindowRecord::new`], or the
+    ///   rows do not share contig, encoder hash, layer, pool, radius, dtype and length.
+    /// - `Corrupt` where the shard is there and damaged.
+    /// - `Full`, `Io` or `Backend` where the storage or the index fails. Where that is after the shard was published,
+    ///   the next [`open`](Self::open) or `write_shard` of it completes the work.
+    pub fn write_shard(
+        &self,
+        encoder_id: &str,
+        contig: &str,
+        stride_block: u64,
+        records: &[WindowRecord],
+    ) -> Result<Key> {
+        let (id, dim) = check(encoder_id, contig, stride_block, records)?;
+        let path = shard_path_for(&id)?;
+        // Encoded before others are kept waiting. What is there now stays: shards are immutable.
+        let bytes = match self.storage.open(&path)? {
+            Some(_) => None,
+            None => Some(encode(records, id.dtype, dim, Layout::of(id.dtype, dim))?),
+        };
+        let _alone = self.write_alone()?;
+        if let Some(bytes) = bytes
+            && self.publish(&path, bytes, records)?
+        {
+            return Ok(path);
+        }
+        self.adopt(&path)?;
+        self.compare(&path, records)?;
+        Ok(path)
+    }
+
+    /// Publishes and indexes a new shard; `false` where somebody else has published it meanwhile.
+    fn publish(&self, path: &Key, bytes: Bytes, records: &[WindowRecord]) -> Result<bool> {
+        if self.index.has_shard(path)? && self.storage.open(path)?.is_none() {
+            self.index.forget(std::slice::from_ref(path))?;
+        }
+        let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
+        let taken = self
+            .index
+            .find(&keys, &self.handles)?
+            .into_iter()
+            .flatten()
+            .find(|found| found.shard.path != *path);
+        if let Some(found) = taken {
+            return Err(conflict(
+                path,
+                format!("a row of it is in the shard {} already", found.shard.path),
+            ));
+        }
+        match self.storage.put(path, bytes, PutIf::Absent) {
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
+            put => put?,
+        }
+        self.adopt(path)?;
+        Ok(true)
+    }
+
+    /// Checks that a shard holds all of `records`.
+    fn compare(&self, path: &Key, records: &[WindowRecord]) -> Result<()> {
+        let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
+        let found = self.index.find(&keys, &self.handles)?;
+        if !found.iter().all(|found| found.as_ref().is_some_and(|found| found.shard.path == *path))
+        {
+            return Err(conflict(
+                path,
+                "the shard is there and lacks some of these rows: write them to another block",
+            ));
+        }
+        let embeddings = self.fetch(&keys, &found)?;
+        if !records
+            .iter()
+            .zip(&embeddings)
+            .all(|(record, there)| there.as_ref() == Some(&record.embedding))
+        {
+            return Err(conflict(
+                path,
+                "the shard is there with other embeddings for these keys: shards are immutable",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn conflict(path: &Key, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Conflict, message).at_key(path)
+}
+
+/// Checks that the rows make up one shard; returns which, and how many numbers each embedding has.
+fn check(
+    encoder_id: &str,
+    contig: &str,
+    stride_block: u64,
+    records: &[WindowRecord],
+) -> Result<(ShardId, usize)> {
+    let Some(first) = records.first() else {
+        return Err(invalid("a shard needs one row at least"));
+    };
+    let id_of = |key| ShardId::of(encoder_id, contig, stride_block, key);
+    let (id, dim) = (id_of(&first.key), first.embedding.len());
+    let mut keys = HashSet::with_capacity(records.len());
+    for (i, record) in records.iter().enumerate() {
+        record.check().map_err(|error| {
+            invalid(format!("row {i} of the batch breaks a rule")).with_source(error)
+        })?;
+        let WindowKey { window_hash, .. } = record.key;
+        let differs = if record.chrom != contig {
+            "is of another contig than the shard"
+        } else if record.key != (WindowKey { window_hash, ..first.key }) {
+            "differs from the first one in encoder hash, layer, pool, radius or dtype"
+        } else if record.embedding.len() != dim {
+            "has an embedding of another length than the first one"
+        } else if !keys.insert(window_hash) {
+            "has the key of an earlier one"
+        } else {
+            continue;
+        };
+        return Err(invalid(format!(
+            "row {i} of the batch {differs}: a shard holds rows that agree"
+        )));
+    }
+    Ok((id, dim))
+}

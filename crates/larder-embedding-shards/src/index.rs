@@ -1,0 +1,223 @@
+//! The SQLite index: from a key to a shard, a row and an offset. It can always be made again from the shards.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use larder_sqlite::{Attempt, Database, Schema};
+use larder_storage::{Durability, Error, ErrorKind, Key, RESERVED_SEGMENT, Result};
+use rusqlite::{Connection, Row, params};
+
+use crate::{
+    INDEX_FORMAT_VERSION, WindowKey,
+    handles::{Handle, Handles},
+    shard::{RowEntry, Shard},
+};
+
+/// A shard's id is never used twice, so what is remembered under one can be stale but never of another shard.
+const SCHEMA: Schema = Schema {
+    application_id: 0x4c5f_7368, // "L_sh"
+    version: INDEX_FORMAT_VERSION,
+    create: "
+        CREATE TABLE shard (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            path TEXT NOT NULL UNIQUE,
+            length INTEGER NOT NULL,
+            rows INTEGER NOT NULL,
+            dim INTEGER
+        ) STRICT;
+        CREATE TABLE embedding (
+            key BLOB PRIMARY KEY,
+            shard INTEGER NOT NULL,
+            row_number INTEGER NOT NULL,
+            crc32c INTEGER,
+            byte_offset INTEGER
+        ) STRICT, WITHOUT ROWID;
+    ",
+};
+
+/// The sums that the index keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) shards: u64,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Where a row lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) shard: Arc<Handle>,
+    pub(crate) row: u64,
+    /// Of the key and the stored bytes, in shards that have checksums.
+    pub(crate) crc: Option<u32>,
+    pub(crate) offset: Option<u64>,
+}
+
+/// Adds a shard while the index is replaced; returns how many of its rows another one holds already.
+pub(crate) type Add<'a> = &'a mut dyn FnMut(&Shard, Vec<RowEntry>) -> Attempt<u64>;
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    db: Database,
+}
+
+impl Index {
+    pub(crate) fn path_in(dir: &Path) -> PathBuf {
+        dir.join(RESERVED_SEGMENT).join("shards.sqlite")
+    }
+
+    pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
+        Ok(Self { db: Database::open(Self::path_in(dir), &SCHEMA, durability)? })
+    }
+
+    pub(crate) fn repair(dir: &Path) -> Result<Option<PathBuf>> {
+        larder_sqlite::repair(&Self::path_in(dir), &SCHEMA)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.db.path()
+    }
+
+    pub(crate) fn verify(&self) -> Result<()> {
+        self.db.verify()
+    }
+
+    /// Finds the rows of `keys`, all in one state of the index.
+    pub(crate) fn find(&self, keys: &[WindowKey], handles: &Handles) -> Result<Vec<Option<Found>>> {
+        self.db.read(|db| {
+            // One statement sees one state anyway.
+            let _snapshot = if keys.len() > 1 { Some(db.unchecked_transaction()?) } else { None };
+            let mut select = db.prepare_cached(
+                "SELECT e.shard, e.row_number, e.crc32c, e.byte_offset, s.path, s.length, s.dim
+                 FROM embedding e JOIN shard s ON s.id = e.shard WHERE e.key = ?1",
+            )?;
+            let mut find = |key: &WindowKey| -> Attempt<Option<Found>> {
+                let mut rows = select.query([&key.to_bytes()[..]])?;
+                rows.next()?.map(|row| found(row, handles)).transpose()
+            };
+            keys.iter().map(&mut find).collect()
+        })
+    }
+
+    /// The paths of all shards.
+    pub(crate) fn shards(&self) -> Result<HashSet<Key>> {
+        self.db.read(|db| {
+            let mut select = db.prepare_cached("SELECT path FROM shard")?;
+            let mut rows = select.query([])?;
+            let mut shards = HashSet::new();
+            while let Some(row) = rows.next()? {
+                shards.insert(path_of(row, 0)?);
+            }
+            Ok(shards)
+        })
+    }
+
+    pub(crate) fn has_shard(&self, path: &Key) -> Result<bool> {
+        self.db.read(|db| {
+            let mut select = db.prepare_cached("SELECT 1 FROM shard WHERE path = ?1")?;
+            Ok(select.exists([path.as_str()])?)
+        })
+    }
+
+    pub(crate) fn totals(&self) -> Result<Totals> {
+        self.db.read(|db| {
+            let sums = "SELECT count(*), ifnull(sum(rows), 0), ifnull(sum(length), 0) FROM shard";
+            let (shards, rows, bytes) =
+                db.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok(Totals { shards: natural(shards)?, rows: natural(rows)?, bytes: natural(bytes)? })
+        })
+    }
+
+    /// How many rows point into a shard.
+    pub(crate) fn count_rows(&self, path: &Key) -> Result<u64> {
+        self.db.read(|db| {
+            let count = "SELECT count(*) FROM embedding WHERE shard = (SELECT id FROM shard WHERE path = ?1)";
+            Ok(natural(db.query_row(count, [path.as_str()], |row| row.get(0))?)?)
+        })
+    }
+
+    /// Adds a shard; returns how many of its rows another one holds already, which keeps them.
+    pub(crate) fn add(&self, shard: &Shard, rows: Vec<RowEntry>) -> Result<u64> {
+        self.db.write(|tx| insert(tx, shard, rows))
+    }
+
+    /// Drops shards and their rows.
+    pub(crate) fn forget(&self, paths: &[Key]) -> Result<()> {
+        self.db.write(|tx| {
+            for path in paths {
+                tx.prepare_cached("DELETE FROM shard WHERE path = ?1")?.execute([path.as_str()])?;
+            }
+            // One pass over the rows, which are not indexed by shard.
+            tx.execute("DELETE FROM embedding WHERE shard NOT IN (SELECT id FROM shard)", [])?;
+            Ok(())
+        })
+    }
+
+    /// Replaces the whole index, in one transaction, by what `fill` adds.
+    pub(crate) fn replace<T>(&self, fill: impl FnOnce(Add<'_>) -> Attempt<T>) -> Result<T> {
+        self.db.write(|tx| {
+            tx.execute("DELETE FROM embedding", [])?;
+            tx.execute("DELETE FROM shard", [])?;
+            fill(&mut |shard, rows| insert(tx, shard, rows))
+        })
+    }
+}
+
+/// Adds a shard and its rows; those whose key is taken are left out and counted.
+fn insert(tx: &Connection, shard: &Shard, mut rows: Vec<RowEntry>) -> Attempt<u64> {
+    let (path, dim) = (shard.path().as_str(), shard.dim().map(integer).transpose()?);
+    let mut add =
+        tx.prepare_cached("INSERT INTO shard (path, length, rows, dim) VALUES (?1, ?2, ?3, ?4)")?;
+    let id = add.insert(params![path, integer(shard.len())?, integer(rows.len())?, dim])?;
+    // In the order of the tree that they go into.
+    rows.sort_unstable_by_key(|row| row.key.to_bytes());
+    let mut add =
+        tx.prepare_cached("INSERT OR IGNORE INTO embedding VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut taken = 0;
+    for row in &rows {
+        let offset = row.offset.map(integer).transpose()?;
+        let added =
+            add.execute(params![&row.key.to_bytes()[..], id, integer(row.row)?, row.crc, offset])?;
+        taken += u64::from(added == 0);
+    }
+    Ok(taken)
+}
+
+fn found(row: &Row<'_>, handles: &Handles) -> Attempt<Found> {
+    let shard = handles.get(row.get(0)?, || -> Attempt<Handle> {
+        let dim = row.get::<_, Option<i64>>(6)?.map(natural).transpose()?;
+        Ok(Handle::new(
+            path_of(row, 4)?,
+            natural(row.get(5)?)?,
+            dim.and_then(|dim| usize::try_from(dim).ok()),
+        ))
+    })?;
+    let offset = row.get::<_, Option<i64>>(3)?.map(natural).transpose()?;
+    Ok(Found { shard, row: natural(row.get(1)?)?, crc: row.get(2)?, offset })
+}
+
+fn path_of(row: &Row<'_>, column: usize) -> Attempt<Key> {
+    let text: String = row.get(column)?;
+    Ok(Key::new(text).map_err(|error| broken().with_source(error))?)
+}
+
+/// A number that cannot be negative.
+fn natural(number: i64) -> Result<u64> {
+    u64::try_from(number).map_err(|error| broken().with_source(error))
+}
+
+fn integer<T: TryInto<i64>>(number: T) -> Result<i64>
+where
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    number.try_into().map_err(|error| {
+        Error::new(ErrorKind::Invalid, "a number is too large to index").with_source(error)
+    })
+}
+
+fn broken() -> Error {
+    Error::new(ErrorKind::Corrupt, "the index holds what cannot be: `reindex` makes it anew")
+}

@@ -1,0 +1,177 @@
+use larder_storage::{Error, ErrorKind, Key, Result};
+
+use crate::{Dtype, INDEX_DB_NAME, PoolType, WindowKey, key::hex, record::invalid};
+
+/// The directory of all shards.
+pub(crate) const SHARDS: &str = "embeddings";
+const QUARANTINE: &str = ".quarantine";
+
+/// What the rows of one shard have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ShardId {
+    /// The encoder's name, such as `org/model-1b`; any text but the empty one.
+    pub encoder_id: String,
+    /// The hash of its weights.
+    pub encoder_hash: [u8; 32],
+    /// The layer whose states were pooled.
+    pub state_layer: i8,
+    /// How they were pooled.
+    pub pool_type: PoolType,
+    /// How far the pool reaches to each side, in positions.
+    pub pool_radius: u32,
+    /// The type of the numbers.
+    pub dtype: Dtype,
+    /// The contig; any text but the empty one.
+    pub contig: String,
+    /// The number of the block of windows on that contig.
+    pub stride_block: u64,
+}
+
+impl ShardId {
+    /// The shard in which a row with `key` belongs.
+    pub fn of(
+        encoder_id: impl Into<String>,
+        contig: impl Into<String>,
+        stride_block: u64,
+        key: &WindowKey,
+    ) -> Self {
+        Self {
+            encoder_id: encoder_id.into(),
+            encoder_hash: key.encoder_hash,
+            state_layer: key.state_layer,
+            pool_type: key.pool_type,
+            pool_radius: key.pool_radius,
+            dtype: key.dtype,
+            contig: contig.into(),
+            stride_block,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.encoder_id.is_empty() || self.contig.is_empty() {
+            return Err(invalid("a shard needs an encoder id and a contig that are not empty"));
+        }
+        if [QUARANTINE, INDEX_DB_NAME]
+            .iter()
+            .any(|taken| taken.eq_ignore_ascii_case(&self.encoder_id))
+        {
+            return Err(invalid(format!(
+                "the encoder id {:?} is reserved: choose another one",
+                self.encoder_id
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Where a shard lies:
+/// `embeddings/<encoder_id>/<encoder_hash>/<state_layer>/<pool_type>_<pool_radius>/<dtype>/chr<contig>_<stride_block>.parquet`.
+///
+/// The encoder's name and the contig are written as [`Key::encode`] does it and the hash as 64 hexadecimal digits, so
+/// different shards never meet.
+///
+/// # Errors
+///
+/// `Invalid` where the encoder's name or the contig is empty or too long for a file name, or where the former is
+/// `.quarantine` or `index.sqlite`.
+pub fn shard_path_for(id: &ShardId) -> Result<Key> {
+    id.check()?;
+    let ShardId { state_layer, pool_type, pool_radius, dtype, stride_block, .. } = id;
+    let (encoder, contig) = (Key::encode(&id.encoder_id)?, Key::encode(&id.contig)?);
+    let hash = hex(&id.encoder_hash);
+    Key::new(format!(
+        "{SHARDS}/{encoder}/{hash}/{state_layer}/{pool_type}_{pool_radius}/{dtype}/chr{contig}_{stride_block}.parquet"
+    ))
+}
+
+/// Where the Python package geno-lewm 0.2.1 puts a shard:
+/// `embeddings/<encoder_id>/<state_layer>/<pool_type>_<pool_radius>/chr<contig>_<stride_block>.parquet`, with `__` for
+/// each `/` and `\` in the names. Shards that differ only in dtype or weights meet there.
+///
+/// # Errors
+///
+/// `Invalid` as [`shard_path_for`], and where a name holds what a [`Key`] may not hold.
+pub fn legacy_shard_path_for(id: &ShardId) -> Result<Key> {
+    id.check()?;
+    let ShardId { state_layer, pool_type, pool_radius, stride_block, .. } = id;
+    let (encoder, contig) =
+        (id.encoder_id.replace(['/', '\\'], "__"), id.contig.replace(['/', '\\'], "__"));
+    Key::new(format!(
+        "{SHARDS}/{encoder}/{state_layer}/{pool_type}_{pool_radius}/chr{contig}_{stride_block}.parquet"
+    ))
+}
+
+/// Whether an object below [`SHARDS`] is a shard: quarantined ones are not.
+pub(crate) fn is_shard(key: &Key) -> bool {
+    let mut segments = key.segments();
+    segments.next() == Some(SHARDS)
+        && segments.next() != Some(QUARANTINE)
+        && key.name().ends_with(".parquet")
+}
+
+/// Where a damaged shard is put.
+pub(crate) fn quarantine_path(shard: &Key) -> Result<Key> {
+    let below = shard.as_str().strip_prefix(SHARDS).and_then(|rest| rest.strip_prefix('/'));
+    let below = below.ok_or_else(|| Error::new(ErrorKind::Invalid, "is no shard").at_key(shard))?;
+    Key::new(format!("{SHARDS}/{QUARANTINE}/{below}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::key;
+
+    fn id(encoder: &str, contig: &str) -> ShardId {
+        ShardId::of(encoder, contig, 7, &key(1))
+    }
+
+    #[test]
+    fn names_everything_that_tells_shards_apart() {
+        let id = id("org/model", "X");
+        let hash = "05".repeat(32);
+        let path = format!("embeddings/org%2Fmodel/{hash}/3/centered_mean_128/fp32/chrX_7.parquet");
+        assert_eq!(shard_path_for(&id).unwrap().as_str(), path);
+        let legacy = "embeddings/org__model/3/centered_mean_128/chrX_7.parquet";
+        assert_eq!(legacy_shard_path_for(&id).unwrap().as_str(), legacy);
+    }
+
+    #[test]
+    fn names_that_look_alike_do_not_meet() {
+        let path = |encoder, contig| shard_path_for(&id(encoder, contig)).unwrap();
+        assert_ne!(path("a/b", "1"), path("a__b", "1"));
+        assert_ne!(path("a", "1/2"), path("a", "1__2"));
+        let (a, mut b) = (id("a", "1_7"), id("a", "1"));
+        b.stride_block = 77;
+        assert_ne!(shard_path_for(&a).unwrap(), shard_path_for(&b).unwrap());
+    }
+
+    #[test]
+    fn refuses_names_that_lead_elsewhere() {
+        for (encoder, contig) in [("", "1"), ("a", ""), (".quarantine", "1"), ("Index.sqlite", "1")]
+        {
+            assert_eq!(
+                shard_path_for(&id(encoder, contig)).unwrap_err().kind(),
+                ErrorKind::Invalid
+            );
+            assert_eq!(
+                legacy_shard_path_for(&id(encoder, contig)).unwrap_err().kind(),
+                ErrorKind::Invalid
+            );
+        }
+        assert_eq!(
+            shard_path_for(&id(&"é".repeat(200), "1")).unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
+        assert!(
+            shard_path_for(&id("..", "../../x")).unwrap().as_str().starts_with("embeddings/.%2E/")
+        );
+    }
+
+    #[test]
+    fn a_quarantined_shard_is_no_shard() {
+        let path = shard_path_for(&id("a", "1")).unwrap();
+        let aside = quarantine_path(&path).unwrap();
+        assert!(is_shard(&path) && !is_shard(&aside));
+        assert!(aside.as_str().starts_with("embeddings/.quarantine/a/"));
+    }
+}

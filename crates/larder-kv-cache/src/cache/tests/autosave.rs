@@ -1,0 +1,64 @@
+use super::*;
+
+fn held(dir: &Path) -> KvCache {
+    KvCache::open(dir, "genes", Options::default().autosave(false)).unwrap()
+}
+
+#[test]
+fn unsaved_writes_are_seen_here_and_nowhere_else_until_saved() {
+    let (dir, other) = fresh();
+    let cache = held(dir.path());
+    other.set_many([("a", 1), ("b", 2)]).unwrap();
+    cache.set("c", &3).unwrap();
+    cache.set("a", &10).unwrap();
+    assert!(cache.invalidate("b").unwrap() && !cache.invalidate("b").unwrap());
+
+    assert_eq!(cache.keys().unwrap(), ["a", "c"]);
+    assert_eq!(
+        cache.get_many(&["a", "b", "c"]).unwrap(),
+        [Lookup::Hit(10), Lookup::Miss, Lookup::Hit(3)]
+    );
+    assert_eq!(
+        cache.hits_and_misses(&["b", "c"]).unwrap(),
+        (vec!["c".to_owned()], vec!["b".to_owned()])
+    );
+    assert_eq!((cache.len().unwrap(), cache.status().unwrap().unsaved), (2, 3));
+    assert_eq!(other.keys().unwrap(), ["a", "b"]);
+
+    cache.save().unwrap();
+    assert_eq!(other.keys().unwrap(), ["a", "c"]);
+    assert_eq!(other.get("a").unwrap(), Lookup::Hit(10));
+    assert_eq!(cache.status().unwrap().unsaved, 0);
+}
+
+#[test]
+fn dropping_saves() {
+    let (dir, other) = fresh();
+    held(dir.path()).set("a", &1).unwrap();
+    assert_eq!(other.get("a").unwrap(), Lookup::Hit(1));
+}
+
+#[test]
+fn clearing_forgets_what_is_unsaved_too_and_is_saved_at_once() {
+    let (dir, other) = fresh();
+    let cache = held(dir.path());
+    other.set("a", &1).unwrap();
+    cache.set("b", &2).unwrap();
+    cache.clear().unwrap();
+    assert!(other.is_empty().unwrap() && cache.is_empty().unwrap());
+    drop(cache);
+    assert!(other.is_empty().unwrap());
+}
+
+#[test]
+fn what_could_not_be_saved_is_still_held() {
+    let (dir, other) = fresh();
+    let cache = held(dir.path());
+    cache.set_many([("a", 1), ("b", 2)]).unwrap();
+    sql(other.path(), "ALTER TABLE entry RENAME TO hidden");
+    assert!(cache.save().is_err());
+    assert_eq!(cache.get("b").unwrap(), Lookup::Hit(2));
+    sql(other.path(), "ALTER TABLE hidden RENAME TO entry");
+    cache.save().unwrap();
+    assert_eq!(other.keys().unwrap(), ["a", "b"]);
+}

@@ -1,0 +1,54 @@
+//! Where the database of a namespace lies.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use larder_storage::{Error, ErrorKind, Key, RESERVED_SEGMENT, Result};
+
+const EXTENSION: &str = "sqlite";
+
+/// The most bytes of a namespace as a file name: leaves room for what SQLite and `repair` add to it.
+const MAX_LEN: usize = 200;
+
+/// The database's file: absolute, so that a later change of the working directory changes nothing.
+pub(crate) fn path(dir: &Path, namespace: &str) -> Result<PathBuf> {
+    let name = Key::encode(namespace)?;
+    if name.as_str().len() > MAX_LEN {
+        let shown: String = namespace.chars().take(80).collect();
+        let message = format!(
+            "namespace {shown:?} needs more than {MAX_LEN} bytes as a file name: shorten it"
+        );
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    Ok(home(dir)?.join(format!("{name}.{EXTENSION}")))
+}
+
+/// The namespaces that have a database, sorted.
+pub(crate) fn list(dir: &Path) -> Result<Vec<String>> {
+    let home = home(dir)?;
+    let files = match fs::read_dir(&home) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+    };
+    let files =
+        files.map_err(|error| Error::io(error, "cannot list the namespaces").at_path(&home))?;
+    let mut names: Vec<String> =
+        files.iter().filter_map(|file| namespace_of(&file.path())).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn namespace_of(path: &Path) -> Option<String> {
+    let is_database = path.extension()? == EXTENSION && path.is_file();
+    is_database.then(|| Key::decode(path.file_stem()?.to_str()?)).flatten()
+}
+
+fn home(dir: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(dir);
+    let dir = absolute.map_err(|error| {
+        Error::new(ErrorKind::Invalid, "is no path").at_path(dir).with_source(error)
+    })?;
+    Ok(dir.join(RESERVED_SEGMENT).join("kv"))
+}

@@ -1,0 +1,39 @@
+use std::path::PathBuf;
+
+use larder_storage::Problem;
+use serde::Serialize;
+
+/// The figures of a cache, cheap to get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The namespace.
+    pub namespace: String,
+    /// The database's file.
+    pub path: PathBuf,
+    /// The saved entries.
+    pub entries: u64,
+    /// The writes held in memory that [`save`](crate::KvCache::save) would save.
+    pub unsaved: u64,
+    /// The entries that were cleared and whose space is not free yet.
+    pub cleared: u64,
+    /// The size of the database in bytes.
+    pub bytes: u64,
+    /// The part of `bytes` that is free for new entries.
+    pub free_bytes: u64,
+}
+
+/// What [`verify`](crate::KvCache::verify) found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The entries that were read.
+    pub entries: u64,
+    /// What is wrong, in the order of the entries; the place is the key of an entry, or the database's file.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+}

@@ -1,0 +1,79 @@
+use std::path::Path;
+
+use larder_sqlite::{Attempt, Database};
+use larder_storage::{Error, ErrorKind, Problem, Result};
+use rusqlite::{Connection, Row};
+use serde::de::IgnoredAny;
+
+use crate::{
+    Report, json,
+    table::{SCHEMA, Stored},
+};
+
+/// Checks the tables and the structure of the database, then every live entry; `place` names an entry in a message.
+pub(crate) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Result<Report> {
+    let has_tables = database.read(|db| Ok(tables(db)? == expected()?));
+    let checked = has_tables.and_then(|has_tables| {
+        if !has_tables {
+            return Err(
+                Error::new(ErrorKind::Corrupt, "the tables are damaged").at_path(database.path())
+            );
+        }
+        database.verify()?;
+        database.read(|db| entries(db, database.path(), &place))
+    });
+    match checked {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            let problem = Problem::new(database.path().display(), error.chain());
+            Ok(Report { entries: 0, problems: vec![problem] })
+        }
+        checked => checked,
+    }
+}
+
+/// The definitions of this format's tables. One flipped bit in them can change what a query means.
+fn tables(db: &Connection) -> Attempt<Vec<Option<String>>> {
+    let mut query =
+        db.prepare("SELECT sql FROM sqlite_schema WHERE name IN ('meta', 'entry', 'live_entry')")?;
+    Ok(query
+        .query_map([], |row| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned)))?
+        .collect::<Result<_, _>>()?)
+}
+
+fn expected() -> Attempt<Vec<Option<String>>> {
+    let db = Connection::open_in_memory()?;
+    db.execute_batch(SCHEMA.create)?;
+    tables(&db)
+}
+
+fn entries(db: &Connection, path: &Path, place: &impl Fn(&str) -> String) -> Attempt<Report> {
+    let mut report = Report::default();
+    if !db
+        .prepare("SELECT 1 FROM meta WHERE name = 'cleared_through' AND typeof(value) = 'integer'")?
+        .exists([])?
+    {
+        let what = "the mark of what was cleared is gone, so every read misses";
+        report.problems.push(Problem::new(path.display(), what));
+    }
+    let mut query =
+        db.prepare("SELECT encoding, crc32c, value, key FROM live_entry ORDER BY id")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        report.entries += 1;
+        report.problems.extend(entry(row, path, place)?);
+    }
+    Ok(report)
+}
+
+fn entry(row: &Row<'_>, path: &Path, place: &impl Fn(&str) -> String) -> Attempt<Option<Problem>> {
+    let Ok(key) = row.get_ref(3)?.as_str() else {
+        return Ok(Some(Problem::new(path.display(), "a stored key is damaged")));
+    };
+    let wrong = match Stored::of(row)?.into_json(key, &place(key)) {
+        Err(error) => Some(error.to_string()),
+        Ok(text) => json::decode::<IgnoredAny>(&text)
+            .err()
+            .map(|error| format!("{} is no JSON: {error}", place(key))),
+    };
+    Ok(wrong.map(|what| Problem::new(key, what)))
+}

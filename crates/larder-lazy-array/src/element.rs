@@ -1,0 +1,204 @@
+//! The element types, and how their bytes lie in a file.
+
+use std::fmt;
+
+use half::{bf16, f16};
+use serde::{Serialize, Serializer};
+
+/// The type of an array's elements. [`Display`](fmt::Display) and JSON write it as numpy does, such as `<f8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each one is the Rust type of that name")]
+pub enum DType {
+    Bool,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+/// Every type with its numpy name. That of bf16 is the one under which numpy keeps the type of `ml_dtypes`.
+const NAMES: [(DType, &str); 13] = [
+    (DType::Bool, "|b1"),
+    (DType::I8, "|i1"),
+    (DType::I16, "<i2"),
+    (DType::I32, "<i4"),
+    (DType::I64, "<i8"),
+    (DType::U8, "|u1"),
+    (DType::U16, "<u2"),
+    (DType::U32, "<u4"),
+    (DType::U64, "<u8"),
+    (DType::F16, "<f2"),
+    (DType::Bf16, "<V2"),
+    (DType::F32, "<f4"),
+    (DType::F64, "<f8"),
+];
+
+impl DType {
+    /// The name in the `descr` field of a `.npy` header, as numpy's `dtype.str` gives it.
+    pub fn descr(self) -> &'static str {
+        NAMES[self as usize].1
+    }
+
+    /// The size of one element in bytes.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Bool | Self::I8 | Self::U8 => 1,
+            Self::I16 | Self::U16 | Self::F16 | Self::Bf16 => 2,
+            Self::I32 | Self::U32 | Self::F32 => 4,
+            Self::I64 | Self::U64 | Self::F64 => 8,
+        }
+    }
+
+    /// Reads a numpy name in either byte order.
+    pub(crate) fn parse(descr: &str) -> Option<(Self, Endian)> {
+        let kind = descr.get(1..)?;
+        let (dtype, _) = NAMES.into_iter().find(|(_, name)| name[1..] == *kind)?;
+        let orderless = dtype.size() == 1 || dtype == Self::Bf16;
+        match descr.as_bytes()[0] {
+            b'<' => Some((dtype, Endian::Little)),
+            b'|' if orderless => Some((dtype, Endian::Little)),
+            b'>' if dtype != Self::Bf16 => Some((dtype, Endian::Big)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.descr())
+    }
+}
+
+impl Serialize for DType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.descr())
+    }
+}
+
+pub(crate) use sealed::Endian;
+
+/// A type that an array can hold: `bool`, `i8` to `i64`, `u8` to `u64`, [`f16`](half::f16),
+/// [`bf16`](half::bf16), `f32`, `f64`.
+///
+/// A `bool` is read as numpy reads it: every byte but zero is true.
+pub trait Element: Copy + PartialEq + fmt::Debug + Send + Sync + sealed::Codec + 'static {
+    /// The type as numpy knows it.
+    const DTYPE: DType;
+}
+
+pub(crate) mod sealed {
+    /// The byte order of a file; what is written is little-endian.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Endian {
+        Little,
+        Big,
+    }
+
+    /// Elements to bytes and back.
+    pub trait Codec: Sized {
+        /// Fills `out`, which is as long as `values` need, in little-endian order.
+        fn encode(values: &[Self], out: &mut [u8]);
+        /// Appends the elements in `bytes`.
+        fn decode(bytes: &[u8], endian: Endian, out: &mut Vec<Self>);
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty => $dtype:ident,)*) => {$(
+        impl Element for $number {
+            const DTYPE: DType = DType::$dtype;
+        }
+
+        impl sealed::Codec for $number {
+            fn encode(values: &[Self], out: &mut [u8]) {
+                for (place, value) in out.as_chunks_mut().0.iter_mut().zip(values) {
+                    *place = value.to_le_bytes();
+                }
+            }
+
+            fn decode(bytes: &[u8], endian: Endian, out: &mut Vec<Self>) {
+                let places = bytes.as_chunks().0.iter().copied();
+                match endian {
+                    Endian::Little => out.extend(places.map(Self::from_le_bytes)),
+                    Endian::Big => out.extend(places.map(Self::from_be_bytes)),
+                }
+            }
+        }
+    )*};
+}
+
+numbers! {
+    i8 => I8,
+    i16 => I16,
+    i32 => I32,
+    i64 => I64,
+    u8 => U8,
+    u16 => U16,
+    u32 => U32,
+    u64 => U64,
+    f16 => F16,
+    bf16 => Bf16,
+    f32 => F32,
+    f64 => F64,
+}
+
+impl Element for bool {
+    const DTYPE: DType = DType::Bool;
+}
+
+impl sealed::Codec for bool {
+    fn encode(values: &[Self], out: &mut [u8]) {
+        for (place, value) in out.iter_mut().zip(values) {
+            *place = u8::from(*value);
+        }
+    }
+
+    fn decode(bytes: &[u8], _: Endian, out: &mut Vec<Self>) {
+        out.extend(bytes.iter().map(|byte| *byte != 0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{sealed::Codec, *};
+
+    #[test]
+    fn names_are_in_the_order_of_the_types_and_come_back() {
+        for (dtype, name) in NAMES {
+            assert_eq!(dtype.descr(), name);
+            assert_eq!(DType::parse(name), Some((dtype, Endian::Little)));
+            assert!(name.ends_with(&dtype.size().to_string()));
+        }
+    }
+
+    #[test]
+    fn reads_the_other_names_of_numpy_and_nothing_else() {
+        assert_eq!(DType::parse(">f8"), Some((DType::F64, Endian::Big)));
+        assert_eq!(DType::parse("|V2"), Some((DType::Bf16, Endian::Little)));
+        for name in
+            ["", "<", "f8", "|f8", "=f8", "<f16", "<c8", "|O", ">V2", "<U4", "é8", "<M8[ns]"]
+        {
+            assert_eq!(DType::parse(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn both_byte_orders_decode() {
+        let mut found = Vec::new();
+        u16::decode(&[1, 2, 3, 4], Endian::Little, &mut found);
+        u16::decode(&[1, 2], Endian::Big, &mut found);
+        assert_eq!(found, [0x0201, 0x0403, 0x0102]);
+        let mut bytes = [0; 4];
+        u16::encode(&[0x0201, 0x0403], &mut bytes);
+        assert_eq!(bytes, [1, 2, 3, 4]);
+    }
+}

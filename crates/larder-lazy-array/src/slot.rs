@@ -1,0 +1,364 @@
+//! One array of a store: where its elements are now, and who uses them.
+//!
+//! # Locks
+//!
+//! Four kinds, always taken in this order, so that nobody waits in a circle:
+//!
+//! 1. the guards that a user holds, which the state below counts;
+//! 2. the lease of a key in [`Files`], held while it is published or removed; its holder never waits for a guard;
+//! 3. the mutex of a state; held for a few statements, never during I/O;
+//! 4. the mutex of the budget's ledger, likewise; its holder never takes a state.
+//!
+//! I/O that moves the elements is done by whoever has set `busy`. It may wait for room in the budget, which means for
+//! offloads of other arrays; these skip an array that is busy or in use and so never wait for it.
+
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    thread::{self, ThreadId},
+};
+
+use larder_storage::{Error, ErrorKind, Key, Result, publish::Stage};
+use ndarray::ArrayD;
+
+use crate::{
+    Element, MemoryBudget,
+    budget::Tick,
+    files::{Files, Pair},
+    guard::{ReadGuard, WriteGuard},
+    layout::{self, Layout},
+    npy::Header,
+    scratch::Scratch,
+    sidecar::Stamp,
+};
+
+mod flush;
+mod offload;
+mod rows;
+
+pub(crate) use offload::Tracked;
+
+/// What the arrays of one store share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) files: Files,
+    pub(crate) stage: Stage,
+    pub(crate) budget: MemoryBudget,
+}
+
+pub(crate) struct Slot<A: Element> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) key: Key,
+    pub(crate) layout: Layout,
+    state: Mutex<State<A>>,
+    changed: Condvar,
+    me: Weak<Self>,
+}
+
+struct State<A> {
+    place: Place<A>,
+    /// Whether there are edits that are not published.
+    dirty: bool,
+    /// The published file that the elements came from, as far as known.
+    base: Option<Stamp>,
+    /// The threads that took the live read guards.
+    readers: Vec<ThreadId>,
+    /// The thread that took the live write guard.
+    writer: Option<ThreadId>,
+    writers_waiting: usize,
+    /// Somebody moves the elements into memory or out of it.
+    busy: bool,
+    flushing: bool,
+    /// Where the array stands among the idle ones of the budget.
+    tick: Option<Tick>,
+}
+
+enum Place<A> {
+    /// Only in the published file.
+    Published,
+    /// In memory.
+    Memory(Arc<ArrayD<A>>),
+    /// In the hands of a write guard.
+    Lent,
+    /// Edited, and in a scratch file.
+    Scratch(Arc<Scratch>),
+}
+
+/// The right to read, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Pin<A: Element> {
+    slot: Arc<Slot<A>>,
+    reader: ThreadId,
+}
+
+impl<A: Element> Drop for Pin<A> {
+    fn drop(&mut self) {
+        self.slot.unpin(self.reader);
+    }
+}
+
+impl<A> State<A> {
+    fn reader_waits(&self) -> bool {
+        // A thread that reads already must not wait for a writer, who waits for it.
+        let yields = || self.writers_waiting > 0 && !self.readers.contains(&thread::current().id());
+        self.writer.is_some() || self.busy || yields()
+    }
+
+    /// In memory, and nobody uses it.
+    fn is_idle(&self) -> bool {
+        let used = self.busy || self.writer.is_some() || !self.readers.is_empty();
+        !used && matches!(self.place, Place::Memory(_))
+    }
+}
+
+impl<A: Element> Slot<A> {
+    /// An array whose elements are in its published file.
+    pub(crate) fn published(shared: Arc<Shared>, key: Key, layout: Layout) -> Arc<Self> {
+        Self::new(shared, key, layout, Place::Published, None)
+    }
+
+    /// An array that was just published, and whose elements are in memory, for which there is room already.
+    pub(crate) fn resident(
+        shared: Arc<Shared>,
+        key: Key,
+        layout: Layout,
+        array: ArrayD<A>,
+        base: Stamp,
+    ) -> Arc<Self> {
+        let slot = Self::new(shared, key, layout, Place::Memory(Arc::new(array)), Some(base));
+        slot.rest(&mut slot.lock());
+        slot
+    }
+
+    fn new(
+        shared: Arc<Shared>,
+        key: Key,
+        layout: Layout,
+        place: Place<A>,
+        base: Option<Stamp>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| {
+            let state = State {
+                place,
+                dirty: false,
+                base,
+                readers: Vec::new(),
+                writer: None,
+                writers_waiting: 0,
+                busy: false,
+                flushing: false,
+                tick: None,
+            };
+            let (state, me) = (Mutex::new(state), me.clone());
+            Self { shared, key, layout, state, changed: Condvar::new(), me }
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.layout.bytes::<A>()
+    }
+
+    pub(crate) fn is_resident(&self) -> bool {
+        matches!(self.lock().place, Place::Memory(_) | Place::Lent)
+    }
+
+    /// Waits for the right to read, and loads the array where that is needed.
+    pub(crate) fn read(self: &Arc<Self>) -> Result<ReadGuard<A>> {
+        let mut state = self.lock();
+        loop {
+            self.refuse_own_writer(&state)?;
+            if state.reader_waits() {
+                state = self.wait(state);
+            } else if let Some(guard) = self.pin(&mut state) {
+                return Ok(guard);
+            } else {
+                state = self.load(state)?;
+            }
+        }
+    }
+
+    /// A read guard, where the elements are in memory.
+    fn pin(self: &Arc<Self>, state: &mut State<A>) -> Option<ReadGuard<A>> {
+        let Place::Memory(array) = &state.place else { return None };
+        let array = Arc::clone(array);
+        let reader = thread::current().id();
+        state.readers.push(reader);
+        self.wake(state);
+        Some(ReadGuard::new(array, Pin { slot: Arc::clone(self), reader }))
+    }
+
+    fn unpin(&self, reader: ThreadId) {
+        let mut state = self.lock();
+        if let Some(at) = state.readers.iter().position(|other| *other == reader) {
+            state.readers.swap_remove(at);
+        }
+        if state.readers.is_empty() {
+            self.rest(&mut state);
+        }
+        self.settle(state);
+    }
+
+    /// Waits for the right to write, and lends the elements out.
+    pub(crate) fn write(self: &Arc<Self>) -> Result<WriteGuard<A>> {
+        let me = thread::current().id();
+        let mut state = self.lock();
+        loop {
+            self.refuse_own_writer(&state)?;
+            if state.readers.contains(&me) {
+                return Err(self.would_wait_for_itself("a read guard"));
+            }
+            if state.writer.is_some() || state.busy || !state.readers.is_empty() {
+                state.writers_waiting += 1;
+                state = self.wait(state);
+                state.writers_waiting -= 1;
+            } else if let Place::Memory(array) = &state.place {
+                let array = Arc::clone(array);
+                state.place = Place::Lent;
+                state.writer = Some(me);
+                self.wake(&mut state);
+                // Nobody reads, so there is no other reference and nothing is copied.
+                return Ok(WriteGuard::new(Arc::unwrap_or_clone(array), Arc::clone(self)));
+            } else {
+                state = self.load(state)?;
+            }
+        }
+    }
+
+    /// Takes back what was lent to a write guard.
+    pub(crate) fn give_back(&self, array: ArrayD<A>, edited: bool) {
+        // Through the guard the axes can be turned round or narrowed, which edits no element: it is undone.
+        let array = Arc::new(self.layout.array(array.into_raw_vec_and_offset().0));
+        let mut state = self.lock();
+        state.place = Place::Memory(array);
+        state.writer = None;
+        state.dirty |= edited;
+        self.rest(&mut state);
+        self.settle(state);
+    }
+
+    /// Brings the elements into memory, where they stay until somebody has pinned them: they are not idle yet.
+    fn load<'a>(&'a self, mut state: MutexGuard<'a, State<A>>) -> Result<MutexGuard<'a, State<A>>> {
+        let source = match &state.place {
+            Place::Scratch(scratch) => Some(Arc::clone(scratch)),
+            _ => None,
+        };
+        state.busy = true;
+        drop(state);
+        let busy = Busy(self);
+        let room = self.shared.budget.reserve(self.bytes())?;
+        let (elements, base) = match source {
+            Some(scratch) => (scratch.read(self.layout.len())?, None),
+            None => self.read_published().map(|(elements, base)| (elements, Some(base)))?,
+        };
+        let array = Arc::new(self.layout.array(elements));
+        self.shared.budget.note_load();
+        room.keep();
+        let mut state = self.lock();
+        state.place = Place::Memory(array);
+        state.base = base.or(state.base.take());
+        busy.end(&mut state);
+        Ok(state)
+    }
+
+    /// Reads and checks the elements that are published now.
+    fn read_published(&self) -> Result<(Vec<A>, Stamp)> {
+        let read = |pair: &Pair| {
+            self.check_header(&pair.header)?;
+            pair.read()
+        };
+        self.shared.files.with(&self.key, read)?.ok_or_else(|| self.removed())
+    }
+
+    fn check_header(&self, header: &Header) -> Result<()> {
+        if header.dtype == A::DTYPE && header.layout == self.layout {
+            return Ok(());
+        }
+        let message = "was replaced by an array of another shape or type: get it again";
+        Err(Error::new(ErrorKind::Conflict, message).at_key(&self.key))
+    }
+
+    fn removed(&self) -> Error {
+        Error::new(ErrorKind::NotFound, "was removed meanwhile").at_key(&self.key)
+    }
+
+    fn refuse_own_writer(&self, state: &State<A>) -> Result<()> {
+        if state.writer == Some(thread::current().id()) {
+            return Err(self.would_wait_for_itself("the write guard"));
+        }
+        Ok(())
+    }
+
+    fn would_wait_for_itself(&self, guard: &str) -> Error {
+        let message = format!("this thread has {guard} of this array: drop that one first");
+        Error::new(ErrorKind::Locked, message).at_key(&self.key)
+    }
+
+    /// No guard is left: the budget may offload the array.
+    fn rest(&self, state: &mut State<A>) {
+        state.tick = Some(self.shared.budget.add_idle(self.me.clone()));
+    }
+
+    /// The array is in use: the budget must not offload it.
+    fn wake(&self, state: &mut State<A>) {
+        if let Some(tick) = state.tick.take() {
+            self.shared.budget.remove_idle(tick);
+        }
+    }
+
+    /// Tells the others, and keeps to the budget.
+    fn settle(&self, state: MutexGuard<'_, State<A>>) {
+        drop(state);
+        self.changed.notify_all();
+        // What cannot be spilled now stays in memory, and the next one who wants room gets the error.
+        let _ = self.shared.budget.shrink();
+    }
+
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State<A>>) -> MutexGuard<'a, State<A>> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // Each change of a state is whole before anything in it can panic.
+    fn lock(&self) -> MutexGuard<'_, State<A>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to move the elements, until it is ended or dropped.
+struct Busy<'a, A: Element>(&'a Slot<A>);
+
+impl<A: Element> Busy<'_, A> {
+    fn end(self, state: &mut State<A>) {
+        state.busy = false;
+        self.0.changed.notify_all();
+        std::mem::forget(self);
+    }
+}
+
+impl<A: Element> Drop for Busy<'_, A> {
+    fn drop(&mut self) {
+        self.0.lock().busy = false;
+        self.0.changed.notify_all();
+    }
+}
+
+impl<A: Element> Drop for Slot<A> {
+    fn drop(&mut self) {
+        let bytes = self.bytes();
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tick) = state.tick.take() {
+            self.shared.budget.remove_idle(tick);
+        }
+        if let Place::Memory(_) = std::mem::replace(&mut state.place, Place::Published) {
+            self.shared.budget.release(bytes);
+        }
+    }
+}
+
+impl<A: Element> fmt::Debug for Slot<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Slot");
+        shown.field("key", &self.key).field("dtype", &A::DTYPE).field("layout", &self.layout);
+        shown.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,296 @@
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use larder_storage::{
+    Durability, Key, LocalStorage, Result, Storage, default_root, publish::Stage,
+};
+use ndarray::{Array, Dimension};
+use serde::Serialize;
+
+use crate::{
+    BudgetFigures, DType, Element, LazyArray, MemoryBudget,
+    files::{Files, Pair},
+    layout,
+    slot::{Shared, Slot, Tracked},
+};
+
+mod verify;
+
+pub use verify::Report;
+
+/// How an [`ArrayStore`] is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    budget: MemoryBudget,
+    durability: Durability,
+    scratch: Option<PathBuf>,
+}
+
+impl Options {
+    /// The budget that the arrays in memory count towards; [`MemoryBudget::default`] without one. Stores that are
+    /// given clones share it.
+    #[must_use]
+    pub fn budget(self, budget: MemoryBudget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// What published arrays survive, for [`ArrayStore::open`]; a storage of one's own has a durability of its own.
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// The directory below which edited arrays are spilled, in `.larder/stage`; without one the store's own, or,
+    /// where the storage is not local, `scratch` in [`default_root`] (in the system's temporary directory
+    /// without that).
+    #[must_use]
+    pub fn scratch(self, directory: impl Into<PathBuf>) -> Self {
+        Self { scratch: Some(directory.into()), ..self }
+    }
+}
+
+/// What is known of an array without loading it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ArrayInfo {
+    /// The lengths of the axes.
+    pub shape: Vec<usize>,
+    /// The type of the elements.
+    pub dtype: DType,
+    /// The size of the elements in bytes.
+    pub bytes: u64,
+    /// Whether the first axis varies fastest in the file.
+    pub fortran_order: bool,
+}
+
+/// Figures of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// How many arrays are published.
+    pub arrays: u64,
+    /// The size of their files in bytes, without the sidecars.
+    pub bytes: u64,
+    /// How many arrays have edits that are not published.
+    pub dirty: u64,
+    /// The limit of the memory budget in bytes.
+    pub budget_limit: u64,
+    /// What the memory budget has seen, from all stores that share it.
+    pub budget: BudgetFigures,
+}
+
+/// Named arrays on a storage, each a `.npy` file with a `.meta.json` beside it, kept in memory within a budget.
+///
+/// All handles on one key that a store gives out are the same array. A store remembers every array it gave out, but
+/// not its elements: those are in memory only as far as the budget allows.
+#[derive(Debug)]
+pub struct ArrayStore {
+    shared: Arc<Shared>,
+    arrays: Mutex<HashMap<Key, Arc<dyn Tracked>>>,
+}
+
+impl ArrayStore {
+    /// Opens the directory `dir`, and makes it where it is missing. One that GSEGUtils wrote is read as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`LocalStorage::open`].
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let storage = LocalStorage::open(dir, options.durability)?;
+        Ok(Self::on(Arc::new(storage), options))
+    }
+
+    /// A store on any storage.
+    pub fn on(storage: Arc<dyn Storage>, options: Options) -> Self {
+        let own = || storage.local_root().map(Path::to_owned);
+        let scratch = options.scratch.or_else(own).unwrap_or_else(default_scratch);
+        let shared = Shared {
+            files: Files::new(storage),
+            // What is spilled dies with the process, so it is never flushed to the device.
+            stage: Stage::new(scratch, Durability::Scratch),
+            budget: options.budget,
+        };
+        Self { shared: Arc::new(shared), arrays: Mutex::default() }
+    }
+
+    /// Publishes a new array. It stays in memory where the budget has room for it. C and Fortran order are kept, any
+    /// other becomes C order.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` where the key has an array; `Invalid` where the key breaks a rule or the array has more than 32
+    /// axes; `Full` or `Io` where arrays cannot be spilled to make room; `Full`, `Io` or `Backend` where
+    /// the storage fails. Nothing is published then.
+    pub fn insert<A: Element, D: Dimension>(
+        &self,
+        key: &str,
+        array: Array<A, D>,
+    ) -> Result<LazyArray<A>> {
+        let key = Key::new(key)?;
+        let (array, layout) = layout::compact(array).map_err(|error| error.at_key(&key))?;
+        let budget = &self.shared.budget;
+        let room = budget.try_reserve(layout.bytes::<A>())?;
+        let stamp = self.shared.files.insert(&key, &array, &layout)?;
+        let shared = Arc::clone(&self.shared);
+        let slot = match room {
+            Some(room) => {
+                room.keep();
+                Slot::resident(shared, key, layout, array, stamp)
+            }
+            None => Slot::published(shared, key, layout),
+        };
+        let old = self.arrays().insert(slot.key.clone(), Arc::clone(&slot) as _);
+        drop(old);
+        Ok(LazyArray(slot))
+    }
+
+    /// The array of that key, of which only the sidecar and the header are read.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the elements are not of type `A` or the key breaks a rule; `Corrupt` where the file is
+    /// damaged or its sidecar describes another; `Format` where either is of another program or of a later version;
+    /// `Unsupported` where the elements are of a type that no [`Element`] is; `Io` or `Backend` where the
+    /// storage fails.
+    pub fn get<A: Element>(&self, key: &str) -> Result<Option<LazyArray<A>>> {
+        let key = Key::new(key)?;
+        let found = self.shared.files.with(&key, |pair| {
+            pair.check_dtype(A::DTYPE)?;
+            Ok((pair.header.layout.clone(), pair.newest().cloned()))
+        })?;
+        let Some((layout, newest)) = found else { return Ok(None) };
+        let fresh = Slot::<A>::published(Arc::clone(&self.shared), key.clone(), layout);
+        let slot = self.share(key, fresh);
+        slot.refresh(newest.as_ref())?;
+        Ok(Some(LazyArray(slot)))
+    }
+
+    /// What is known of an array without loading it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), for any element type.
+    pub fn info(&self, key: &str) -> Result<Option<ArrayInfo>> {
+        self.shared.files.with(&Key::new(key)?, |pair| Ok(ArrayInfo::of(pair)))
+    }
+
+    /// Whether the key has an array. It is not looked into.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the key breaks a rule; `Io` or `Backend` where the storage fails.
+    pub fn contains(&self, key: &str) -> Result<bool> {
+        self.shared.files.contains(&Key::new(key)?)
+    }
+
+    /// The keys of all arrays, in order. A file without its other half is no array.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Backend` where the storage fails.
+    pub fn keys(&self) -> Result<Vec<Key>> {
+        let found = self.shared.files.list()?.into_iter();
+        Ok(found.filter(|(_, found)| found.is_pair()).map(|(key, _)| key).collect())
+    }
+
+    /// Removes an array, and what a killed process left of one; whether there was one. Guards and elements
+    /// in memory stay with their handles, but cannot be published any more.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the key breaks a rule; `Io` or `Backend` where the storage fails.
+    pub fn remove(&self, key: &str) -> Result<bool> {
+        let key = Key::new(key)?;
+        let removed = self.shared.files.remove(&key)?;
+        let forgotten = self.arrays().remove(&key);
+        drop(forgotten);
+        Ok(removed)
+    }
+
+    /// Takes every array out of memory that has no live guard; how many are out now. All are tried.
+    ///
+    /// # Errors
+    ///
+    /// The first one of [`LazyArray::offload`].
+    pub fn offload_all(&self) -> Result<usize> {
+        let tried: Vec<_> = self.tracked().iter().map(|array| array.offload()).collect();
+        tried.into_iter().try_fold(0, |count, outcome| Ok(count + usize::from(outcome?)))
+    }
+
+    /// Publishes the edits of every array. All are tried.
+    ///
+    /// # Errors
+    ///
+    /// The first one of [`LazyArray::flush`].
+    pub fn flush_all(&self) -> Result<()> {
+        let tried: Vec<_> = self.tracked().into_iter().map(Tracked::flush).collect();
+        tried.into_iter().collect()
+    }
+
+    /// The budget that the arrays in memory count towards.
+    pub fn budget(&self) -> &MemoryBudget {
+        &self.shared.budget
+    }
+
+    /// Figures of the store; no array is looked into.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys`](Self::keys).
+    pub fn status(&self) -> Result<Status> {
+        let found = self.shared.files.list()?;
+        let arrays = || found.values().filter(|found| found.is_pair());
+        Ok(Status {
+            arrays: arrays().count() as u64,
+            bytes: arrays().filter_map(|found| found.array).sum(),
+            dirty: self.tracked().iter().filter(|array| array.is_dirty()).count() as u64,
+            budget_limit: self.budget().limit(),
+            budget: self.budget().figures(),
+        })
+    }
+
+    /// The slot that is known under this key, where it is still of the type and layout of `fresh`, which takes its
+    /// place otherwise.
+    fn share<A: Element>(&self, key: Key, fresh: Arc<Slot<A>>) -> Arc<Slot<A>> {
+        let mut arrays = self.arrays();
+        let known = arrays.get(&key).and_then(|known| Arc::clone(known).as_any().downcast().ok());
+        match known.filter(|known: &Arc<Slot<A>>| known.layout == fresh.layout) {
+            Some(known) => known,
+            None => {
+                let old = arrays.insert(key, Arc::clone(&fresh) as _);
+                drop(arrays);
+                drop(old);
+                fresh
+            }
+        }
+    }
+
+    fn tracked(&self) -> Vec<Arc<dyn Tracked>> {
+        self.arrays().values().cloned().collect()
+    }
+
+    // Each change of the map is one call, so a panic elsewhere does not spoil it.
+    fn arrays(&self) -> MutexGuard<'_, HashMap<Key, Arc<dyn Tracked>>> {
+        self.arrays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Not the temporary directory at first, for that one may lie in memory.
+fn default_scratch() -> PathBuf {
+    default_root().unwrap_or_else(|_| std::env::temp_dir().join("larder")).join("scratch")
+}
+
+impl ArrayInfo {
+    fn of(pair: &Pair) -> Self {
+        let (dtype, layout) = (pair.header.dtype, &pair.header.layout);
+        Self {
+            shape: layout.shape.clone(),
+            dtype,
+            bytes: (layout.len() * dtype.size()) as u64,
+            fortran_order: layout.fortran_order,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_storage::{Digest, Entry, Error, Key, PutIf, Result, Storage, StorageExt};
+
+/// Payloads as objects that are named by the digest of their content: `blobs/<2 digits>/<64 digits>`.
+#[derive(Clone, Debug)]
+pub(crate) struct Blobs(Arc<dyn Storage>);
+
+/// What is found where a payload should be.
+pub(crate) enum Found {
+    Intact(Bytes),
+    Damaged,
+    Missing,
+}
+
+impl Blobs {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        Self(storage)
+    }
+
+    pub(crate) fn key(payload: &Digest) -> Result<Key> {
+        let name = payload.to_string();
+        Key::new(format!("blobs/{}/{name}", &name[..2]))
+    }
+
+    pub(crate) fn find(&self, payload: &Digest) -> Result<Found> {
+        let Some(object) = self.0.get(&Self::key(payload)?)? else { return Ok(Found::Missing) };
+        let bytes = object.into_bytes();
+        Ok(if Digest::of(&bytes) == *payload { Found::Intact(bytes) } else { Found::Damaged })
+    }
+
+    /// The payload, if it is there and as it was written.
+    pub(crate) fn load(&self, payload: &Digest) -> Result<Option<Bytes>> {
+        Ok(match self.find(payload)? {
+            Found::Intact(bytes) => Some(bytes),
+            Found::Damaged | Found::Missing => None,
+        })
+    }
+
+    /// Writes the payload unless it is there already, intact.
+    pub(crate) fn store(&self, payload: &Digest, bytes: &Bytes) -> Result<()> {
+        if self.load(payload)?.is_some() {
+            return Ok(());
+        }
+        self.0.put(&Self::key(payload)?, bytes.clone(), PutIf::Always)
+    }
+
+    /// Writes the payload where it was removed after [`store`](Self::store).
+    pub(crate) fn ensure(&self, payload: &Digest, bytes: &Bytes) -> Result<()> {
+        let key = Self::key(payload)?;
+        match self.0.head(&key)? {
+            Some(_) => Ok(()),
+            None => self.0.put(&key, bytes.clone(), PutIf::Always),
+        }
+    }
+
+    pub(crate) fn remove(&self, payload: &Digest) -> Result<()> {
+        self.0.remove(&Self::key(payload)?).map(drop)
+    }
+
+    /// Every object that is named as a payload, by digest.
+    pub(crate) fn list(&self) -> Result<impl Iterator<Item = Result<(Digest, u64)>>> {
+        let named = |Entry { key, len, .. }: Entry| {
+            let digest = key.name().parse::<Digest>().ok()?;
+            (Self::key(&digest).is_ok_and(|expected| expected == key)).then_some((digest, len))
+        };
+        let entries = self.0.list(Some(&Key::new("blobs")?))?;
+        Ok(entries.filter_map(move |entry| entry.map(named).transpose()))
+    }
+}
+
+/// What is wrong with a payload that [`Blobs::load`] did not give.
+pub(crate) fn lost(payload: &Digest) -> Result<Error> {
+    let message = "the payload is missing or damaged: compute it anew, which replaces it, or delete its record";
+    Ok(Error::new(larder_storage::ErrorKind::Corrupt, message).at_key(&Blobs::key(payload)?))
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+
+use larder_storage::{Digest, Error, ErrorKind, Result};
+
+use crate::{Id, Value, encoding};
+
+mod json;
+#[cfg(test)]
+mod tests;
+
+/// What produced a result: an operation, what went into it, and its parameters.
+///
+/// Two results of one provenance are the same result. Inputs keep their order, so `subtract(a, b)` is not
+/// `subtract(b, a)`; where the order truly does not matter, [`unordered_inputs`](Self::unordered_inputs) says so.
+///
+/// ```
+/// use larder_provenance::Provenance;
+/// # use larder_storage::Digest;
+/// # let (signal, control) = (Digest::of(b"signal"), Digest::of(b"control"));
+/// let made = Provenance::new("subtract").input(signal).input_as("background", control).param("window", 500);
+/// let turned = Provenance::new("subtract").input(control).input_as("background", signal).param("window", 500);
+/// assert_ne!(made.digest(), turned.digest());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    operation: String,
+    code_version: Option<String>,
+    // Sorted whenever it is not ordered, so that equality and the digest agree.
+    inputs: Vec<Input>,
+    ordered: bool,
+    params: BTreeMap<String, Value>,
+}
+
+/// One thing that went into an operation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Input {
+    role: Option<String>,
+    source: Source,
+}
+
+impl Input {
+    /// The part that the input plays, where it was named.
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_deref()
+    }
+
+    /// What the input is.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+/// What an [`Input`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A stored result. It need not be in the same store, nor be there still.
+    Record(Id),
+    /// Something outside every store, known by the BLAKE3 digest of its content.
+    Content(Digest),
+}
+
+impl From<Id> for Source {
+    fn from(id: Id) -> Self {
+        Self::Record(id)
+    }
+}
+
+impl From<Digest> for Source {
+    fn from(digest: Digest) -> Self {
+        Self::Content(digest)
+    }
+}
+
+impl Provenance {
+    /// A provenance without inputs and parameters.
+    pub fn new(operation: impl Into<String>) -> Self {
+        let (inputs, params) = (Vec::new(), BTreeMap::new());
+        Self { operation: operation.into(), code_version: None, inputs, ordered: true, params }
+    }
+
+    /// Sets the version of the operation's code: raise it when the code gives other results.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.code_version = Some(version.into());
+        self
+    }
+
+    /// Adds an input after those that are there.
+    #[must_use]
+    pub fn input(self, source: impl Into<Source>) -> Self {
+        self.add(None, source.into())
+    }
+
+    /// Adds an input that plays a named part.
+    #[must_use]
+    pub fn input_as(self, role: impl Into<String>, source: impl Into<Source>) -> Self {
+        self.add(Some(role.into()), source.into())
+    }
+
+    /// Adds inputs, and declares that the order of no input of this provenance matters, as in a sum. How often each one
+    /// occurs does matter.
+    #[must_use]
+    pub fn unordered_inputs<S: Into<Source>>(
+        mut self,
+        sources: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.ordered = false;
+        self.inputs
+            .extend(sources.into_iter().map(|source| Input { role: None, source: source.into() }));
+        self.inputs.sort();
+        self
+    }
+
+    /// Sets a parameter, in place of an earlier one of the same name.
+    #[must_use]
+    pub fn param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.params.insert(name.into(), value.into());
+        self
+    }
+
+    /// The name of the operation.
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// The version of the operation's code, where one was given.
+    pub fn code_version(&self) -> Option<&str> {
+        self.code_version.as_deref()
+    }
+
+    /// The inputs, in their order or, where it does not matter, sorted.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Whether the order of the inputs matters.
+    pub fn is_ordered(&self) -> bool {
+        self.ordered
+    }
+
+    /// The parameters by name.
+    pub fn params(&self) -> &BTreeMap<String, Value> {
+        &self.params
+    }
+
+    /// The key of this provenance: the digest of its [encoding].
+    pub fn digest(&self) -> Digest {
+        encoding::digest(self)
+    }
+
+    fn add(mut self, role: Option<String>, source: Source) -> Self {
+        self.inputs.push(Input { role, source });
+        if !self.ordered {
+            self.inputs.sort();
+        }
+        self
+    }
+
+    /// Refuses what the JSON form could not hold.
+    pub(crate) fn check(&self) -> Result<()> {
+        let deep = |(name, value): (&String, &Value)| {
+            value.is_deeper_than(Value::MAX_DEPTH).then(|| name.clone())
+        };
+        self.params.iter().find_map(deep).map_or(Ok(()), |name| {
+            let message = format!(
+                "parameter {name:?} nests more than {} levels deep: flatten it",
+                Value::MAX_DEPTH
+            );
+            Err(Error::new(ErrorKind::Invalid, message))
+        })
+    }
+}

@@ -1,0 +1,230 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::encoding::encode;
+
+fn id(n: u8) -> Id {
+    Id::from_bytes([n; 16])
+}
+
+fn content(n: u8) -> Digest {
+    Digest::from([n; 32])
+}
+
+/// One of each form that the encoding and the JSON know.
+fn rich() -> Provenance {
+    let nested = Value::map([("b", Value::list([1.5, -0.0])), ("a", Value::Null)]);
+    Provenance::new("call.peaks")
+        .version("2.1")
+        .input(id(1))
+        .input_as("control", content(2))
+        .param("window", 500)
+        .param("exact", true)
+        .param("huge", i128::MAX)
+        .param("unsigned", u64::MAX)
+        .param("rate", 0.1)
+        .param("whole", 1.0)
+        .param("nan", f64::NAN)
+        .param("least", f64::NEG_INFINITY)
+        .param("label", "r\u{e9}gion \"\n")
+        .param("mask", Value::bytes([0, 255]))
+        .param("nested", nested)
+}
+
+#[test]
+fn the_order_of_inputs_counts_unless_it_is_said_not_to() {
+    let subtract = |a, b| Provenance::new("subtract").input(id(a)).input(id(b));
+    assert_ne!(subtract(1, 2).digest(), subtract(2, 1).digest());
+
+    let sum = |ids: &[u8]| Provenance::new("sum").unordered_inputs(ids.iter().map(|n| id(*n)));
+    assert_eq!(sum(&[1, 2, 3]).digest(), sum(&[3, 1, 2]).digest());
+    assert_eq!(sum(&[1, 2]), sum(&[2]).input(id(1)));
+    assert_ne!(sum(&[1, 1]).digest(), sum(&[1]).digest());
+    assert_ne!(sum(&[1, 2]).digest(), Provenance::new("sum").input(id(1)).input(id(2)).digest());
+}
+
+#[test]
+fn each_part_counts() {
+    let base = || Provenance::new("op").input(id(1)).param("n", 1);
+    let others = [
+        Provenance::new("oq").input(id(1)).param("n", 1),
+        base().version(""),
+        base().version("1"),
+        base().input(id(1)),
+        base().param("n", 1.0),
+        base().param("n", "1"),
+        base().param("m", Value::Null),
+        Provenance::new("op").input_as("", id(1)).param("n", 1),
+        Provenance::new("op").input(content(1)).param("n", 1),
+        Provenance::new("op").input(id(1)).param("N", 1),
+        Provenance::new("op").input(id(1)),
+    ];
+    for other in others {
+        assert_ne!(other.digest(), base().digest(), "{other:?}");
+    }
+    assert_eq!(base().param("n", 7).param("n", 1).digest(), base().digest());
+}
+
+#[test]
+fn is_encoded_as_documented() {
+    let made = Provenance::new("op")
+        .version("2")
+        .input(id(7))
+        .input_as("r", content(9))
+        .param("n", -2)
+        .param("f", 1.5);
+    let mut expected = Vec::new();
+    expected.extend(b"OT\x02\0\0\0\0\0\0\0op");
+    expected.extend(b"VT\x01\0\0\0\0\0\0\x002");
+    expected.extend(b"I\x02\0\0\0\0\0\0\0");
+    expected.extend(b"NR");
+    expected.extend([7; 16]);
+    expected.extend(b"T\x01\0\0\0\0\0\0\0rC");
+    expected.extend([9; 32]);
+    expected.extend(b"PM\x02\0\0\0\0\0\0\0");
+    expected.extend(b"T\x01\0\0\0\0\0\0\0fD\0\0\0\0\0\0\xf8\x3f");
+    expected.extend(
+        b"T\x01\0\0\0\0\0\0\0nZ\xfe\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    );
+    assert_eq!(encode(&made), expected);
+}
+
+#[test]
+fn keys_never_change() {
+    let golden = [
+        (Provenance::new(""), "e419050ae42b5e1bab36b568067478220c4a9a99e2d035847fe9c39fdcef7c7d"),
+        (
+            Provenance::new("gc_content").input(id(1)).param("window", 500),
+            "35ff9acaf6a8a0abeb461cdf826f7ba717b913a350534500de80bfd09867917b",
+        ),
+        (
+            Provenance::new("sum").unordered_inputs([id(2), id(1), id(2)]),
+            "155f54b1c3133c787f34931cd7f4d3a57a70207ab0713222b25d7a5011864d69",
+        ),
+        (rich(), "3e18e234a96abee97186734c0ad83bdf9f5ade3b647460a8145de96e8a3ae15e"),
+    ];
+    for (provenance, key) in golden {
+        assert_eq!(provenance.digest().to_string(), key, "{provenance:?}");
+    }
+}
+
+#[test]
+fn the_json_form_never_changes() {
+    let text = concat!(
+        r#"{"format":1,"inputs":[{"id":"01010101-0101-0101-0101-010101010101"},{"#,
+        r#""content":"0202020202020202020202020202020202020202020202020202020202020202","role":"control"}],"#,
+        r#""operation":"call.peaks","ordered":true,"params":{"exact":true,"#,
+        r#""huge":{"int":"170141183460469231731687303715884105727"},"label":"région \"\n","least":{"float":"-inf"},"#,
+        r#""mask":{"bytes":"00ff"},"nan":{"float":"nan"},"nested":{"map":{"a":null,"b":[1.5,-0.0]}},"rate":0.1,"#,
+        r#""unsigned":18446744073709551615,"whole":1.0,"window":500},"version":"2.1"}"#
+    );
+    assert_eq!(rich().to_json(), text);
+    assert_eq!(Provenance::from_json(text).unwrap(), rich());
+}
+
+#[test]
+fn other_json_is_refused() {
+    let with = |inputs: &str, params: &str| {
+        format!(
+            r#"{{"format":1,"operation":"o","ordered":true,"inputs":[{inputs}],"params":{{{params}}}}}"#
+        )
+    };
+    assert!(Provenance::from_json(&with("", "")).is_ok());
+    let bad = [
+        String::new(),
+        "[]".to_owned(),
+        "{}".to_owned(),
+        with("{}", ""),
+        with(r#"{"id":"x"}"#, ""),
+        with(r#"{"content":"x"}"#, ""),
+        with("", r#""p":{}"#),
+        with("", r#""p":{"float":"1"}"#),
+        with("", r#""p":{"bytes":"0"}"#),
+        with("", r#""p":{"bytes":"+1"}"#),
+        with("", r#""p":{"odd":1}"#),
+        with("", "").replace("\"format\":1", "\"format\":2"),
+    ];
+    for text in bad {
+        assert_eq!(Provenance::from_json(&text).unwrap_err().kind(), ErrorKind::Format, "{text}");
+    }
+}
+
+#[test]
+fn what_nests_too_deep_is_refused_and_the_deepest_is_kept() {
+    let nest = |levels| (0..levels).fold(Value::Null, |value, _| Value::map([("k", value)]));
+    let deepest = Provenance::new("op").param("p", nest(Value::MAX_DEPTH));
+    deepest.check().unwrap();
+    assert_eq!(Provenance::from_json(&deepest.to_json()).unwrap(), deepest);
+    let error = Provenance::new("op").param("p", nest(Value::MAX_DEPTH + 1)).check().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+/// Small alphabets, so that equal ones and near misses are frequent.
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        prop_oneof![Just(i128::MIN), Just(i128::from(u64::MAX)), -1..2_i128].prop_map(Value::from),
+        prop_oneof![
+            Just(0.0),
+            Just(-0.0),
+            Just(1.0),
+            Just(f64::NAN),
+            Just(f64::INFINITY),
+            any::<f64>()
+        ]
+        .prop_map(Value::from),
+        "[ab]{0,2}".prop_map(Value::from),
+        prop::collection::vec(0..2_u8, 0..3).prop_map(Value::bytes),
+    ];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
+            prop::collection::btree_map("[ab]{0,1}", inner, 0..3).prop_map(Value::Map),
+        ]
+    })
+}
+
+fn provenances() -> impl Strategy<Value = Provenance> {
+    let source = prop_oneof![
+        (0..3_u8).prop_map(|n| Source::from(id(n))),
+        (0..2_u8).prop_map(|n| content(n).into())
+    ];
+    let inputs = prop::collection::vec((prop::option::of("[ab]{0,1}"), source), 0..3);
+    let params = prop::collection::btree_map("[ab]{0,1}", values(), 0..3);
+    ("[ab]{0,2}", prop::option::of("[ab]{0,1}"), any::<bool>(), inputs, params).prop_map(
+        |(operation, version, ordered, inputs, params)| {
+            let inputs = inputs.into_iter().map(|(role, source)| Input { role, source }).collect();
+            let mut made = Provenance { operation, code_version: version, inputs, ordered, params };
+            if !ordered {
+                made.inputs.sort();
+            }
+            made
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn keys_are_equal_exactly_where_provenances_are(a in provenances(), b in provenances(), same in any::<bool>()) {
+        let b = if same { Provenance { operation: a.operation.clone(), params: a.params.clone(), ..b } } else { b };
+        prop_assert_eq!(a == b, encode(&a) == encode(&b));
+        prop_assert_eq!(a == b, a.digest() == b.digest());
+    }
+
+    #[test]
+    fn keys_of_single_values_are_equal_exactly_where_values_are(a in values(), b in values()) {
+        let key = |value: &Value| Provenance::new("op").param("p", value.clone()).digest();
+        prop_assert_eq!(a == b, key(&a) == key(&b));
+    }
+
+    #[test]
+    fn the_json_form_is_lossless(made in provenances(), float in any::<f64>(), int in any::<i128>()) {
+        let made = made.param("float", float).param("int", int).param("short", int as i64);
+        let read = Provenance::from_json(&made.to_json()).unwrap();
+        prop_assert_eq!(read.digest(), made.digest());
+        prop_assert_eq!(read, made);
+    }
+}

@@ -1,0 +1,122 @@
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+
+use larder_storage::{Digest, Problem, Result};
+use serde::Serialize;
+
+use crate::{
+    blobs::{Blobs, Found},
+    index::{Index, Row},
+};
+
+/// The figures of a store, over the records of all kinds that share its directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Whether the store outlives the process.
+    pub durable: bool,
+    /// How many records there are.
+    pub records: u64,
+    /// How many of each kind.
+    pub kinds: BTreeMap<String, u64>,
+    /// How many different payloads the records have.
+    pub payloads: u64,
+    /// The bytes of these payloads.
+    pub payload_bytes: u64,
+}
+
+/// What a check of everything found, over the records of all kinds that share a directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// How many records were checked.
+    pub records: u64,
+    /// How many different payloads were checked.
+    pub payloads: u64,
+    /// Their bytes, as the records say.
+    pub payload_bytes: u64,
+    /// How many payloads no record has. A killed writer leaves such; they are harmless.
+    pub unused_payloads: u64,
+    /// The bytes of these.
+    pub unused_bytes: u64,
+    /// What is wrong; nothing, if all is well. The place is the id of a record, or `database`.
+    pub problems: Vec<Problem>,
+}
+
+impl Verification {
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+const PAGE: usize = 1000;
+
+pub(crate) fn verify(index: &dyn Index, blobs: &Blobs) -> Result<Verification> {
+    let mut report = Verification::default();
+    for what in index.faults()? {
+        report.problems.push(Problem::new("database", what));
+    }
+    let used = if report.is_clean() {
+        check_records(index, blobs, &mut report)?
+    } else {
+        return Ok(report);
+    };
+    for blob in blobs.list()? {
+        let (digest, len) = blob?;
+        if !used.contains_key(&digest) {
+            report.unused_payloads += 1;
+            report.unused_bytes += len;
+        }
+    }
+    Ok(report)
+}
+
+/// Checks all records with their payloads, each payload once; what is wrong with each payload, if anything.
+fn check_records(
+    index: &dyn Index,
+    blobs: &Blobs,
+    report: &mut Verification,
+) -> Result<HashMap<Digest, Option<String>>> {
+    let (mut seen, mut after) = (HashMap::new(), None);
+    loop {
+        let page = index.page(None, after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(seen) };
+        after = Some(last.id);
+        for row in &page {
+            report.records += 1;
+            let outcome = match seen.entry(row.payload) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    report.payloads += 1;
+                    report.payload_bytes += row.payload_len;
+                    new.insert(check_payload(blobs, row)?)
+                }
+            };
+            let found = check_row(row).into_iter().chain(outcome.clone());
+            report.problems.extend(found.map(|what| Problem::new(row.id, what)));
+        }
+    }
+}
+
+fn check_row(row: &Row) -> Option<String> {
+    if let Err(error) = row.check() {
+        return Some(error.to_string());
+    }
+    match row.provenance() {
+        Err(error) => Some(error.chain().to_string()),
+        Ok(provenance) if provenance.as_ref().map(crate::Provenance::digest) != row.key => {
+            Some("the provenance is not the one that the key is of".to_owned())
+        }
+        Ok(_) => None,
+    }
+}
+
+fn check_payload(blobs: &Blobs, row: &Row) -> Result<Option<String>> {
+    let key = Blobs::key(&row.payload)?;
+    Ok(match blobs.find(&row.payload)? {
+        Found::Intact(bytes) if bytes.len() as u64 == row.payload_len => None,
+        Found::Intact(_) => {
+            Some(format!("{key}: the payload has another length than its record says"))
+        }
+        Found::Damaged => Some(format!("{key}: the payload is damaged")),
+        Found::Missing => Some(format!("{key}: the payload is missing")),
+    })
+}

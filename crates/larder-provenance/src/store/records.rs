@@ -1,0 +1,94 @@
+use std::{collections::VecDeque, fmt, sync::Arc, time::SystemTime};
+
+use larder_storage::{Digest, Result};
+
+use crate::{
+    Id, Provenance,
+    index::{Index, Row},
+};
+
+/// A result without its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its id.
+    pub id: Id,
+    /// The kind of payload, as [`Payload::KIND`](crate::Payload::KIND).
+    pub kind: String,
+    /// When the record was made.
+    pub created_at: SystemTime,
+    /// What made it, where that is known.
+    pub provenance: Option<Provenance>,
+    /// The BLAKE3 digest of the payload's bytes.
+    pub payload: Digest,
+    /// How many these are.
+    pub payload_len: u64,
+    /// What the record says about the payload, as in [`Encoded::summary`](crate::Encoded::summary).
+    pub summary: String,
+}
+
+impl Record {
+    fn of(row: &Row) -> Result<Self> {
+        row.check()?;
+        Ok(Self {
+            id: row.id,
+            kind: row.kind.to_string(),
+            created_at: row.created_at(),
+            provenance: row.provenance()?,
+            payload: row.payload,
+            payload_len: row.payload_len,
+            summary: row.summary.clone(),
+        })
+    }
+}
+
+/// The records of one kind, the oldest first; from [`ProvenanceStore::list`](crate::ProvenanceStore::list).
+///
+/// Records that are stored or deleted meanwhile may be listed or not. An item is an error of kind `Corrupt` where that
+/// record is damaged, and of kind `Io` or `Backend` where the database fails, which ends the listing.
+pub struct Records<'a> {
+    index: &'a dyn Index,
+    kind: &'static str,
+    page: VecDeque<Arc<Row>>,
+    after: Option<Id>,
+    is_done: bool,
+}
+
+impl<'a> Records<'a> {
+    const PAGE: usize = 1000;
+
+    pub(super) fn new(index: &'a dyn Index, kind: &'static str) -> Self {
+        Self { index, kind, page: VecDeque::new(), after: None, is_done: false }
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        // Ended first, so that a failure ends it.
+        self.is_done = true;
+        self.page = self.index.page(Some(self.kind), self.after, Self::PAGE)?.into();
+        self.after = self.page.back().map(|row| row.id);
+        self.is_done = self.page.len() < Self::PAGE;
+        Ok(())
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.is_empty()
+            && !self.is_done
+            && let Err(error) = self.turn()
+        {
+            return Some(Err(error));
+        }
+        self.page.pop_front().map(|row| Record::of(&row))
+    }
+}
+
+impl fmt::Debug for Records<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records")
+            .field("kind", &self.kind)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
+    }
+}

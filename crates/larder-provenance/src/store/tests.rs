@@ -1,0 +1,416 @@
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Barrier, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use larder_storage::{PutIf, StorageExt};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Genome, Json, PlacedTrack};
+
+mod model;
+
+type Bytestore = ProvenanceStore<Vec<u8>>;
+
+/// A store whose payloads can be tampered with.
+struct Bench {
+    store: Bytestore,
+    payloads: MemoryStorage,
+    dir: Option<TempDir>,
+}
+
+impl Bench {
+    fn in_memory() -> Self {
+        let payloads = MemoryStorage::new();
+        let store = ProvenanceStore::of(Backend {
+            index: Box::new(MemoryIndex::default()),
+            blobs: Blobs::new(Arc::new(payloads.clone())),
+            flights: Flights::new(),
+            durable: false,
+        });
+        Self { store, payloads, dir: None }
+    }
+
+    fn durable() -> Self {
+        let (dir, payloads) = (tempfile::tempdir().unwrap(), MemoryStorage::new());
+        let store = ProvenanceStore::on(Arc::new(payloads.clone()), dir.path(), Options::default())
+            .unwrap();
+        Self { store, payloads, dir: Some(dir) }
+    }
+
+    fn both() -> [Self; 2] {
+        [Self::in_memory(), Self::durable()]
+    }
+
+    /// Opens the store anew; one in memory stays.
+    fn reopen(&mut self) {
+        if let Some(dir) = &self.dir {
+            let payloads = Arc::new(self.payloads.clone());
+            self.store = ProvenanceStore::on(payloads, dir.path(), Options::default()).unwrap();
+        }
+    }
+
+    fn damage(&self, payload: &[u8], how: Damage) {
+        let key = Blobs::key(&Digest::of(payload)).unwrap();
+        let Some(object) = self.payloads.get(&key).unwrap() else { return };
+        let mut bytes = object.into_bytes().to_vec();
+        match how {
+            Damage::Remove => return assert!(self.payloads.remove(&key).unwrap()),
+            // Twice the same damage is still damage.
+            Damage::Flip => bytes[0] |= 0x80,
+            Damage::Cut => bytes.truncate(8),
+        }
+        self.payloads.put(&key, bytes.into(), PutIf::Always).unwrap();
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Remove,
+    Flip,
+    Cut,
+}
+
+fn made(operation: &str) -> Provenance {
+    Provenance::new(operation).param("window", 500)
+}
+
+fn payload(n: u32) -> Vec<u8> {
+    format!("payload {n}").into_bytes()
+}
+
+#[test]
+fn is_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<ProvenanceStore<std::cell::Cell<u8>>>();
+    shared::<(Records<'_>, Outcome<Vec<u8>>, Stored<Vec<u8>>, Options, Status, Verification)>();
+    shared::<(
+        crate::TrackStore,
+        crate::GenomeStore,
+        crate::StoredTrack,
+        crate::StoredGenome,
+        crate::Value,
+    )>();
+}
+
+#[test]
+fn what_is_put_comes_back_whole() {
+    for bench in Bench::both() {
+        let provenance = made("op").input(Digest::of(b"x"));
+        let before = SystemTime::now();
+        let id = bench.store.put(payload(1), Some(provenance.clone())).unwrap();
+        let stored = bench.store.get(id).unwrap().unwrap();
+        assert!(before <= stored.created_at && stored.created_at <= SystemTime::now());
+        assert_eq!((stored.id, &stored.payload, stored.kind), (id, &payload(1), "bytes"));
+        assert_eq!(stored.provenance.as_ref(), Some(&provenance));
+        let record = bench.store.list().next().unwrap().unwrap();
+        assert_eq!(record.payload, Digest::of(&payload(1)));
+        assert_eq!((record.id, record.payload_len, record.provenance), (id, 9, Some(provenance)));
+        assert_eq!(bench.store.get(Id::next()).unwrap(), None);
+    }
+}
+
+#[test]
+fn thirty_two_threads_that_put_one_provenance_get_one_id() {
+    for bench in Bench::both() {
+        let (start, ids) = (Barrier::new(32), Mutex::new(HashSet::new()));
+        thread::scope(|scope| {
+            for n in 0..32 {
+                let (bench, start, ids) = (&bench, &start, &ids);
+                scope.spawn(move || {
+                    start.wait();
+                    let id = bench.store.put(payload(n), Some(made("op"))).unwrap();
+                    ids.lock().unwrap().insert(id);
+                });
+            }
+        });
+        assert_eq!(ids.into_inner().unwrap().len(), 1);
+        assert_eq!(bench.store.len().unwrap(), 1);
+        assert!(bench.store.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn one_of_sixteen_threads_computes() {
+    for bench in Bench::both() {
+        // Two values on one directory stand for two processes.
+        let mut other =
+            Bench { store: bench.store.clone(), payloads: bench.payloads.clone(), dir: None };
+        if let Some(dir) = &bench.dir {
+            let payloads = Arc::new(bench.payloads.clone());
+            other.store = ProvenanceStore::on(payloads, dir.path(), Options::default()).unwrap();
+        }
+        let (start, runs, computed) = (Barrier::new(16), AtomicU32::new(0), AtomicU32::new(0));
+        thread::scope(|scope| {
+            for n in 0..16 {
+                let store = if n % 2 == 0 { &bench.store } else { &other.store };
+                let (start, runs, computed) = (&start, &runs, &computed);
+                scope.spawn(move || {
+                    start.wait();
+                    let outcome = store.get_or_compute(&made("op"), || {
+                        Ok(payload(runs.fetch_add(1, Ordering::SeqCst)))
+                    });
+                    let outcome = outcome.unwrap();
+                    assert_eq!(outcome.payload, payload(0));
+                    computed.fetch_add(u32::from(outcome.computed), Ordering::SeqCst);
+                });
+            }
+        });
+        assert_eq!((runs.into_inner(), computed.into_inner()), (1, 1));
+    }
+}
+
+#[test]
+fn a_lost_payload_is_a_miss_and_is_replaced() {
+    for mut bench in Bench::both() {
+        for (n, how) in [Damage::Remove, Damage::Flip, Damage::Cut].into_iter().enumerate() {
+            let provenance = made(&format!("op {n}"));
+            let id = bench.store.put(payload(1), Some(provenance.clone())).unwrap();
+            bench.damage(&payload(1), how);
+            bench.reopen();
+            assert_eq!(bench.store.find(&provenance).unwrap(), None, "{how:?}");
+            let error = bench.store.get(id).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{how:?}");
+            assert_eq!(error.to_string().lines().count(), 1);
+            assert_eq!(bench.store.verify().unwrap().problems[n].place, id.to_string());
+
+            // Another result than before: what is there is what was computed last.
+            let outcome = bench.store.get_or_compute(&provenance, || Ok(payload(2))).unwrap();
+            assert_eq!((outcome.id, outcome.computed), (id, true));
+            assert_eq!(bench.store.get(id).unwrap().unwrap().payload, payload(2));
+            assert_eq!(bench.store.find(&provenance).unwrap(), Some(id));
+            // The records of the rounds before have that payload as well.
+            bench.damage(&payload(2), how);
+            assert_eq!(bench.store.put(payload(1), Some(provenance)).unwrap(), id);
+        }
+    }
+}
+
+#[test]
+fn records_that_share_a_payload_do_not_lose_it_to_each_other() {
+    for bench in Bench::both() {
+        let ids = [0, 1].map(|_| bench.store.put(payload(1), None).unwrap());
+        assert_ne!(ids[0], ids[1]);
+        assert_eq!(bench.store.status().unwrap().payloads, 1);
+        assert!(bench.store.delete(ids[0]).unwrap());
+        assert!(!bench.store.delete(ids[0]).unwrap());
+        assert_eq!(bench.store.get(ids[1]).unwrap().unwrap().payload, payload(1));
+        assert!(bench.store.delete(ids[1]).unwrap());
+        assert_eq!(bench.payloads.list(None).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn deleting_and_storing_one_payload_at_once_loses_nothing() {
+    for bench in Bench::both() {
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let id = bench.store.put(payload(1), None).unwrap();
+                        assert_eq!(bench.store.get(id).unwrap().unwrap().payload, payload(1));
+                        assert!(bench.store.delete(id).unwrap());
+                    }
+                });
+            }
+        });
+        assert_eq!(bench.payloads.list(None).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_failure_is_not_kept_and_a_panic_hands_over() {
+    for bench in Bench::both() {
+        let fail = || Err(Error::new(ErrorKind::Full, "no room"));
+        let error = bench.store.get_or_compute(&made("op"), fail).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Full);
+        let panics =
+            AssertUnwindSafe(|| bench.store.get_or_compute(&made("op"), || panic!("on purpose")));
+        assert!(catch_unwind(panics).is_err());
+        assert!(bench.store.is_empty().unwrap());
+        assert!(bench.store.get_or_compute(&made("op"), || Ok(payload(1))).unwrap().computed);
+    }
+}
+
+#[test]
+fn work_may_ask_for_other_results_but_not_for_itself() {
+    for bench in Bench::both() {
+        let outcome = bench.store.get_or_compute(&made("outer"), || {
+            let inner = bench
+                .store
+                .get_or_compute(&made("outer"), || unreachable!("it would wait for itself"));
+            assert_eq!(inner.unwrap_err().kind(), ErrorKind::Locked);
+            bench.store.get_or_compute(&made("inner"), || Ok(payload(1))).map(|inner| inner.payload)
+        });
+        assert_eq!(outcome.unwrap().payload, payload(1));
+        assert_eq!(bench.store.len().unwrap(), 2);
+    }
+}
+
+#[test]
+fn a_put_during_the_work_counts() {
+    for bench in Bench::both() {
+        let outcome = bench.store.get_or_compute(&made("op"), || {
+            bench.store.put(payload(1), Some(made("op")))?;
+            Ok(payload(2))
+        });
+        let outcome = outcome.unwrap();
+        assert_eq!((outcome.payload, outcome.computed), (payload(1), true));
+        assert_eq!(bench.store.get(outcome.id).unwrap().unwrap().payload, payload(1));
+    }
+}
+
+#[test]
+fn kinds_share_a_directory_and_never_meet() {
+    for bench in Bench::both() {
+        let id = bench.store.put(payload(1), Some(made("op"))).unwrap();
+        let json = bench.store.view::<Json<Vec<u8>>>();
+        assert_eq!(json.find(&made("op")).unwrap(), None);
+        assert_ne!(json.put(Json(vec![1]), Some(made("op"))).unwrap(), id);
+        for kind in [json.get(id).unwrap_err().kind(), json.delete(id).unwrap_err().kind()] {
+            assert_eq!(kind, ErrorKind::Invalid);
+        }
+        assert_eq!(bench.store.view::<Genome>().get(id).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!((bench.store.len().unwrap(), json.list().count()), (1, 1));
+        let status = bench.store.status().unwrap();
+        assert_eq!((status.records, status.kinds["bytes"], status.kinds["json"]), (2, 1, 1));
+    }
+}
+
+#[test]
+fn json_of_another_type_is_refused() {
+    let bench = Bench::durable();
+    let id = bench.store.view::<Json<String>>().put(Json("reef".to_owned()), None).unwrap();
+    assert_eq!(bench.store.view::<Json<String>>().get(id).unwrap().unwrap().payload.0, "reef");
+    assert_eq!(bench.store.view::<Json<u8>>().get(id).unwrap_err().kind(), ErrorKind::Format);
+}
+
+#[derive(Debug)]
+struct FromTheFuture;
+
+impl Payload for FromTheFuture {
+    const KIND: &'static str = PlacedTrack::KIND;
+    const VERSION: u32 = PlacedTrack::VERSION + 1;
+
+    fn encode(&self) -> Result<Encoded> {
+        Ok(Encoded::new("new"))
+    }
+
+    fn decode(_: Encoded, _: u32) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+#[test]
+fn a_payload_of_a_newer_version_is_refused_and_kept() {
+    for bench in Bench::both() {
+        let id = bench.store.view::<FromTheFuture>().put(FromTheFuture, Some(made("op"))).unwrap();
+        let tracks = bench.store.view::<PlacedTrack>();
+        let error = tracks.get(id).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains("upgrade"), "{error}");
+        let compute = || unreachable!("the result is there");
+        assert_eq!(
+            tracks.get_or_compute(&made("op"), compute).unwrap_err().kind(),
+            ErrorKind::Format
+        );
+        assert!(bench.store.view::<FromTheFuture>().get(id).unwrap().is_some());
+    }
+}
+
+#[test]
+fn listings_are_whole_and_in_order_over_many_pages() {
+    let bench = Bench::in_memory();
+    let ids: Vec<_> = (0..2500).map(|n| bench.store.put(payload(n % 7), None).unwrap()).collect();
+    let listed: Vec<_> = bench.store.list().map(|record| record.unwrap().id).collect();
+    assert_eq!(listed, ids);
+}
+
+/// Changes the database behind the store's back.
+fn tamper(bench: &Bench, sql: &str) {
+    let path = bench.dir.as_ref().unwrap().path().join(".larder/provenance.sqlite");
+    rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn a_damaged_record_is_named_and_the_rest_stays_usable() {
+    let bench = Bench::durable();
+    let bad = bench.store.put(payload(1), Some(made("op"))).unwrap();
+    let good = bench.store.put(payload(2), None).unwrap();
+    tamper(&bench, "UPDATE records SET summary = '{\"n\":1}' WHERE operation = 'op'");
+    assert_eq!(bench.store.get(bad).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(bench.store.find(&made("op")).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(
+        bench.store.put(payload(1), Some(made("op"))).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    assert_eq!(bench.store.get(good).unwrap().unwrap().payload, payload(2));
+    let listed: Vec<_> = bench.store.list().map(|record| record.is_ok()).collect();
+    assert_eq!(listed, [false, true]);
+    let report = bench.store.verify().unwrap();
+    assert_eq!(
+        (report.records, report.problems.len(), report.problems[0].place.clone()),
+        (2, 1, bad.to_string())
+    );
+    assert!(bench.store.delete(bad).unwrap());
+    assert!(bench.store.put(payload(1), Some(made("op"))).is_ok());
+}
+
+#[test]
+fn lost_inputs_and_unused_payloads_are_reported() {
+    let bench = Bench::durable();
+    let parent = bench.store.put(payload(1), None).unwrap();
+    bench.store.put(payload(2), Some(made("op").input(parent).input_as("again", parent))).unwrap();
+    bench
+        .payloads
+        .put(&Blobs::key(&Digest::of(b"stray")).unwrap(), "stray".into(), PutIf::Absent)
+        .unwrap();
+    let report = bench.store.verify().unwrap();
+    assert_eq!((report.unused_payloads, report.unused_bytes, report.payloads), (1, 5, 2));
+    assert!(report.is_clean());
+    tamper(&bench, "DELETE FROM edges WHERE position = 1");
+    assert_eq!(bench.store.verify().unwrap().problems.len(), 1);
+    tamper(&bench, "INSERT INTO edges SELECT zeroblob(16), 0, NULL, parent, NULL FROM edges");
+    assert_eq!(bench.store.verify().unwrap().problems.len(), 2);
+}
+
+#[test]
+fn a_directory_of_something_else_or_of_the_future_is_refused_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::File::create(&file).unwrap();
+    assert_eq!(Bytestore::open(&file, Options::default()).unwrap_err().kind(), ErrorKind::Invalid);
+
+    for pragma in ["PRAGMA user_version = 2", "PRAGMA application_id = 7"] {
+        let bench = Bench::durable();
+        let id = bench.store.put(payload(1), None).unwrap();
+        tamper(&bench, pragma);
+        let storage = Arc::new(bench.payloads.clone());
+        let opened = Bytestore::on(storage, bench.dir.as_ref().unwrap().path(), Options::default());
+        assert_eq!(opened.unwrap_err().kind(), ErrorKind::Format, "{pragma}");
+        assert!(bench.store.get(id).unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_local_directory_holds_what_the_documentation_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let store =
+        Bytestore::open(dir.path(), Options::default().durability(Durability::Power)).unwrap();
+    let id = store.put(payload(1), Some(made("op"))).unwrap();
+    drop(store);
+    let storage = LocalStorage::open(dir.path(), Durability::Process).unwrap();
+    let digest = Digest::of(&payload(1)).to_string();
+    let path = format!("blobs/{}/{digest}", &digest[..2]);
+    let text = storage.get_text(&larder_storage::Key::new(path).unwrap()).unwrap();
+    assert_eq!(text.as_deref(), Some("payload 1"));
+    let store = Bytestore::open(dir.path(), Options::default()).unwrap();
+    assert_eq!(store.find(&made("op")).unwrap(), Some(id));
+    assert!(store.status().unwrap().durable);
+}
