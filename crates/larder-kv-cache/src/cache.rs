@@ -5,11 +5,11 @@ use std::{
 };
 
 use larder_sqlite::{Database, Failure};
-use larder_storage::{Error, ErrorKind, Result, default_root};
+use larder_storage::{Error, ErrorKind, Result, default_root, json};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Lookup, Options, Report, Status, json, namespace,
+    Lookup, Options, Report, Status, namespace,
     pending::Pending,
     table, verify,
     writer::{self, Writer},
@@ -341,7 +341,7 @@ impl KvCache {
         let Some(json) = stored else {
             return Ok(Lookup::Miss);
         };
-        json::decode(&json).map(Lookup::Hit).map_err(|error| {
+        serde_json::from_slice(&json).map(Lookup::Hit).map_err(|error| {
             let message = format!("the value of {} is not of the type asked for", self.place(key));
             Error::new(ErrorKind::Format, message).at_path(self.path()).with_source(error)
         })

@@ -56,7 +56,6 @@
 //! - Local disks only, as SQLite's write-ahead log needs shared memory.
 
 mod cache;
-mod json;
 mod lookup;
 mod namespace;
 mod options;

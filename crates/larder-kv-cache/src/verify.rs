@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row};
 use serde::de::IgnoredAny;
 
 use crate::{
-    Report, json,
+    Report,
     table::{SCHEMA, Stored},
 };
 
@@ -71,7 +71,7 @@ fn entry(row: &Row<'_>, path: &Path, place: &impl Fn(&str) -> String) -> Attempt
     };
     let wrong = match Stored::of(row)?.into_json(key, &place(key)) {
         Err(error) => Some(error.to_string()),
-        Ok(text) => json::decode::<IgnoredAny>(&text)
+        Ok(text) => serde_json::from_slice::<IgnoredAny>(&text)
             .err()
             .map(|error| format!("{} is no JSON: {error}", place(key))),
     };

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use larder_storage::{Error, ErrorKind, Result};
+use larder_storage::{Error, ErrorKind, Result, json};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What a [`ProvenanceStore`](crate::ProvenanceStore) stores: something that becomes bytes, and comes back from them.
@@ -99,7 +99,8 @@ impl Payload for Vec<u8> {
 
 /// A payload of any type that serde can write, stored as JSON text.
 ///
-/// JSON has no NaN and no infinities: serde writes them as `null`.
+/// JSON has no NaN and no infinities, so a payload that holds one is `Invalid`, and so is one that nests deeper than 127
+/// levels, which could not be read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -108,11 +109,7 @@ impl<T: Serialize + DeserializeOwned> Payload for Json<T> {
     const VERSION: u32 = 1;
 
     fn encode(&self) -> Result<Encoded> {
-        let text = serde_json::to_vec(&self.0).map_err(|error| {
-            Error::new(ErrorKind::Invalid, "the payload cannot be written as JSON")
-                .with_source(error)
-        })?;
-        Ok(Encoded::new(text))
+        json::encode(&self.0).map(Encoded::new)
     }
 
     fn decode(encoded: Encoded, _version: u32) -> Result<Self> {

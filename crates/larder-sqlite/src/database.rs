@@ -37,7 +37,7 @@ impl Database {
     /// `Corrupt` where the file is damaged or was emptied; `Format` where it belongs to another program or a newer
     /// version; `Io` where it cannot be opened.
     pub fn open(path: impl Into<PathBuf>, schema: &Schema, durability: Durability) -> Result<Self> {
-        let path = path.into();
+        let path = open::absolute(&path.into())?;
         let open = FileLock::shared(&open::beside(&path, "lock"))?;
         let writer = open::first(&path, schema, durability)?;
         Ok(Self {

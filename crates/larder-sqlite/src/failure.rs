@@ -40,6 +40,9 @@ impl Failure {
 /// What an error of SQLite means to somebody who did not know that there was a database.
 fn explain(error: rusqlite::Error, path: &Path) -> Error {
     let (kind, message) = match error.sqlite_error_code() {
+        None if is_odd_value(&error) => {
+            (ErrorKind::Corrupt, "the database holds a value that cannot be: `verify` tells which")
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
             ErrorKind::Corrupt,
             "the database is damaged: nothing was changed; `repair` moves it aside",
@@ -61,4 +64,16 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
         _ => (ErrorKind::Backend, "the database failed"),
     };
     Error::new(kind, message).at_path(path).with_source(error)
+}
+
+/// Whether a column held another type, length or range than was ever written.
+fn is_odd_value(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as Sqlite;
+    matches!(
+        error,
+        Sqlite::FromSqlConversionFailure(..)
+            | Sqlite::IntegralValueOutOfRange(..)
+            | Sqlite::InvalidColumnType(..)
+            | Sqlite::Utf8Error(..)
+    )
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::Duration,
 };
 
@@ -23,6 +23,12 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// The same file whatever the working directory becomes: connections are opened later, too.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
+    path::absolute(path)
+        .map_err(|error| Error::io(error, "cannot tell where the database lies").at_path(path))
+}
+
 /// Opens the connection that writes. One process at a time gets here, because switching a new file to the
 /// write-ahead log fails at once, without waiting, where two do it.
 pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Result<Connection> {
@@ -30,7 +36,7 @@ pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Res
     let _alone = FileLock::exclusive(&mark)?;
     let existed = path.exists();
     let run = || -> Result<Connection, Failure> {
-        let mut db = connect(path, durability)?;
+        let mut db = connect(path, OpenFlags::SQLITE_OPEN_CREATE, durability)?;
         if is_blank(&db)? {
             if existed && was_created(&mark) {
                 return Err(emptied(path).into());
@@ -46,16 +52,18 @@ pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Res
 
 /// Opens a further connection, that only reads.
 pub(crate) fn reader(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
-    let db = connect(path, durability)?;
+    let db = connect(path, OpenFlags::empty(), durability)?;
     db.pragma_update(None, "query_only", true)?;
     Ok(db)
 }
 
-pub(crate) fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags)?;
+pub(crate) fn connect(
+    path: &Path,
+    extra: OpenFlags,
+    durability: Durability,
+) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags | extra)?;
     db.busy_timeout(PATIENCE)?;
     db.set_prepared_statement_cache_capacity(64);
     let synchronous = match durability {

@@ -1,10 +1,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
-use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
+use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish, time};
+use rusqlite::OpenFlags;
 
 use crate::{
     Failure, Schema,
@@ -22,6 +22,7 @@ use crate::{
 /// `Locked` where anybody has the database open; `Format` where it is not ours, and then it stays;
 /// `Io` where it cannot be read or moved.
 pub fn repair(path: &Path, schema: &Schema) -> Result<Option<PathBuf>> {
+    let path = &open::absolute(path)?;
     if !path.exists() {
         return Ok(None);
     }
@@ -39,7 +40,7 @@ pub fn repair(path: &Path, schema: &Schema) -> Result<Option<PathBuf>> {
 
 /// Whether the database is sound.
 fn examine(path: &Path, schema: &Schema) -> Result<bool, Failure> {
-    let db = open::connect(path, Durability::Process)?;
+    let db = open::connect(path, OpenFlags::empty(), Durability::Process)?;
     if open::is_blank(&db)? {
         return Ok(!open::was_created(&beside(path, "init")));
     }
@@ -49,10 +50,8 @@ fn examine(path: &Path, schema: &Schema) -> Result<bool, Failure> {
 }
 
 fn quarantine(path: &Path) -> Result<PathBuf> {
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let target = path.with_file_name("quarantine").join(format!("{now}-{name}"));
+    let target = path.with_file_name("quarantine").join(format!("{}-{name}", time::now_ns()));
     publish::set_aside(path, &target)?;
     for suffix in ["-wal", "-shm"] {
         let (from, to) = (append(path, suffix), append(&target, suffix));

@@ -49,6 +49,7 @@ mod digest;
 mod durability;
 mod error;
 pub mod flight;
+pub mod json;
 mod key;
 mod local;
 pub mod lock;
@@ -60,6 +61,7 @@ mod root;
 mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod time;
 
 pub use digest::{Digest, crc32c, crc32c_append};
 pub use durability::Durability;

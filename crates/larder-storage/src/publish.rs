@@ -201,6 +201,33 @@ impl StagedFile {
     pub fn path(&self) -> &Path {
         &self.slot.path
     }
+
+    /// Closes the file without publishing it: what remains is a place, and no open file.
+    ///
+    /// # Errors
+    ///
+    /// `Full` or `Io` where the last of it cannot be written; it is then removed.
+    pub fn close(self) -> Result<StagedPath> {
+        let Self { file, slot } = self;
+        file.into_inner().map_err(|error| {
+            Error::io(error.into_error(), "cannot write the file").at_path(&slot.path)
+        })?;
+        Ok(StagedPath { slot })
+    }
+}
+
+/// A file in the stage area that nobody has open. Dropping it removes it.
+#[must_use = "the file is removed when this is dropped"]
+#[derive(Debug)]
+pub struct StagedPath {
+    slot: Slot,
+}
+
+impl StagedPath {
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.slot.path
+    }
 }
 
 impl Write for StagedFile {

@@ -5,7 +5,7 @@ use std::{fmt, io, path::Path, sync::OnceLock, time::SystemTime};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Digest, Error, ErrorKind, Key, Result};
+use crate::{Digest, Error, ErrorKind, Key, Result, json};
 
 /// Named byte objects: the one contract on which all stores are built.
 ///
@@ -229,11 +229,7 @@ pub trait StorageExt: Storage {
     ///
     /// `Invalid` where the value has no JSON form; otherwise as [`Storage::put`].
     fn put_json<T: Serialize + ?Sized>(&self, key: &Key, value: &T, when: PutIf) -> Result<()> {
-        let text = serde_json::to_vec(value).map_err(|error| {
-            Error::new(ErrorKind::Invalid, "the value cannot be written as JSON")
-                .at_key(key)
-                .with_source(error)
-        })?;
+        let text = json::encode(value).map_err(|error| error.at_key(key))?;
         self.put(key, text.into(), when)
     }
 }

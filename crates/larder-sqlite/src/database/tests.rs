@@ -179,3 +179,35 @@ fn a_path_that_cannot_be_is_one_clear_line() {
         assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
     }
 }
+
+#[test]
+fn a_value_that_was_never_written_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(&dir.path().join("a.sqlite")).unwrap();
+    insert(&database, 1);
+    let read =
+        |sql: &str| database.read(|db| Ok(db.query_row(sql, [], |row| row.get::<_, u64>(0))?));
+    for sql in ["SELECT -1 FROM t", "SELECT v FROM t", "SELECT 'x' FROM t"] {
+        assert_eq!(read(sql).unwrap_err().kind(), ErrorKind::Corrupt, "{sql}");
+    }
+}
+
+#[test]
+fn a_database_that_was_taken_away_is_not_made_anew_by_a_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let database = open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let read = database.read(|db| Ok(db.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))?));
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::Io);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_relative_path_is_taken_from_where_it_was_opened() {
+    let database = Database::open("target/relative.sqlite", &SCHEMA, Durability::Scratch).unwrap();
+    assert!(database.path().is_absolute());
+    let dir = database.path().parent().unwrap().to_owned();
+    drop(database);
+    fs::remove_dir_all(dir).unwrap();
+}

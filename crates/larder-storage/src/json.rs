@@ -1,9 +1,11 @@
-//! Values as JSON text: what can be written can be read back, and is the same.
+//! Values as JSON text that can be read back and is then the same.
 
 use std::io;
 
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Result, ser::Formatter};
+use serde::Serialize;
+use serde_json::ser::Formatter;
+
+use crate::{Error, ErrorKind, Result};
 
 mod finite;
 
@@ -12,16 +14,17 @@ const MAX_DEPTH: u32 = 127;
 
 /// The JSON text of `value`, without white space.
 ///
-/// Refuses NaN and the infinities, which serde_json alone would turn into null, and what nests too deep to be read.
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+/// # Errors
+///
+/// `Invalid` where it holds NaN or an infinity, which serde_json alone would turn into null, a map whose keys are no
+/// text, or more than 127 levels of nesting, which serde_json would not read back.
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     let mut json = Vec::new();
     let mut writer = serde_json::Serializer::with_formatter(&mut json, Nesting(0));
-    value.serialize(finite::Finite(&mut writer))?;
+    value.serialize(finite::Finite(&mut writer)).map_err(|error| {
+        Error::new(ErrorKind::Invalid, "the value has no form in JSON").with_source(error)
+    })?;
     Ok(json)
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json)
 }
 
 /// Writes compact JSON, as the trait does by itself, and counts what is open.
