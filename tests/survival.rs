@@ -60,6 +60,12 @@ fn assert_recovers(root: &Path, moment: &str) {
     }
     assert_eq!(json(root, &["status"])["clean"], true, "{moment}");
     assert_eq!(json(root, &["verify"])["problems"].as_array().map(Vec::len), Some(0), "{moment}");
+    let arrays = json(root, &["array", "status"]);
+    assert_eq!(
+        (&arrays["arrays"], &arrays["incomplete"]),
+        (&2.into(), &0.into()),
+        "{moment}: {arrays:#}"
+    );
     let left = unfinished(root);
     let old =
         |path: &&PathBuf| fs::metadata(path).is_ok_and(|found| found.modified().unwrap() < started);

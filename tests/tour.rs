@@ -1,6 +1,6 @@
 //! The main job: `larder tour`, cold, warm and again.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
 use serde_json::Value;
 
@@ -68,6 +68,18 @@ fn the_report_is_there_and_whole() {
     let svg = read("gc_skew.svg");
     assert!(svg.starts_with("<svg") || svg.starts_with("<?xml"));
     assert!(svg.trim_end().ends_with("</svg>"));
+}
+
+#[test]
+fn a_report_that_lost_a_file_is_built_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    let report = json(&root, &["tour"]);
+    let svg = Path::new(report["report"].as_str().unwrap()).join("gc_skew.svg");
+    fs::remove_file(&svg).unwrap();
+    let again = json(&root, &["tour"]);
+    assert_eq!(figures(&again, "cold_misses").sum::<u64>(), 1, "{again:#}");
+    assert!(svg.exists());
 }
 
 #[test]
@@ -143,6 +155,14 @@ fn the_root_can_come_from_the_environment() {
     let output = larder().args(["tour", "--json"]).env("LARDER_ROOT", &root).output().unwrap();
     assert!(output.status.success());
     assert!(root.join("larder.json").exists());
+    let mut unset = larder();
+    unset
+        .arg("tour")
+        .env("LARDER_ROOT", "")
+        .env("XDG_CACHE_HOME", dir.path())
+        .env("HOME", dir.path());
+    assert!(unset.output().unwrap().status.success());
+    assert!(dir.path().join("larder/larder.json").exists());
 }
 
 #[test]
@@ -152,4 +172,74 @@ fn completions_name_the_commands() {
         assert!(output.status.success());
         assert!(text(&output.stdout).contains("tour"), "{shell}");
     }
+}
+
+#[test]
+fn two_tours_at_once_share_the_work() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let root = dir.path().join(round.to_string());
+        let tour = || {
+            let mut command = larder();
+            command.args(["tour", "--json", "--root"]).arg(&root);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        for tour in [tour(), tour(), tour()] {
+            let output = tour.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        }
+        assert_eq!(json(&root, &["verify"])["problems"], Value::Array(Vec::new()));
+        assert_all_hits(&json(&root, &["tour"]));
+    }
+}
+
+#[test]
+fn what_is_damaged_hides_nothing_else_and_repair_moves_it_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    json(&root, &["tour"]);
+    let databases = [
+        "dirs/.larder/dirs.sqlite",
+        "kv/.larder/kv/orfs.sqlite",
+        "provenance/.larder/provenance.sqlite",
+        "shards/.larder/shards.sqlite",
+    ];
+    for database in databases {
+        fs::write(
+            root.join(database),
+            "no database, but more than a header's length of text ".repeat(10),
+        )
+        .unwrap();
+    }
+    let failing = |args: &[&str]| {
+        let output = larder().args(args).arg("--root").arg(&root).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    for args in [["status"], ["verify"]] {
+        let told = failing(&args);
+        for database in databases {
+            assert!(told.contains(database), "{args:?}: {told}");
+        }
+        assert!(
+            told.contains("\n  arrays ") || told.starts_with("array\n  arrays "),
+            "the sound store is told as well: {told}"
+        );
+    }
+
+    let repaired = json(&root, &["repair"]);
+    for store in ["dirs", "kv", "provenance", "shards"] {
+        let moved = repaired["stores"][store]["moved"].as_array().unwrap();
+        let place = Path::new(moved[0].as_str().unwrap());
+        assert!(place.exists() && place.to_string_lossy().contains("quarantine"), "{place:?}");
+    }
+    let again = json(&root, &["tour"]);
+    assert!(figures(&again, "misses").all(|misses| misses == 0));
+    let cold = |name: &str| {
+        let steps = again["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["name"] == name).unwrap()["cold_misses"].clone()
+    };
+    assert_eq!((cold("embeddings"), cold("report")), (0.into(), 0.into()), "indexes are made anew");
+    assert_eq!(cold("proteins"), 67, "what was only in the database is computed again");
+    assert_eq!(json(&root, &["verify"])["problems"], Value::Array(Vec::new()));
 }

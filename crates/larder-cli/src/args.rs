@@ -11,8 +11,8 @@ use clap_complete::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100)]
 pub(crate) struct Arguments {
-    /// The directory that holds the stores [default: larder in the user's cache directory]
-    #[arg(long, global = true, env = "LARDER_ROOT", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    /// The directory that holds the stores [env: LARDER_ROOT] [default: larder in the user's cache directory]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) root: Option<PathBuf>,
 
     /// Print JSON instead of a table
@@ -37,8 +37,10 @@ pub(crate) enum Command {
     },
     /// Show what all five stores hold
     Status,
-    /// Read everything back and check it
+    /// Read everything back and check it against its checksums, where its format has them
     Verify,
+    /// Move damaged databases and shards aside, delete nothing, and make indexes anew
+    Repair,
     /// The lookup cache
     #[command(subcommand)]
     Kv(Look),
@@ -66,6 +68,8 @@ pub(crate) enum Command {
 pub(crate) enum Look {
     /// Show what it holds
     Status,
-    /// Read everything back and check it
+    /// Read everything back and check it against its checksums, where its format has them
     Verify,
+    /// Move what is damaged aside, delete nothing, and make anew what can be derived
+    Repair,
 }

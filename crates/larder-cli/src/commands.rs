@@ -1,13 +1,11 @@
 //! What the command does for each subcommand.
 
-use std::io;
-
 use clap::CommandFactory;
 use larder::storage::{Result, default_root};
 
 use crate::{
     args::{Arguments, Command, Look},
-    tour,
+    output, tour,
 };
 
 mod look;
@@ -26,14 +24,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Tour { fasta } => tour::run(&root()?, fasta.as_deref(), json),
         Command::Status => look(&Store::ALL, Look::Status),
         Command::Verify => look(&Store::ALL, Look::Verify),
+        Command::Repair => look(&Store::ALL, Look::Repair),
         Command::Kv(what) => look(&[Store::Kv], what),
         Command::Array(what) => look(&[Store::Array], what),
         Command::Shards(what) => look(&[Store::Shards], what),
         Command::Dirs(what) => look(&[Store::Dirs], what),
         Command::Provenance(what) => look(&[Store::Provenance], what),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "larder", &mut io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "larder", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
         }
     }
 }

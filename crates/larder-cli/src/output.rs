@@ -8,7 +8,7 @@ use serde::Serialize;
 /// Prints `value` as one JSON document.
 ///
 /// # Errors
-/// `Io` where nobody reads it.
+/// As [`print`].
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     let mut text =
         serde_json::to_string_pretty(value).map_err(|error| unprintable(error.into()))?;
@@ -19,10 +19,14 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
 /// Prints `text` as it is.
 ///
 /// # Errors
-/// `Io` where nobody reads it.
+/// `Io` or `Full` where it cannot be written.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(unprintable)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads has seen enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(unprintable),
+    }
 }
 
 fn unprintable(error: io::Error) -> Error {

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use larder_storage::{Error, ErrorKind, Key, Result, publish::StagedDir};
+use larder_storage::{Error, ErrorKind, Key, Result, publish::StagedDir, time::now_ns};
 
 use crate::{
     core::Core,
@@ -15,7 +15,6 @@ use crate::{
     lease::{Claim, Lease, Redeemed, take},
     meta,
     settle::{Settled, remove_if_hollow},
-    time::now_ns,
     tree::{Tree, measure},
 };
 
@@ -33,7 +32,7 @@ pub(crate) fn get_or_build(
         find_or_build(core, key, build)?
     };
     core.tell_settled(key, &settled);
-    core.wake_if_over()?;
+    core.wake_if_over();
     Ok(lease)
 }
 
@@ -96,9 +95,17 @@ impl Core {
 
     fn rename(&self, key: &Key, path: &Path, staged: StagedDir) -> Result<()> {
         let renamed = staged.publish(path);
-        if renamed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+        match renamed.as_ref().map_err(Error::kind) {
+            Ok(()) => {}
             // What is there is not what was built, so the row must not be settled to mean it.
-            self.index.delete(key.as_str())?;
+            Err(ErrorKind::Conflict) => {
+                self.index.delete(key.as_str())?;
+            }
+            // It may be in its place and not last. The caller is told that there is no entry, so none may remain;
+            // what cannot be removed now is settled when the claim goes.
+            Err(_) => {
+                let _ = self.take_away(key, path);
+            }
         }
         renamed
     }

@@ -1,11 +1,18 @@
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crossbeam_channel::bounded;
-use larder_storage::{Error, ErrorKind, LocalStorage, Result};
+use larder_storage::{Error, ErrorKind, Result};
 
 use crate::{
-    EntryInfo, Lease, Options, Policy, Recount, Report, Snapshot, Status, build, core::Core,
-    evict::Removal, index::Row, lease, worker::Worker,
+    EntryInfo, Lease, Options, Policy, Recount, Snapshot, Status, VerifyReport, build,
+    core::Core,
+    evict::Removal,
+    index::{Index, Row},
+    lease,
+    worker::Worker,
 };
 
 /// A directory of directories, each built once and kept until the space is needed.
@@ -39,14 +46,20 @@ impl DirCache {
         Ok(Self { _worker: worker, core })
     }
 
+    /// Moves a damaged index of the cache in `root` aside, and says where to; `None` where it is sound. The next
+    /// [`open`](Self::open) makes a new one from the entries; access counts are then those of their `.cache_meta`.
+    ///
+    /// # Errors
+    ///
+    /// `Locked` where anybody has the cache open; `Format` where the database is not ours; `Io` where it cannot be
+    /// read or moved.
+    pub fn repair(root: impl AsRef<Path>) -> Result<Option<PathBuf>> {
+        Index::repair(root.as_ref())
+    }
+
     /// The root, with symbolic links resolved.
     pub fn root(&self) -> &Path {
         self.core.storage.root()
-    }
-
-    /// The files of the entries as objects, to be read: what is changed through it is counted by a recount only.
-    pub fn storage(&self) -> &LocalStorage {
-        &self.core.storage
     }
 
     /// A lease on the entry, if there is one. Counts an access.
@@ -169,7 +182,8 @@ impl DirCache {
     /// # Errors
     ///
     /// `Invalid` where the policy panicked; `Locked` from inside a policy; `Io` or `Corrupt` where the index fails. An
-    /// entry that cannot be removed is told to the observer and is no error.
+    /// entry that cannot be removed is told to the observer and is no error. Where some went before the failure, they
+    /// are returned, and the failure is told to the observer.
     pub fn evict(&self) -> Result<Vec<String>> {
         self.evict_with(self.core.options.policy.as_ref())
     }
@@ -188,7 +202,7 @@ impl DirCache {
     ///
     /// # Errors
     ///
-    /// As [`evict`](Self::evict).
+    /// As [`evict`](Self::evict); the rest of the cycle is done all the same.
     pub fn run_once(&self) -> Result<Vec<String>> {
         self.core.cycle()
     }
@@ -209,13 +223,13 @@ impl DirCache {
         })
     }
 
-    /// Measures every entry and compares it with the index, the index with its counters, and the root with both.
-    /// Changes nothing. The contents of files are not checked, only their names and lengths.
+    /// Compares the files of every entry with the index, the index with its counters, and the root with both. Changes
+    /// nothing, though lock files may appear. The contents of files are not checked, only their names and lengths.
     ///
     /// # Errors
     ///
     /// `Io` where the root or the index cannot be read. What is wrong in them is in the report.
-    pub fn verify(&self) -> Result<Report> {
+    pub fn verify(&self) -> Result<VerifyReport> {
         self.core.verify()
     }
 

@@ -2,24 +2,26 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use crossbeam_channel::Sender;
 use larder_storage::{
     Digest, Error, ErrorKind, Key, LocalStorage, RESERVED_SEGMENT, Result, flight::Flights,
-    lock::FileLock,
+    lock::FileLock, time::now_ns,
 };
 
 use crate::{
     Options, Snapshot,
-    index::{Index, Row, State},
+    index::{self, Index, Row, State},
     meta,
     observer::Watch,
     scan::{TAG, scan},
-    time::now_ns,
+    settle::is_real_dir,
 };
 
 const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -101,23 +103,41 @@ impl Core {
     }
 
     /// Has the background thread look, where there is one.
-    pub(crate) fn wake_if_over(&self) -> Result<()> {
-        if self.snapshot()?.is_over_limit {
-            // A full channel means that it will look anyway.
-            let _ = self.wake.try_send(());
+    pub(crate) fn wake_if_over(&self) {
+        match self.snapshot() {
+            Ok(snapshot) if snapshot.is_over_limit => {
+                // A full channel means that it will look anyway.
+                let _ = self.wake.try_send(());
+            }
+            Ok(_) => {}
+            Err(error) => self.watch().failed(&error, "looking whether there is too much"),
         }
-        Ok(())
     }
 
-    /// Notes the end of a lease; kept in memory until somebody needs the order of accesses.
-    pub(crate) fn note_release(&self, key: &Key) {
+    /// Notes the end of a lease that was `held` so long. A short one is kept in memory until somebody needs the order of
+    /// accesses; of a long one the other processes would think for too long that it ended when it began.
+    pub(crate) fn note_release(&self, key: &Key, held: Duration) {
         self.lock_released().insert(key.clone(), now_ns());
+        if held >= self.options.interval
+            && let Err(error) = self.settle_releases()
+        {
+            self.watch().failed(&error, &format!("recording the end of a lease on {key}"));
+        }
     }
 
     /// Writes the noted ends of leases to the index.
     pub(crate) fn settle_releases(&self) -> Result<()> {
         let ends = std::mem::take(&mut *self.lock_released());
-        if ends.is_empty() { Ok(()) } else { self.index.released(ends.iter()) }
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let written = self.index.released(ends.iter());
+        if written.is_err() {
+            let mut released = self.lock_released();
+            let later = std::mem::replace(&mut *released, ends);
+            released.extend(later);
+        }
+        written
     }
 
     fn lock_released(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, i64>> {
@@ -129,7 +149,7 @@ impl Core {
     pub(crate) fn sync_meta(&self) -> Result<()> {
         self.settle_releases()?;
         for key in self.index.behind()? {
-            if let Err(error) = Key::new(&key).and_then(|key| self.sync_one(&key)) {
+            if let Err(error) = self.sync_one(&key) {
                 self.watch().failed(&error, &format!("writing .cache_meta of {key}"));
             }
         }
@@ -141,7 +161,9 @@ impl Core {
         // Under a lease the directory stays; without one, the file could bring a removed directory back.
         let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(()) };
         match self.index.find(key.as_str())? {
-            Some(row) if row.state == State::Live && path.is_dir() => self.write_meta(&path, &row),
+            Some(row) if row.state == State::Live && is_real_dir(&path)? => {
+                self.write_meta(&path, &row)
+            }
             _ => Ok(()),
         }
     }
@@ -161,17 +183,40 @@ impl Drop for Core {
 }
 
 /// Refuses a directory that has something in it and is no cache: it would be marked as one, and not be backed up.
+///
+/// Others may be making the cache meanwhile, so whether it is ours is asked after whether it is bare.
 fn refuse_foreign(root: &Path) -> Result<()> {
-    let failed = |error| Error::io(error, "cannot look into the directory").at_path(root);
-    if root.join(RESERVED_SEGMENT).is_dir() {
-        return Ok(());
-    }
-    let mut found = fs::read_dir(root).map_err(failed)?;
-    let is_empty = found.all(|child| child.is_ok_and(|child| child.file_name() == TAG));
-    if is_empty || !scan(root, &Default::default())?.unknown.is_empty() {
+    let reserved = root.join(RESERVED_SEGMENT);
+    // An open that was killed early leaves an empty stage.
+    let is_bare = holds_only(root, &[TAG, RESERVED_SEGMENT])? && holds_only(&reserved, &["stage"])?;
+    if is_bare || is_ours(root) || !scan(root, &Default::default())?.unknown.is_empty() {
         return Ok(());
     }
     let message =
         "holds files and is no cache: name an empty directory, or one that does not exist";
     Err(Error::new(ErrorKind::Invalid, message).at_path(root))
+}
+
+/// Whether there is our mark, or our index or what is left of it.
+fn is_ours(root: &Path) -> bool {
+    let tagged = || fs::read(root.join(TAG)).is_ok_and(|text| text == TAG_TEXT.as_bytes());
+    let index = |name: &OsStr| name.as_encoded_bytes().starts_with(index::FILE.as_bytes());
+    let indexed = fs::read_dir(root.join(RESERVED_SEGMENT))
+        .is_ok_and(|names| names.flatten().any(|child| index(&child.file_name())));
+    indexed || tagged()
+}
+
+/// Whether nothing lies in the directory but what has one of these names; so it is where there is no directory.
+fn holds_only(dir: &Path, names: &[&str]) -> Result<bool> {
+    let failed = |error| Error::io(error, "cannot look into the directory").at_path(dir);
+    if !is_real_dir(dir)? {
+        return Ok(true);
+    }
+    for child in fs::read_dir(dir).map_err(failed)? {
+        let name = child.map_err(failed)?.file_name();
+        if !names.iter().any(|own| name == *own) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -14,7 +14,8 @@ pub struct EntryInfo {
     pub files: u64,
     /// When it was published, or for an adopted one last accessed before.
     pub built_at: SystemTime,
-    /// When a lease on it was last taken or released.
+    /// When a lease on it was last taken or released. Where another process held it for less than its interval, the
+    /// release shows after that process's next cycle.
     pub last_access: SystemTime,
     /// How many leases were taken on it, the builder's among them.
     pub access_count: u64,
@@ -47,6 +48,7 @@ impl EntryInfo {
 
 /// The cache's figures at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The sum of the sizes of all entries, in bytes.
     pub total_size: u64,
@@ -60,6 +62,7 @@ pub struct Snapshot {
 
 /// The figures for `larder status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// How many entries there are.
     pub entries: u64,

@@ -7,7 +7,11 @@ use std::{
 
 use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock};
 
-use crate::{EntryInfo, Policy, core::Core, index::Row};
+use crate::{
+    EntryInfo, Policy,
+    core::Core,
+    index::{Counters, Row},
+};
 
 /// The flight of evictions: one at a time on a root, or two would both free what one has to. No entry has this key.
 const EVICTION: &str = "";
@@ -62,7 +66,7 @@ impl Core {
         for (key, error) in &outcome.failed {
             self.watch().failed(error, &format!("evicting {key}"));
         }
-        done.map(|()| outcome.gone)
+        self.report(outcome.gone, done, "evicting more")
     }
 
     fn evict_alone(&self, policy: &dyn Policy, outcome: &mut Outcome) -> Result<()> {
@@ -117,11 +121,26 @@ impl Core {
     /// One cycle: what dead processes left, eviction, `.cache_meta`.
     pub(crate) fn cycle(&self) -> Result<Vec<String>> {
         self.recover()?;
-        let gone = self.evict(self.options.policy.as_ref())?;
-        self.sync_meta()?;
-        let counters = self.index.counters()?;
-        self.watch().tell(|observer| observer.on_cycle_complete(counters.size, counters.entries));
-        Ok(gone)
+        // A policy that fails must not keep the rest from being done.
+        let gone = self.evict(self.options.policy.as_ref());
+        let synced = self.sync_meta();
+        let counted = self.index.counters().map(|counters| {
+            let Counters { size, entries } = counters;
+            self.watch().tell(|observer| observer.on_cycle_complete(size, entries));
+        });
+        gone.and_then(|gone| self.report(gone, synced.and(counted), "the rest of a cycle"))
+    }
+
+    /// What went, if anything did, and otherwise the failure. A caller is to learn both, so the failure waits for the
+    /// next call, as it does after a short write; the observer hears of it now.
+    fn report(&self, gone: Vec<String>, done: Result<()>, context: &str) -> Result<Vec<String>> {
+        match done {
+            Err(error) if !gone.is_empty() => {
+                self.watch().failed(&error, context);
+                Ok(gone)
+            }
+            done => done.map(|()| gone),
+        }
     }
 }
 

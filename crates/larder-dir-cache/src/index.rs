@@ -1,14 +1,17 @@
 //! The index: one row for each entry, and the counters that its triggers keep.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use larder_sqlite::{Attempt, Database, Schema};
 use larder_storage::{Digest, Durability, Error, ErrorKind, Key, RESERVED_SEGMENT, Result};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params, types::Type};
 
 mod row;
 
-use row::{COLUMNS, count, int};
+use row::COLUMNS;
 pub(crate) use row::{Row, State};
 
 use crate::tree::Tree;
@@ -16,9 +19,13 @@ use crate::tree::Tree;
 /// The version of the tables in `.larder/dirs.sqlite`.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The file of the index in the reserved directory.
+pub(crate) const FILE: &str = "dirs.sqlite";
+
 const SCHEMA: Schema = Schema {
     application_id: 0x4c5f_6469,
     version: FORMAT_VERSION,
+    derived: true,
     create: include_str!("index/schema.sql"),
 };
 
@@ -36,13 +43,23 @@ pub(crate) struct Counters {
     pub(crate) size: u64,
 }
 
+impl Counters {
+    fn parse(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self { entries: row.get(first)?, size: row.get(first + 1)? })
+    }
+}
+
 impl Index {
     pub(crate) fn open(root: &Path, durability: Durability) -> Result<Self> {
-        let path = root.join(RESERVED_SEGMENT).join("dirs.sqlite");
+        let path = root.join(RESERVED_SEGMENT).join(FILE);
         let rows = Database::open(&path, &SCHEMA, durability)?;
         let counts =
             durability.syncs().then(|| Database::open(&path, &SCHEMA, Durability::Process));
         Ok(Self { rows, counts: counts.transpose()? })
+    }
+
+    pub(crate) fn repair(root: &Path) -> Result<Option<PathBuf>> {
+        larder_sqlite::repair(&root.join(RESERVED_SEGMENT).join(FILE), &SCHEMA)
     }
 
     pub(crate) fn verify(&self) -> Result<()> {
@@ -68,24 +85,31 @@ impl Index {
     }
 
     /// The keys of all rows, whatever their state.
-    pub(crate) fn keys(&self) -> Result<BTreeSet<String>> {
-        Ok(self.names("SELECT key FROM entry")?.into_iter().collect())
+    pub(crate) fn keys(&self) -> Result<BTreeSet<Key>> {
+        self.select("SELECT key FROM entry")
+    }
+
+    /// The keys of the entries that can be used, in order.
+    pub(crate) fn live_keys(&self) -> Result<Vec<Key>> {
+        self.select("SELECT key FROM entry WHERE state = 1 ORDER BY key")
     }
 
     /// The keys of what is being published or removed, or was when its process died.
-    pub(crate) fn unfinished(&self) -> Result<Vec<String>> {
-        self.names("SELECT key FROM entry WHERE state <> 1")
+    pub(crate) fn unfinished(&self) -> Result<Vec<Key>> {
+        self.select("SELECT key FROM entry WHERE state <> 1")
     }
 
     /// The keys of live entries whose `.cache_meta` is behind.
-    pub(crate) fn behind(&self) -> Result<Vec<String>> {
-        self.names("SELECT key FROM entry WHERE access_count <> meta_count AND state = 1")
+    pub(crate) fn behind(&self) -> Result<Vec<Key>> {
+        self.select("SELECT key FROM entry WHERE access_count <> meta_count AND state = 1")
     }
 
-    fn names(&self, query: &str) -> Result<Vec<String>> {
+    fn select<C: FromIterator<Key>>(&self, query: &str) -> Result<C> {
+        let odd = |error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error));
+        let parse = |row: &rusqlite::Row<'_>| Key::new(row.get::<_, String>(0)?).map_err(odd);
         self.rows.read(|db| {
             let mut query = db.prepare_cached(query)?;
-            Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            Ok(query.query_map([], parse)?.collect::<Result<_, _>>()?)
         })
     }
 
@@ -98,20 +122,19 @@ impl Index {
     }
 
     pub(crate) fn counters(&self) -> Result<Counters> {
-        self.pair(
-            "SELECT (SELECT value FROM fact WHERE name = 'entries'), (SELECT value FROM fact WHERE name = 'size')",
-        )
+        let query = "SELECT (SELECT value FROM fact WHERE name = 'entries'),
+                            (SELECT value FROM fact WHERE name = 'size')";
+        let parse = |row: &rusqlite::Row<'_>| Counters::parse(row, 0);
+        self.rows.read(|db| Ok(db.prepare_cached(query)?.query_row([], parse)?))
     }
 
-    /// What the counters have to be.
-    pub(crate) fn sums(&self) -> Result<Counters> {
-        self.pair("SELECT count(*), coalesce(sum(size), 0) FROM entry")
-    }
-
-    fn pair(&self, query: &str) -> Result<Counters> {
-        let parse = |row: &rusqlite::Row<'_>| {
-            Ok(Counters { entries: count(row, 0)?, size: count(row, 1)? })
-        };
+    /// The counters, and what they have to be: of one moment, so of one statement.
+    pub(crate) fn counters_and_sums(&self) -> Result<(Counters, Counters)> {
+        let query = "SELECT (SELECT value FROM fact WHERE name = 'entries'),
+                            (SELECT value FROM fact WHERE name = 'size'),
+                            count(*), coalesce(sum(size), 0) FROM entry";
+        let parse =
+            |row: &rusqlite::Row<'_>| Ok((Counters::parse(row, 0)?, Counters::parse(row, 2)?));
         self.rows.read(|db| Ok(db.prepare_cached(query)?.query_row([], parse)?))
     }
 
@@ -131,14 +154,14 @@ impl Index {
                 params![
                     row.key,
                     row.state as i64,
-                    int(row.size),
-                    int(row.files),
+                    row.size,
+                    row.files,
                     row.listing.as_bytes(),
                     row.built_at_ns,
                     row.last_access_ns,
-                    int(row.access_count),
+                    row.access_count,
                     row.meta_count,
-                    row.build_cost_ns.map(int),
+                    row.build_cost_ns,
                     row.pinned,
                 ],
             )?;
@@ -173,14 +196,18 @@ impl Index {
         })
     }
 
-    /// Records that `.cache_meta` has what `row` says, unless there was an access since.
+    /// Records that `.cache_meta` has what `row` says, unless there was an access or a correction since.
     pub(crate) fn written(&self, row: &Row) -> Result<()> {
         self.accesses().write(|tx| {
-            let update = "UPDATE entry SET meta_count = ?2 WHERE key = ?1 AND last_access_ns = ?3";
+            let update = "UPDATE entry SET meta_count = ?2
+                          WHERE key = ?1 AND last_access_ns = ?3 AND size = ?4 AND files = ?5 AND pinned = ?6";
             tx.prepare_cached(update)?.execute(params![
                 row.key,
-                int(row.access_count),
-                row.last_access_ns
+                row.access_count,
+                row.last_access_ns,
+                row.size,
+                row.files,
+                row.pinned
             ])?;
             Ok(())
         })
@@ -205,10 +232,11 @@ impl Index {
         })
     }
 
-    /// Takes the announcement back; the entry lacks its `.cache_meta`.
+    /// Takes the announcement of a removal back; the entry lacks its `.cache_meta`.
     pub(crate) fn abandon_removal(&self, key: &str) -> Result<bool> {
         self.change(|tx| {
-            Ok(tx.execute("UPDATE entry SET state = 1, meta_count = -1 WHERE key = ?1", [key])?)
+            let update = "UPDATE entry SET state = 1, meta_count = -1 WHERE key = ?1 AND state = 2";
+            Ok(tx.execute(update, [key])?)
         })
     }
 
@@ -221,10 +249,7 @@ impl Index {
         let update =
             "UPDATE entry SET size = ?2, files = ?3, listing = ?4, meta_count = -1 WHERE key = ?1";
         self.change(|tx| {
-            Ok(tx.execute(
-                update,
-                params![key, int(tree.size), int(tree.files), tree.listing.as_bytes()],
-            )?)
+            Ok(tx.execute(update, params![key, tree.size, tree.files, tree.listing.as_bytes()])?)
         })
     }
 

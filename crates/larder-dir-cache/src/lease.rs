@@ -1,8 +1,12 @@
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
-use larder_storage::{Key, Result, lock::FileLock};
+use larder_storage::{Key, Result, lock::FileLock, time::now_ns};
 
-use crate::{core::Core, settle::is_real_dir, time::now_ns};
+use crate::{core::Core, settle::is_real_dir};
 
 /// The right to use one entry. While it lives, no process evicts or removes the entry; when it is dropped, or its
 /// process dies, it ends at once.
@@ -15,6 +19,7 @@ pub struct Lease {
     key: Key,
     path: PathBuf,
     built: bool,
+    since: Instant,
     _lock: FileLock,
 }
 
@@ -37,7 +42,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.core.note_release(&self.key);
+        self.core.note_release(&self.key, self.since.elapsed());
     }
 }
 
@@ -79,7 +84,7 @@ impl<'a> Claim<'a> {
     pub(crate) fn redeem(self) -> Result<Redeemed<'a>> {
         let (core, key) = (self.tidy.core, self.tidy.key);
         let path = core.path(key)?;
-        let found = is_real_dir(&path) && core.index.touch(key.as_str(), now_ns())?;
+        let found = is_real_dir(&path)? && core.index.touch(key.as_str(), now_ns())?;
         Ok(if found { Redeemed::Lease(self.lease(path, false)) } else { Redeemed::Nothing(self) })
     }
 
@@ -91,7 +96,8 @@ impl<'a> Claim<'a> {
     fn lease(self, path: PathBuf, built: bool) -> Lease {
         let Self { lock, mut tidy } = self;
         tidy.due = false;
-        Lease { core: Arc::clone(tidy.core), key: tidy.key.clone(), path, built, _lock: lock }
+        let (core, key) = (Arc::clone(tidy.core), tidy.key.clone());
+        Lease { core, key, path, built, since: Instant::now(), _lock: lock }
     }
 }
 

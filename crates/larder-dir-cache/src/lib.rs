@@ -30,7 +30,7 @@
 //! - One key is built by one thread of one process at a time; the others wait and then find it.
 //! - While a [`Lease`] lives, no process evicts or removes its entry. The lease of a killed process is free at once.
 //! - The sum of the sizes and the number of entries are kept by the index in the transaction that changes an entry, and
-//!   so is the count of accesses: none is lost, whichever process made it.
+//!   so is the count of leases: none is lost, whichever process took it.
 //! - A removal that was interrupted goes on at the next open or cycle. What cannot be removed stays an entry.
 //! - Nothing outside the root is touched: keys are validated, and symbolic links on the way to an entry are refused.
 //! - `.cache_meta`, as the Python package vcti-file-cache 1.0.0 keeps it, lies in each entry and follows the index
@@ -43,7 +43,12 @@
 //! - The size of an entry is what its files and subdirectories occupy on the disk, as `du` counts: holes are free and
 //!   hard links inside one entry count once. Its own directory and `.cache_meta` are not counted. Where the system
 //!   does not tell occupied blocks (Windows), it is the sum of the files' lengths.
-//! - What is written into a published entry is counted by [`DirCache::recount`] only.
+//! - What is written into a published entry is counted by [`DirCache::recount`] only. So is what the file system
+//!   changes in the occupied size afterwards, as those do that allocate or compress late.
+//! - Accesses that vcti-file-cache counts in the `.cache_meta` of an entry after its adoption are not added up: the
+//!   index's count replaces them.
+//! - A publication that a dead process left is finished where the names, kinds and lengths of its files are as they
+//!   were built, and otherwise discarded. What is in the files is not looked at.
 //! - A lease binds Larder, not other programs: vcti-file-cache on the same root evicts what it likes.
 //! - Local disks only, as the index is an SQLite database and leases are file locks.
 
@@ -61,7 +66,6 @@ mod policy;
 mod recount;
 mod scan;
 mod settle;
-mod time;
 mod tree;
 mod verify;
 mod worker;
@@ -78,4 +82,4 @@ pub use observer::Observer;
 pub use options::Options;
 pub use policy::{Lfu, Lru, Policy, SizedLru};
 pub use recount::Recount;
-pub use verify::Report;
+pub use verify::VerifyReport;

@@ -9,14 +9,15 @@ use std::{
     path::Path,
 };
 
-use larder_storage::{Error, ErrorKind, Result, publish::Stage};
+use larder_storage::{
+    Error, ErrorKind, Result,
+    publish::Stage,
+    time::{from_ns, to_ns},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{
-    index::Row,
-    time::{from_ns, to_ns},
-};
+use crate::{index::Row, settle::is_absent};
 
 /// The version of the object `larder` in `.cache_meta`.
 pub const META_FORMAT_VERSION: u32 = 1;
@@ -24,6 +25,9 @@ pub const META_FORMAT_VERSION: u32 = 1;
 const NAME: &str = ".cache_meta";
 /// No honest one comes near; a larger file is not read into memory.
 const MAX_BYTES: u64 = 64 << 10;
+
+/// Up to here every reader of JSON keeps a number exactly; no honest count or time in nanoseconds comes near.
+const MAX_NUMBER: u64 = 1 << 53;
 
 /// What the other fields of a `.cache_meta` say that Larder wrote.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +67,8 @@ pub(crate) fn read(dir: &Path) -> Result<Meta> {
         Error::new(ErrorKind::Corrupt, message).at_path(&path)
     };
     let mut object = object(&path)?.ok_or_else(damaged)?;
-    let access_count = object.get("access_count").and_then(Value::as_u64).ok_or_else(damaged)?;
+    let access_count = object.get("access_count").and_then(Value::as_u64);
+    let access_count = access_count.filter(|count| *count <= MAX_NUMBER).ok_or_else(damaged)?;
     let ours = match object.remove("larder") {
         Some(ours) => Some(parse_ours(ours, &path)?.ok_or_else(damaged)?),
         None => None,
@@ -87,7 +92,8 @@ fn parse_ours(value: Value, path: &Path) -> Result<Option<Ours>> {
         );
         return Err(Error::new(ErrorKind::Format, message).at_path(path));
     }
-    Ok(serde_json::from_value(value).ok())
+    let ours: Option<Ours> = serde_json::from_value(value).ok();
+    Ok(ours.filter(|ours| ours.build_cost_ns.is_none_or(|cost| cost <= MAX_NUMBER)))
 }
 
 /// The file's JSON object; `None` where it holds anything else.
@@ -130,9 +136,7 @@ pub(crate) fn write(stage: &Stage, dir: &Path, row: &Row) -> Result<()> {
 pub(crate) fn remove(dir: &Path) -> Result<()> {
     let path = dir.join(NAME);
     match fs::remove_file(&path) {
-        Err(error)
-            if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
+        Err(error) if !is_absent(&error) => {
             Err(Error::io(error, "cannot be removed").at_path(path))
         }
         _ => Ok(()),

@@ -1,25 +1,22 @@
 use larder_storage::{Key, Result, lock::FileLock};
 use serde::Serialize;
 
-use crate::{
-    core::Core,
-    index::{Row, State},
-    settle::Settled,
-    tree::measure,
-};
+use crate::{core::Core, index::State, settle::Settled, tree::measure};
 
 /// What [`DirCache::recount`](crate::DirCache::recount) found and put right.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Recount {
     /// How many entries there are.
     pub entries: u64,
     /// The sum of their sizes, in bytes.
     pub size: u64,
-    /// Entries whose size or files were not as recorded.
+    /// Entries whose files were not as recorded. Where the file system only occupies another size for the same files,
+    /// the size is corrected and the entry not listed.
     pub corrected: Vec<String>,
     /// Entries that other programs made, or that a killed process had not finished.
     pub adopted: Vec<String>,
-    /// Entries whose directories were gone.
+    /// Entries whose directories were gone, and interrupted publications that had lost files.
     pub dropped: Vec<String>,
 }
 
@@ -34,14 +31,15 @@ impl Core {
             };
             list.push(key.as_str().to_owned());
         }
-        for row in self.index.live()? {
-            match Key::new(&row.key).and_then(|key| self.recount_one(&key)) {
-                Ok(None) => {}
-                Ok(Some(size)) => {
-                    self.watch().tell(|observer| observer.on_size_update(&row.key, size));
-                    recount.corrected.push(row.key);
+        for key in self.index.live_keys()? {
+            match self.recount_one(&key) {
+                Ok(Correction { size, files }) => {
+                    if let Some(size) = size {
+                        self.watch().tell(|observer| observer.on_size_update(key.as_str(), size));
+                    }
+                    recount.corrected.extend(files.then(|| key.as_str().to_owned()));
                 }
-                Err(error) => self.watch().failed(&error, &format!("recounting {}", row.key)),
+                Err(error) => self.watch().failed(&error, &format!("recounting {key}")),
             }
         }
         let counters = self.index.counters()?;
@@ -49,26 +47,28 @@ impl Core {
         Ok(recount)
     }
 
-    /// Corrects one entry, and returns its size where it was wrong.
-    fn recount_one(&self, key: &Key) -> Result<Option<u64>> {
-        let Some(row) = self.index.find(key.as_str())? else { return Ok(None) };
+    /// Corrects one entry.
+    fn recount_one(&self, key: &Key) -> Result<Correction> {
+        let none = Correction { size: None, files: false };
         let path = self.path(key)?;
-        let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(None) };
-        if row.state != State::Live || !self.index.is_live(key.as_str())? {
-            return Ok(None);
+        let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(none) };
+        let Some(row) = self.index.find(key.as_str())? else { return Ok(none) };
+        if row.state != State::Live {
+            return Ok(none);
         }
         let tree = measure(&path)?;
-        if tree.agrees(&row) {
-            return Ok(None);
+        let size = (tree.size != row.size).then_some(tree.size);
+        let correction = Correction { size, files: !tree.has_files_of(&row) };
+        if correction.size.is_some() || correction.files {
+            self.index.correct(key.as_str(), &tree)?;
         }
-        self.index.correct(key.as_str(), &tree)?;
-        Ok(Some(tree.size))
+        Ok(correction)
     }
 }
 
-impl crate::tree::Tree {
-    /// Whether it is what the index has.
-    pub(crate) fn agrees(&self, row: &Row) -> bool {
-        (self.size, self.files, self.listing) == (row.size, row.files, row.listing)
-    }
+/// What was wrong with an entry.
+struct Correction {
+    /// The right size, where it was another.
+    size: Option<u64>,
+    files: bool,
 }

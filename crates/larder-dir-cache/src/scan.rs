@@ -10,7 +10,7 @@ use std::{
 
 use larder_storage::{Error, Key, RESERVED_SEGMENT, Result};
 
-use crate::meta;
+use crate::{meta, settle::is_absent};
 
 /// The file that tells backup programs to pass the directory over: <https://bford.info/cachedir/>.
 pub(crate) const TAG: &str = "CACHEDIR.TAG";
@@ -18,24 +18,31 @@ pub(crate) const TAG: &str = "CACHEDIR.TAG";
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     /// Known keys whose directories are there.
-    pub(crate) seen: HashSet<String>,
+    pub(crate) seen: HashSet<Key>,
     /// Directories with a `.cache_meta` that are not known. They hold no known entry.
     pub(crate) unknown: Vec<Key>,
     /// Directories that have files and are no entries, or cannot be one.
     pub(crate) strangers: Vec<PathBuf>,
+    /// Why directories were not looked into; what lies below them is not known.
+    pub(crate) unread: Vec<Error>,
 }
 
 /// Looks through the directories below `root` and stops at the `known` entries and at those with a `.cache_meta`.
-pub(crate) fn scan(root: &Path, known: &BTreeSet<String>) -> Result<Scan> {
+pub(crate) fn scan(root: &Path, known: &BTreeSet<Key>) -> Result<Scan> {
     let mut scan = Scan::default();
     let mut open = vec![(root.to_owned(), None)];
     while let Some((dir, key)) = open.pop() {
         match scan.list(&dir, key.as_ref(), known) {
             Ok(below) => open.extend(below),
             // Removed since its name was read.
-            Err(error) if key.is_some() && error.kind() == io::ErrorKind::NotFound => {}
-            Err(_) if key.is_some() => scan.strangers.push(dir),
-            Err(error) => return Err(Error::io(error, "cannot look into the cache").at_path(dir)),
+            Err(error) if key.is_some() && is_absent(&error) => {}
+            Err(error) => {
+                let error = Error::io(error, "cannot be looked into").at_path(dir);
+                if key.is_none() {
+                    return Err(error);
+                }
+                scan.unread.push(error);
+            }
         }
     }
     Ok(scan)
@@ -47,9 +54,8 @@ impl Scan {
         &mut self,
         dir: &Path,
         key: Option<&Key>,
-        known: &BTreeSet<String>,
+        known: &BTreeSet<Key>,
     ) -> io::Result<Vec<(PathBuf, Option<Key>)>> {
-        let found: Vec<DirEntry> = fs::read_dir(dir)?.collect::<io::Result<_>>()?;
         if let Some(key) = key
             && meta::marks(dir)
             && !has_below(known, key)
@@ -57,6 +63,7 @@ impl Scan {
             self.unknown.push(key.clone());
             return Ok(Vec::new());
         }
+        let found: Vec<DirEntry> = fs::read_dir(dir)?.collect::<io::Result<_>>()?;
         let (mut below, mut strange) = (Vec::new(), false);
         for child in found {
             let name = child.file_name();
@@ -69,8 +76,8 @@ impl Scan {
                 continue;
             }
             match child_key(key, name.to_str()) {
-                Some(child_key) if known.contains(child_key.as_str()) => {
-                    self.seen.insert(child_key.as_str().to_owned());
+                Some(child_key) if known.contains(&child_key) => {
+                    self.seen.insert(child_key);
                 }
                 Some(child_key) => below.push((child.path(), Some(child_key))),
                 None => self.strangers.push(child.path()),
@@ -88,8 +95,8 @@ fn child_key(above: Option<&Key>, name: Option<&str>) -> Option<Key> {
     above.map_or_else(|| Key::new(name), |above| above.join(name)).ok()
 }
 
-fn has_below(known: &BTreeSet<String>, key: &Key) -> bool {
+fn has_below(known: &BTreeSet<Key>, key: &Key) -> bool {
     let from = format!("{key}/");
     let mut after = known.range::<str, _>((Bound::Included(from.as_str()), Bound::Unbounded));
-    after.next().is_some_and(|next| next.starts_with(&from))
+    after.next().is_some_and(|next| next.as_str().starts_with(&from))
 }

@@ -2,7 +2,8 @@
 //!
 //! | row | directory | what is done |
 //! |---|---|---|
-//! | publishing | there | measured, marked with `.cache_meta`, made live |
+//! | publishing | there, with the files that were built | marked with `.cache_meta`, made live |
+//! | publishing | there, with other files | removed with its row: a power cut has damaged it |
 //! | publishing or live | gone | the row is deleted |
 //! | removing | there or gone | the removal goes on |
 //! | none | marked with `.cache_meta` | adopted |
@@ -40,18 +41,17 @@ impl Core {
     pub(crate) fn reconcile(&self) -> Result<Vec<(Key, Settled)>> {
         let known = self.index.keys()?;
         let scan = crate::scan::scan(self.storage.root(), &known)?;
-        let missing = known.iter().filter(|key| !scan.seen.contains(*key)).cloned();
+        for error in &scan.unread {
+            self.watch().failed(error, "looking for entries");
+        }
+        let missing = known.into_iter().filter(|key| !scan.seen.contains(key));
         let unfinished = self.index.unfinished()?;
-        let keys =
-            missing.chain(unfinished).map(|key| Key::new(&key)).collect::<Result<Vec<_>>>()?;
-        Ok(self.settle_all(keys.into_iter().chain(scan.unknown)))
+        Ok(self.settle_all(missing.chain(unfinished).chain(scan.unknown)))
     }
 
     /// Settles what dead processes left unfinished.
     pub(crate) fn recover(&self) -> Result<()> {
-        let unfinished = self.index.unfinished()?;
-        let keys = unfinished.iter().map(Key::new).collect::<Result<Vec<_>>>()?;
-        self.settle_all(keys.into_iter());
+        self.settle_all(self.index.unfinished()?.into_iter());
         Ok(())
     }
 
@@ -97,23 +97,26 @@ impl Core {
     /// and no remover of it is alive.
     pub(crate) fn settle_held(&self, key: &Key) -> Result<Settled> {
         let path = self.path(key)?;
-        let there = is_real_dir(&path);
+        let there = is_real_dir(&path)?;
         match self.index.find(key.as_str())? {
             Some(row) if row.state == State::Removing => {
                 self.take_away(key, &path).map(|()| Settled::Gone)
             }
             Some(_) if !there => self.index.delete(key.as_str()).map(|_| Settled::Gone),
-            Some(row) if row.state == State::Publishing => self.finish_interrupted(&path, row),
+            Some(row) if row.state == State::Publishing => self.finish_interrupted(key, &path, row),
             None if there && meta::marks(&path) => self.adopt(key, &path),
             _ => Ok(Settled::Unchanged),
         }
     }
 
-    /// Completes what was renamed to its place. It is measured anew, since anything may have happened to it since.
-    fn finish_interrupted(&self, path: &Path, row: Row) -> Result<Settled> {
+    /// Completes what was renamed to its place, if it still has the files that it was built with.
+    fn finish_interrupted(&self, key: &Key, path: &Path, row: Row) -> Result<Settled> {
         let tree = measure(path)?;
+        if !tree.has_files_of(&row) {
+            return self.take_away(key, path).map(|()| Settled::Gone);
+        }
         self.index.correct(&row.key, &tree)?;
-        let row = Row { size: tree.size, files: tree.files, listing: tree.listing, ..row };
+        let row = Row { size: tree.size, ..row };
         self.finish(path, &row).map(|()| Settled::Entered(row.size))
     }
 
@@ -156,12 +159,12 @@ impl Core {
         })
     }
 
-    /// Removes the directory of a row that says `removing`, and then the row. Where the directory cannot be moved, it
-    /// stays a live entry.
+    /// Removes the directory of a row that says `removing` or `publishing`, and then the row. Where the directory cannot
+    /// be moved, the one stays a live entry, and the other is settled again later.
     pub(crate) fn take_away(&self, key: &Key, path: &Path) -> Result<()> {
         // Unmarked first, so that the trash holds nothing that the Python package takes for an entry.
         let removed = meta::remove(path).and_then(|()| self.storage.stage().discard(path));
-        if removed.is_err() && is_real_dir(path) {
+        if removed.is_err() && is_real_dir(path)? {
             self.index.abandon_removal(key.as_str())?;
         } else {
             self.index.delete(key.as_str())?;
@@ -180,9 +183,18 @@ impl Core {
     }
 }
 
-/// Whether there is a directory, and no link to one.
-pub(crate) fn is_real_dir(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+/// Whether there is a directory, and no link to one. A disk that does not answer has not lost it.
+pub(crate) fn is_real_dir(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(found.is_dir()),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(Error::io(error, "cannot be examined").at_path(path)),
+    }
+}
+
+/// Whether an error says that there is nothing of that name.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Removes a directory that holds nothing but such directories; does nothing where there is anything else.

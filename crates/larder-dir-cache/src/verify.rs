@@ -3,18 +3,24 @@ use std::{collections::BTreeSet, fmt::Display, path::Path};
 use larder_storage::{ErrorKind, Key, Problem, Result, lock::FileLock};
 use serde::Serialize;
 
-use crate::{core::Core, index::Row, meta, scan::scan, tree::measure};
+use crate::{core::Core, index::Row, meta, scan::scan, settle::is_real_dir, tree::measure};
 
 /// What [`DirCache::verify`](crate::DirCache::verify) found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+#[non_exhaustive]
+pub struct VerifyReport {
     /// How many entries were looked at.
     pub entries: u64,
     /// What is wrong; empty where all is well. The place is a key or a path.
     pub problems: Vec<Problem>,
 }
 
-impl Report {
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     fn add(&mut self, place: impl Display, what: impl Display) {
         self.problems.push(Problem::new(place, what));
     }
@@ -23,43 +29,43 @@ impl Report {
 const RECOUNT: &str = "a recount puts it right";
 
 impl Core {
-    pub(crate) fn verify(&self) -> Result<Report> {
-        let mut report = Report::default();
-        match self.index.verify() {
+    pub(crate) fn verify(&self) -> Result<VerifyReport> {
+        let mut report = VerifyReport::default();
+        match self.index.verify().and_then(|()| self.verify_all(&mut report)) {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                report.add(".larder/dirs.sqlite", error.chain().to_string());
-                return Ok(report);
+                report.add(".larder/dirs.sqlite", error.chain());
             }
             checked => checked?,
-        }
-        self.verify_counters(&mut report)?;
-        self.verify_places(&mut report)?;
-        for row in self.index.live()? {
-            report.entries += 1;
-            let checked = Key::new(&row.key).and_then(|key| self.verify_entry(&key));
-            match checked {
-                Ok(None) => {}
-                Ok(Some(what)) => report.add(row.key, what),
-                Err(error) => report.add(row.key, error.chain().to_string()),
-            }
         }
         Ok(report)
     }
 
-    fn verify_counters(&self, report: &mut Report) -> Result<()> {
-        let (kept, right) = (self.index.counters()?, self.index.sums()?);
-        // An entry may come between the two questions; then the second answer to the first one fits.
-        if kept != right && self.index.counters()? != right {
+    fn verify_all(&self, report: &mut VerifyReport) -> Result<()> {
+        self.verify_counters(report)?;
+        self.verify_places(report)?;
+        for key in self.index.live_keys()? {
+            report.entries += 1;
+            match self.verify_entry(&key) {
+                Ok(None) => {}
+                Ok(Some(what)) => report.add(key, what),
+                Err(error) => report.add(key, error.chain()),
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_counters(&self, report: &mut VerifyReport) -> Result<()> {
+        let (kept, right) = self.index.counters_and_sums()?;
+        if kept != right {
             report.add("counters", format!("say {kept:?}, and the entries add up to {right:?}"));
         }
         Ok(())
     }
 
     /// What lies in the root and in the index's list of keys, without looking into entries.
-    fn verify_places(&self, report: &mut Report) -> Result<()> {
+    fn verify_places(&self, report: &mut VerifyReport) -> Result<()> {
         for key in self.index.unfinished()? {
-            let lease_file = self.lease_file(&Key::new(&key)?);
-            if FileLock::try_exclusive(&lease_file)?.is_some() {
+            if FileLock::try_exclusive(&self.lease_file(&key))?.is_some() {
                 report.add(
                     key,
                     "a process died while it published or removed this: open the cache again",
@@ -67,29 +73,25 @@ impl Core {
             }
         }
         let scan = scan(self.storage.root(), &self.index.keys()?)?;
+        for error in &scan.unread {
+            report.add(self.storage.root().display(), error.chain());
+        }
         // Entries may have come during the scan.
         let known = self.index.keys()?;
-        for key in scan.unknown.iter().filter(|key| !known.contains(key.as_str())) {
-            report.add(
-                key.as_str(),
-                format!("was made by another program and is not counted: {RECOUNT}"),
-            );
+        for key in scan.unknown.iter().filter(|key| !known.contains(*key)) {
+            report.add(key, format!("was made by another program and is not counted: {RECOUNT}"));
         }
         for path in scan.strangers.iter().filter(|path| !self.is_inside(path, &known)) {
-            report.add(
-                path.display().to_string(),
-                "holds what belongs to no entry: move it out of the cache",
-            );
+            report.add(path.display(), "holds what belongs to no entry: move it out of the cache");
         }
         Ok(())
     }
 
     /// Whether the path is that of one of the entries or below it.
-    fn is_inside(&self, path: &Path, known: &BTreeSet<String>) -> bool {
+    fn is_inside(&self, path: &Path, known: &BTreeSet<Key>) -> bool {
         let below_root = path.strip_prefix(self.storage.root()).unwrap_or(path);
-        below_root
-            .ancestors()
-            .any(|above| above.to_str().is_some_and(|above| known.contains(above)))
+        let mut above = below_root.ancestors().filter_map(Path::to_str);
+        above.any(|above| known.contains(above))
     }
 
     /// What is wrong with one entry; it stays in its place meanwhile.
@@ -100,14 +102,14 @@ impl Core {
             return Ok(None);
         }
         let Some(row) = self.index.find(key.as_str())? else { return Ok(None) };
-        if !path.is_dir() {
+        if !is_real_dir(&path)? {
             return Ok(Some(format!("its directory is gone: {RECOUNT}")));
         }
         let tree = measure(&path)?;
-        if !tree.agrees(&row) {
+        if !tree.has_files_of(&row) {
             let what = format!(
-                "has {} bytes in {} files where {} in {} were published: remove it, or accept it by a recount",
-                tree.size, tree.files, row.size, row.files
+                "has {} files of {} bytes where {} of {} were published: remove it, or accept it by a recount",
+                tree.files, tree.size, row.files, row.size
             );
             return Ok(Some(what));
         }

@@ -1,10 +1,10 @@
 use std::{
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     sync::Arc,
 };
 
 use larder_storage::{
-    Durability, LocalStorage, Problem, RESERVED_SEGMENT, Result, Storage, lock::FileLock,
+    Durability, Error, LocalStorage, Problem, RESERVED_SEGMENT, Result, Storage, lock::FileLock,
 };
 
 use crate::{Status, handles::Handles, index::Index};
@@ -35,7 +35,8 @@ impl Options {
         self
     }
 
-    /// How many shards are held open for further reads, one file each; 256 unless set, and at least one.
+    /// How many shards are held open for further reads, one file each; 256 unless set, and at least one. Each thread
+    /// may have one more open.
     #[must_use]
     pub fn open_shards(mut self, count: usize) -> Self {
         self.open_shards = count;
@@ -47,6 +48,7 @@ impl Options {
 #[derive(Debug)]
 pub struct EmbeddingCache {
     storage: Arc<dyn Storage>,
+    durability: Durability,
     index: Index,
     index_dir: PathBuf,
     handles: Handles,
@@ -65,8 +67,9 @@ impl EmbeddingCache {
     /// [`repair_index`](Self::repair_index); `Format` where it is of a newer version; `Io` where the directory cannot
     /// be read or made. A shard that cannot be read is no error: see [`skipped`](Self::skipped).
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
-        let storage = LocalStorage::open(&dir, options.durability)?;
-        Self::on(Arc::new(storage), dir, options)
+        let storage = LocalStorage::open(dir, options.durability)?;
+        let root = storage.root().to_owned();
+        Self::on(Arc::new(storage), root, options)
     }
 
     /// Opens a cache whose shards lie in `storage` and whose index lies in the local directory `index_dir`, as
@@ -80,10 +83,12 @@ impl EmbeddingCache {
         index_dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Self> {
-        let index_dir = index_dir.as_ref().to_owned();
-        let index = Index::open(&index_dir, options.durability)?;
-        let handles = Handles::new(options.open_shards);
-        let mut cache = Self { storage, index, index_dir, handles, skipped: Vec::new() };
+        let Options { durability, open_shards } = options;
+        let index_dir = absolute(index_dir.as_ref())?;
+        let index = Index::open(&index_dir, durability)?;
+        let handles = Handles::new(open_shards);
+        let mut cache =
+            Self { storage, durability, index, index_dir, handles, skipped: Vec::new() };
         cache.skipped = cache.synchronise()?;
         Ok(cache)
     }
@@ -113,13 +118,21 @@ impl EmbeddingCache {
     pub fn status(&self) -> Result<Status> {
         let totals = self.index.totals()?;
         let index_path = self.index.path().to_owned();
-        Ok(Status { shards: totals.shards, rows: totals.rows, bytes: totals.bytes, index_path })
+        let skipped = self.skipped.len() as u64;
+        let (shards, rows, bytes) = (totals.shards, totals.rows, totals.bytes);
+        Ok(Status { shards, rows, bytes, skipped, index_path })
     }
 
     /// Excludes every other writer that uses this index, in any process. Readers never wait.
     fn write_alone(&self) -> Result<FileLock> {
         FileLock::exclusive(&self.index_dir.join(RESERVED_SEGMENT).join("shards.write.lock"))
     }
+}
+
+/// The same directory whatever the working directory becomes.
+fn absolute(dir: &Path) -> Result<PathBuf> {
+    path::absolute(dir)
+        .map_err(|error| Error::io(error, "cannot tell where the index lies").at_path(dir))
 }
 
 #[cfg(test)]

@@ -2,56 +2,44 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use larder_storage::{Error, ErrorKind, Key, ReadAt, Result, Storage};
+use larder_storage::{Error, ErrorKind, ReadAt, Result, Storage};
 
-use crate::shard::Shard;
+use crate::{index::Indexed, shard::Shard};
 
-/// A shard as the index knows it, opened when it is first read.
+/// An open shard.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    pub(crate) path: Key,
-    length: u64,
-    /// How many numbers each embedding has, in shards that are read by offset.
-    pub(crate) dim: Option<usize>,
-    reader: OnceLock<Arc<dyn ReadAt>>,
+    pub(crate) reader: Arc<dyn ReadAt>,
     shard: OnceLock<Shard>,
 }
 
 impl Handle {
-    pub(crate) fn new(path: Key, length: u64, dim: Option<usize>) -> Self {
-        Self { path, length, dim, reader: OnceLock::new(), shard: OnceLock::new() }
-    }
-
-    /// The shard's bytes, which are those that were indexed as far as their number tells.
-    pub(crate) fn reader(&self, storage: &dyn Storage) -> Result<&Arc<dyn ReadAt>> {
-        if let Some(reader) = self.reader.get() {
-            return Ok(reader);
-        }
-        let gone = || {
+    /// Opens the shard's bytes, which are those that were indexed as far as their number tells.
+    fn open(storage: &dyn Storage, indexed: &Indexed) -> Result<Self> {
+        let reader = storage.open(&indexed.path)?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the shard is gone: `reindex` forgets it")
-                .at_key(&self.path)
-        };
-        let reader = storage.open(&self.path)?.ok_or_else(gone)?;
-        if reader.len() != self.length {
+                .at_key(&indexed.path)
+        })?;
+        if reader.len() != indexed.length {
             let message = format!(
                 "the shard has {} bytes and had {} when it was indexed: `repair` or `reindex` mends that",
                 reader.len(),
-                self.length
+                indexed.length
             );
-            return Err(Error::new(ErrorKind::Corrupt, message).at_key(&self.path));
+            return Err(Error::new(ErrorKind::Corrupt, message).at_key(&indexed.path));
         }
-        Ok(self.reader.get_or_init(|| reader.into()))
+        Ok(Self { reader: reader.into(), shard: OnceLock::new() })
     }
 
     /// The shard with its metadata read, for what cannot be read by offset.
-    pub(crate) fn shard(&self, storage: &dyn Storage) -> Result<&Shard> {
+    pub(crate) fn shard(&self, indexed: &Indexed) -> Result<&Shard> {
         if let Some(shard) = self.shard.get() {
             return Ok(shard);
         }
-        let shard = Shard::open(&self.path, Arc::clone(self.reader(storage)?))?;
+        let shard = Shard::open(&indexed.path, Arc::clone(&self.reader))?;
         Ok(self.shard.get_or_init(|| shard))
     }
 }
@@ -74,52 +62,68 @@ impl Handles {
         Self { limit: limit.max(1), held: Mutex::default() }
     }
 
-    /// The handle of the shard `id`. Where a new one exceeds the limit, the least recently used one goes.
-    pub(crate) fn get<E>(
-        &self,
-        id: i64,
-        make: impl FnOnce() -> Result<Handle, E>,
-    ) -> Result<Arc<Handle>, E> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.clock += 1;
-        let now = held.clock;
-        if let Some((handle, used)) = held.handles.get_mut(&id) {
-            *used = now;
-            return Ok(Arc::clone(handle));
+    /// The handle of a shard, to be dropped before that of another one is asked for: then no more are open than the
+    /// limit and one for each thread. Where a new one exceeds the limit, the least recently used one goes.
+    pub(crate) fn open(&self, storage: &dyn Storage, indexed: &Indexed) -> Result<Arc<Handle>> {
+        if let Some(handle) = self.held().find(indexed.id) {
+            return Ok(handle);
         }
-        let handle = Arc::new(make()?);
-        if held.handles.len() >= self.limit {
-            let oldest = held.handles.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id);
-            oldest.and_then(|oldest| held.handles.remove(&oldest));
-        }
-        held.handles.insert(id, (Arc::clone(&handle), now));
-        Ok(handle)
+        // Opened without the lock: the storage may be slow.
+        let handle = Arc::new(Handle::open(storage, indexed)?);
+        Ok(self.held().keep(indexed.id, handle, self.limit))
     }
 
     /// Closes all that nobody is reading.
     pub(crate) fn clear(&self) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).handles.clear();
+        self.held().handles.clear();
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn find(&mut self, id: i64) -> Option<Arc<Handle>> {
+        self.clock += 1;
+        let (handle, used) = self.handles.get_mut(&id)?;
+        *used = self.clock;
+        Some(Arc::clone(handle))
+    }
+
+    /// Holds a new handle, unless another thread was quicker, whose handle is then returned.
+    fn keep(&mut self, id: i64, new: Arc<Handle>, limit: usize) -> Arc<Handle> {
+        if let Some(handle) = self.find(id) {
+            return handle;
+        }
+        if self.handles.len() >= limit {
+            let oldest = self.handles.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id);
+            oldest.and_then(|oldest| self.handles.remove(&oldest));
+        }
+        self.handles.insert(id, (Arc::clone(&new), self.clock));
+        new
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use larder_storage::{Key, PutIf};
+
     use super::*;
+    use crate::testing::WatchedStorage;
 
     #[test]
     fn keeps_the_ones_used_last() {
-        let handles = Handles::new(2);
-        let get = |id: i64| {
-            let mut made = false;
-            let make = || {
-                made = true;
-                Ok::<_, Error>(Handle::new(Key::new(format!("{id}"))?, 0, None))
-            };
-            handles.get(id, make).unwrap();
-            made
+        let (handles, storage) = (Handles::new(2), WatchedStorage::default());
+        let opens = |id: i64| {
+            let path = Key::new(format!("{id}")).unwrap();
+            storage.put(&path, "".into(), PutIf::Always).unwrap();
+            storage.reset();
+            handles.open(&storage, &Indexed { id, path, length: 0, dim: None }).unwrap();
+            storage.opened() == 1
         };
-        assert_eq!([1, 2, 1, 3, 1, 2, 1].map(get), [true, true, false, true, false, true, false]);
+        assert_eq!([1, 2, 1, 3, 1, 2, 1].map(opens), [true, true, false, true, false, true, false]);
         handles.clear();
-        assert!(get(1));
+        assert!(opens(1));
     }
 }

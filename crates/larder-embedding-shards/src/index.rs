@@ -1,7 +1,7 @@
 //! The SQLite index: from a key to a shard, a row and an offset. It can always be made again from the shards.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,8 +11,7 @@ use larder_storage::{Durability, Error, ErrorKind, Key, RESERVED_SEGMENT, Result
 use rusqlite::{Connection, Row, params};
 
 use crate::{
-    INDEX_FORMAT_VERSION, WindowKey,
-    handles::{Handle, Handles},
+    Embedding, INDEX_FORMAT_VERSION, WindowKey,
     shard::{RowEntry, Shard},
 };
 
@@ -20,6 +19,7 @@ use crate::{
 const SCHEMA: Schema = Schema {
     application_id: 0x4c5f_7368, // "L_sh"
     version: INDEX_FORMAT_VERSION,
+    derived: true,
     create: "
         CREATE TABLE shard (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -46,10 +46,21 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
 }
 
+/// What the index says of a shard.
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    pub(crate) id: i64,
+    pub(crate) path: Key,
+    /// In bytes.
+    pub(crate) length: u64,
+    /// How many numbers each embedding has, in shards that are read by offset.
+    pub(crate) dim: Option<usize>,
+}
+
 /// Where a row lies.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    pub(crate) shard: Arc<Handle>,
+    pub(crate) shard: Arc<Indexed>,
     pub(crate) row: u64,
     /// Of the key and the stored bytes, in shards that have checksums.
     pub(crate) crc: Option<u32>,
@@ -86,7 +97,7 @@ impl Index {
     }
 
     /// Finds the rows of `keys`, all in one state of the index.
-    pub(crate) fn find(&self, keys: &[WindowKey], handles: &Handles) -> Result<Vec<Option<Found>>> {
+    pub(crate) fn find(&self, keys: &[WindowKey]) -> Result<Vec<Option<Found>>> {
         self.db.read(|db| {
             // One statement sees one state anyway.
             let _snapshot = if keys.len() > 1 { Some(db.unchecked_transaction()?) } else { None };
@@ -94,9 +105,10 @@ impl Index {
                 "SELECT e.shard, e.row_number, e.crc32c, e.byte_offset, s.path, s.length, s.dim
                  FROM embedding e JOIN shard s ON s.id = e.shard WHERE e.key = ?1",
             )?;
+            let mut shards = HashMap::new();
             let mut find = |key: &WindowKey| -> Attempt<Option<Found>> {
                 let mut rows = select.query([&key.to_bytes()[..]])?;
-                rows.next()?.map(|row| found(row, handles)).transpose()
+                rows.next()?.map(|row| found(row, &mut shards)).transpose()
             };
             keys.iter().map(&mut find).collect()
         })
@@ -127,7 +139,7 @@ impl Index {
             let sums = "SELECT count(*), ifnull(sum(rows), 0), ifnull(sum(length), 0) FROM shard";
             let (shards, rows, bytes) =
                 db.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            Ok(Totals { shards: natural(shards)?, rows: natural(rows)?, bytes: natural(bytes)? })
+            Ok(Totals { shards, rows, bytes })
         })
     }
 
@@ -135,7 +147,24 @@ impl Index {
     pub(crate) fn count_rows(&self, path: &Key) -> Result<u64> {
         self.db.read(|db| {
             let count = "SELECT count(*) FROM embedding WHERE shard = (SELECT id FROM shard WHERE path = ?1)";
-            Ok(natural(db.query_row(count, [path.as_str()], |row| row.get(0))?)?)
+            Ok(db.query_row(count, [path.as_str()], |row| row.get(0))?)
+        })
+    }
+
+    /// The shards that have more rows than point into them: others hold some of their keys, or did.
+    pub(crate) fn incomplete(&self) -> Result<Vec<Key>> {
+        self.db.read(|db| {
+            let mut select = db.prepare_cached(
+                "SELECT path FROM shard
+                 LEFT JOIN (SELECT shard, count(*) AS count FROM embedding GROUP BY shard) ON shard = id
+                 WHERE rows > ifnull(count, 0)",
+            )?;
+            let mut rows = select.query([])?;
+            let mut shards = Vec::new();
+            while let Some(row) = rows.next()? {
+                shards.push(path_of(row, 0)?);
+            }
+            Ok(shards)
         })
     }
 
@@ -144,14 +173,18 @@ impl Index {
         self.db.write(|tx| insert(tx, shard, rows))
     }
 
-    /// Drops shards and their rows.
-    pub(crate) fn forget(&self, paths: &[Key]) -> Result<()> {
+    /// Drops shards and their rows, and adds rows of other shards whose keys are free then.
+    pub(crate) fn forget(&self, paths: &[Key], heirs: Vec<(Key, Vec<RowEntry>)>) -> Result<()> {
         self.db.write(|tx| {
             for path in paths {
                 tx.prepare_cached("DELETE FROM shard WHERE path = ?1")?.execute([path.as_str()])?;
             }
             // One pass over the rows, which are not indexed by shard.
             tx.execute("DELETE FROM embedding WHERE shard NOT IN (SELECT id FROM shard)", [])?;
+            for (path, rows) in heirs {
+                let mut select = tx.prepare_cached("SELECT id FROM shard WHERE path = ?1")?;
+                insert_rows(tx, select.query_row([path.as_str()], |row| row.get(0))?, rows)?;
+            }
             Ok(())
         })
     }
@@ -166,56 +199,55 @@ impl Index {
     }
 }
 
-/// Adds a shard and its rows; those whose key is taken are left out and counted.
-fn insert(tx: &Connection, shard: &Shard, mut rows: Vec<RowEntry>) -> Attempt<u64> {
-    let (path, dim) = (shard.path().as_str(), shard.dim().map(integer).transpose()?);
+/// Adds a shard and its rows; returns how many were left out because their key is taken.
+fn insert(tx: &Connection, shard: &Shard, rows: Vec<RowEntry>) -> Attempt<u64> {
     let mut add =
         tx.prepare_cached("INSERT INTO shard (path, length, rows, dim) VALUES (?1, ?2, ?3, ?4)")?;
-    let id = add.insert(params![path, integer(shard.len())?, integer(rows.len())?, dim])?;
+    let id = add.insert(params![shard.path().as_str(), shard.len(), rows.len(), shard.dim()])?;
+    insert_rows(tx, id, rows)
+}
+
+/// Adds rows of the shard `id`; returns how many were left out because their key is taken.
+fn insert_rows(tx: &Connection, id: i64, mut rows: Vec<RowEntry>) -> Attempt<u64> {
     // In the order of the tree that they go into.
     rows.sort_unstable_by_key(|row| row.key.to_bytes());
     let mut add =
         tx.prepare_cached("INSERT OR IGNORE INTO embedding VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut taken = 0;
     for row in &rows {
-        let offset = row.offset.map(integer).transpose()?;
         let added =
-            add.execute(params![&row.key.to_bytes()[..], id, integer(row.row)?, row.crc, offset])?;
+            add.execute(params![&row.key.to_bytes()[..], id, row.row, row.crc, row.offset])?;
         taken += u64::from(added == 0);
     }
     Ok(taken)
 }
 
-fn found(row: &Row<'_>, handles: &Handles) -> Attempt<Found> {
-    let shard = handles.get(row.get(0)?, || -> Attempt<Handle> {
-        let dim = row.get::<_, Option<i64>>(6)?.map(natural).transpose()?;
-        Ok(Handle::new(
-            path_of(row, 4)?,
-            natural(row.get(5)?)?,
-            dim.and_then(|dim| usize::try_from(dim).ok()),
-        ))
-    })?;
-    let offset = row.get::<_, Option<i64>>(3)?.map(natural).transpose()?;
-    Ok(Found { shard, row: natural(row.get(1)?)?, crc: row.get(2)?, offset })
+/// The place of a row, whose shard may be among `shards` already.
+fn found(row: &Row<'_>, shards: &mut HashMap<i64, Arc<Indexed>>) -> Attempt<Found> {
+    let id = row.get(0)?;
+    let shard = match shards.get(&id) {
+        Some(shard) => Arc::clone(shard),
+        None => {
+            let shard = Arc::new(indexed(id, row)?);
+            shards.insert(id, Arc::clone(&shard));
+            shard
+        }
+    };
+    Ok(Found { shard, row: row.get(1)?, crc: row.get(2)?, offset: row.get(3)? })
+}
+
+fn indexed(id: i64, row: &Row<'_>) -> Attempt<Indexed> {
+    let dim: Option<usize> = row.get(6)?;
+    // So that nobody allocates what a damaged number asks for.
+    if dim.is_some_and(|dim| !(1..=Embedding::MAX_LEN).contains(&dim)) {
+        return Err(broken().into());
+    }
+    Ok(Indexed { id, path: path_of(row, 4)?, length: row.get(5)?, dim })
 }
 
 fn path_of(row: &Row<'_>, column: usize) -> Attempt<Key> {
     let text: String = row.get(column)?;
     Ok(Key::new(text).map_err(|error| broken().with_source(error))?)
-}
-
-/// A number that cannot be negative.
-fn natural(number: i64) -> Result<u64> {
-    u64::try_from(number).map_err(|error| broken().with_source(error))
-}
-
-fn integer<T: TryInto<i64>>(number: T) -> Result<i64>
-where
-    T::Error: std::error::Error + Send + Sync + 'static,
-{
-    number.try_into().map_err(|error| {
-        Error::new(ErrorKind::Invalid, "a number is too large to index").with_source(error)
-    })
 }
 
 fn broken() -> Error {

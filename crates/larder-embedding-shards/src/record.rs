@@ -1,6 +1,4 @@
-use std::time::SystemTime;
-
-use larder_storage::{Error, ErrorKind, Result, crc32c_append};
+use larder_storage::{Error, ErrorKind, Result, crc32c_append, time};
 
 use crate::{CACHE_SCHEMA_VERSION, Embedding, WindowKey};
 
@@ -67,7 +65,7 @@ impl WindowRecord {
     #[must_use]
     pub fn with_created_at(mut self) -> Self {
         if self.created_at == 0 {
-            self.created_at = now();
+            self.created_at = time::now_ns();
         }
         self
     }
@@ -121,12 +119,6 @@ impl WindowRecord {
         let crc = crc32c_append(crc, &[u8::from(self.untargeted)]);
         crc32c_append(crc, self.chrom.as_bytes())
     }
-}
-
-/// Nanoseconds since 1970 in UTC.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_nanos().try_into().unwrap_or(i64::MAX)
 }
 
 pub(crate) fn invalid(message: impl Into<String>) -> Error {

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// Figures of a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// How many shards are indexed.
     pub shards: u64,
@@ -12,12 +13,15 @@ pub struct Status {
     pub rows: u64,
     /// Their length in bytes.
     pub bytes: u64,
+    /// How many shards were found in part or not at all readable when the cache was opened.
+    pub skipped: u64,
     /// Where the index lies.
     pub index_path: PathBuf,
 }
 
 /// What [`reindex`](crate::EmbeddingCache::reindex) did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ReindexReport {
     /// How many shards are indexed.
     pub indexed_shards: u64,
@@ -31,6 +35,7 @@ pub struct ReindexReport {
 
 /// What [`repair`](crate::EmbeddingCache::repair) did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RepairReport {
     /// How many shards were checked.
     pub checked_shards: u64,
@@ -42,6 +47,7 @@ pub struct RepairReport {
 
 /// What [`verify`](crate::EmbeddingCache::verify) found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// How many shards were checked.
     pub shards: u64,
@@ -49,4 +55,11 @@ pub struct VerifyReport {
     pub rows: u64,
     /// All that is wrong; empty where nothing is.
     pub problems: Vec<Problem>,
+}
+
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
 }

@@ -15,6 +15,10 @@ use parquet::{
 
 use crate::{Dtype, Embedding, PoolType, WindowKey, WindowRecord};
 
+mod storage;
+
+pub(crate) use storage::WatchedStorage;
+
 pub(crate) fn key(window: u32) -> WindowKey {
     let mut window_hash = [0xab; 32];
     window_hash[..4].copy_from_slice(&window.to_be_bytes());

@@ -9,7 +9,7 @@ use larder_storage::{Error, ErrorKind, Result, default_root, json};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Lookup, Options, Report, Status, namespace,
+    Lookup, Options, Status, VerifyReport, namespace,
     pending::Pending,
     table, verify,
     writer::{self, Writer},
@@ -29,6 +29,9 @@ pub struct KvCache {
 impl KvCache {
     /// The most bytes that a key may have.
     pub const MAX_KEY_LEN: usize = 4096;
+
+    /// The most bytes that a value may have as JSON: SQLite's limit of 10⁹ for a row, with room for the rest of it.
+    pub const MAX_VALUE_LEN: usize = 999_990_000;
 
     /// Opens the cache `namespace` of the directory `dir`, and makes both where they are missing.
     ///
@@ -194,8 +197,8 @@ impl KvCache {
     /// # Errors
     ///
     /// `Invalid`, and then nothing was changed, where the key is too long, or the value holds NaN or an infinity, has
-    /// a map whose keys are no text, nests deeper than 127 levels, or exceeds SQLite's limit (10⁹ bytes); else those
-    /// of the database.
+    /// a map whose keys are no text, nests deeper than 127 levels, or is longer than
+    /// [`MAX_VALUE_LEN`](Self::MAX_VALUE_LEN); else those of the database.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
         let json = self.encode(key, value)?;
         match self.pending() {
@@ -299,7 +302,7 @@ impl KvCache {
     /// # Errors
     ///
     /// Those of the database, but not `Corrupt`: damage is what the report is for.
-    pub fn verify(&self) -> Result<Report> {
+    pub fn verify(&self) -> Result<VerifyReport> {
         verify::verify(&self.database, |key| self.place(key))
     }
 
@@ -323,18 +326,33 @@ impl KvCache {
     }
 
     fn encode<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<Vec<u8>> {
-        let refuse = |message| Error::new(ErrorKind::Invalid, message).at_path(self.path());
         if key.len() > Self::MAX_KEY_LEN {
-            let limit = Self::MAX_KEY_LEN;
-            return Err(refuse(format!(
-                "{} is longer than {limit} bytes: hash the key first",
-                self.place(key)
-            )));
+            let (place, limit) = (self.place(key), Self::MAX_KEY_LEN);
+            return Err(
+                self.refuse(format!("{place} is longer than {limit} bytes: hash the key first"))
+            );
         }
-        json::encode(value).map_err(|error| {
-            refuse(format!("the value for {} has no form in JSON", self.place(key)))
+        let json = json::encode(value).map_err(|error| {
+            self.refuse(format!("the value for {} has no form in JSON", self.place(key)))
                 .with_source(error)
-        })
+        })?;
+        self.check_len(key, json.len())?;
+        Ok(json)
+    }
+
+    /// Refuses what SQLite would, before it is held for a save that could then only fail.
+    fn check_len(&self, key: &str, len: usize) -> Result<()> {
+        if len <= Self::MAX_VALUE_LEN {
+            return Ok(());
+        }
+        let (place, limit) = (self.place(key), Self::MAX_VALUE_LEN);
+        Err(self.refuse(format!(
+            "the value for {place} has {len} bytes as JSON and may have {limit}: split it"
+        )))
+    }
+
+    fn refuse(&self, message: String) -> Error {
+        Error::new(ErrorKind::Invalid, message).at_path(self.path())
     }
 
     fn decode<T: DeserializeOwned>(&self, key: &str, stored: Option<Vec<u8>>) -> Result<Lookup<T>> {

@@ -49,7 +49,8 @@
 //! # Limits
 //!
 //! - A key has at most [`KvCache::MAX_KEY_LEN`] bytes, and a namespace at most 200 bytes as a file name
-//!   ([`Key::encode`](larder_storage::Key::encode)). A value has at most 10⁹ bytes as JSON, and nests at most 127 deep.
+//!   ([`Key::encode`](larder_storage::Key::encode)). A value has at most [`KvCache::MAX_VALUE_LEN`] bytes as JSON, and
+//!   nests at most 127 deep.
 //! - Integers outside of `i64` and `u64` need a type that says so (`i128`, `u128`): a `serde_json::Value` rounds them.
 //! - Without [`autosave`](Options::autosave), unsaved writes are lost when the process is killed. They are also saved
 //!   when the cache is dropped, but a failure there stays unheard: call [`KvCache::save`].
@@ -68,5 +69,5 @@ mod writer;
 pub use cache::KvCache;
 pub use lookup::Lookup;
 pub use options::Options;
-pub use report::{Report, Status};
+pub use report::{Status, VerifyReport};
 pub use table::FORMAT_VERSION;

@@ -12,7 +12,7 @@ const EXTENSION: &str = "sqlite";
 /// The most bytes of a namespace as a file name: leaves room for what SQLite and `repair` add to it.
 const MAX_LEN: usize = 200;
 
-/// The database's file: absolute, so that a later change of the working directory changes nothing.
+/// The database's file.
 pub(crate) fn path(dir: &Path, namespace: &str) -> Result<PathBuf> {
     let name = Key::encode(namespace)?;
     if name.as_str().len() > MAX_LEN {
@@ -46,9 +46,9 @@ fn namespace_of(path: &Path) -> Option<String> {
 }
 
 fn home(dir: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(dir);
-    let dir = absolute.map_err(|error| {
-        Error::new(ErrorKind::Invalid, "is no path").at_path(dir).with_source(error)
-    })?;
+    // Joined to more it would become the working directory, which nobody named.
+    if dir.as_os_str().is_empty() {
+        return Err(Error::new(ErrorKind::Invalid, "the path of the directory is empty"));
+    }
     Ok(dir.join(RESERVED_SEGMENT).join("kv"))
 }

@@ -1,7 +1,7 @@
 use larder_storage::Durability;
 
 /// How a [`KvCache`](crate::KvCache) behaves. The default saves each write at once, at [`Durability::Process`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "options do nothing until a cache is opened with them"]
 pub struct Options {
     pub(crate) durability: Durability,

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// The figures of a cache, cheap to get.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The namespace.
     pub namespace: String,
@@ -12,7 +13,7 @@ pub struct Status {
     pub path: PathBuf,
     /// The saved entries.
     pub entries: u64,
-    /// The writes held in memory that [`save`](crate::KvCache::save) would save.
+    /// The keys whose writes are held in memory, and that [`save`](crate::KvCache::save) would save.
     pub unsaved: u64,
     /// The entries that were cleared and whose space is not free yet.
     pub cleared: u64,
@@ -24,14 +25,15 @@ pub struct Status {
 
 /// What [`verify`](crate::KvCache::verify) found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+#[non_exhaustive]
+pub struct VerifyReport {
     /// The entries that were read.
     pub entries: u64,
     /// What is wrong, in the order of the entries; the place is the key of an entry, or the database's file.
     pub problems: Vec<Problem>,
 }
 
-impl Report {
+impl VerifyReport {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()

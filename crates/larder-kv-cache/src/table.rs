@@ -13,6 +13,7 @@ pub const FORMAT_VERSION: u32 = 1;
 pub(crate) const SCHEMA: Schema = Schema {
     application_id: 0x4c5f_6b76, // "L_kv"
     version: FORMAT_VERSION,
+    derived: false,
     create: "
         CREATE TABLE meta (
             name TEXT PRIMARY KEY,
@@ -110,15 +111,14 @@ pub(crate) fn count(db: &Connection) -> Attempt<(u64, u64)> {
         "SELECT (SELECT count(*) FROM entry),
                 (SELECT count(*) FROM entry WHERE id <= (SELECT value FROM meta WHERE name = 'cleared_through'))",
     )?;
-    let (all, cleared): (i64, i64) = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(((all - cleared).unsigned_abs(), cleared.unsigned_abs()))
+    let (all, cleared): (u64, u64) = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // A damaged index may count fewer keys than there are rows.
+    Ok((all.saturating_sub(cleared), cleared))
 }
 
 /// The size of the database and the free part of it, in bytes.
 pub(crate) fn size(db: &Connection) -> Attempt<(u64, u64)> {
-    let number = |pragma| {
-        db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
-    };
+    let number = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
     let page = number("page_size")?;
     Ok((number("page_count")? * page, number("freelist_count")? * page))
 }

@@ -6,12 +6,12 @@ use rusqlite::{Connection, Row};
 use serde::de::IgnoredAny;
 
 use crate::{
-    Report,
+    VerifyReport,
     table::{SCHEMA, Stored},
 };
 
 /// Checks the tables and the structure of the database, then every live entry; `place` names an entry in a message.
-pub(crate) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Result<Report> {
+pub(crate) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Result<VerifyReport> {
     let has_tables = database.read(|db| Ok(tables(db)? == expected()?));
     let checked = has_tables.and_then(|has_tables| {
         if !has_tables {
@@ -25,7 +25,7 @@ pub(crate) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Res
     match checked {
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             let problem = Problem::new(database.path().display(), error.chain());
-            Ok(Report { entries: 0, problems: vec![problem] })
+            Ok(VerifyReport { entries: 0, problems: vec![problem] })
         }
         checked => checked,
     }
@@ -46,8 +46,8 @@ fn expected() -> Attempt<Vec<Option<String>>> {
     tables(&db)
 }
 
-fn entries(db: &Connection, path: &Path, place: &impl Fn(&str) -> String) -> Attempt<Report> {
-    let mut report = Report::default();
+fn entries(db: &Connection, path: &Path, place: &impl Fn(&str) -> String) -> Attempt<VerifyReport> {
+    let mut report = VerifyReport::default();
     if !db
         .prepare("SELECT 1 FROM meta WHERE name = 'cleared_through' AND typeof(value) = 'integer'")?
         .exists([])?

@@ -1,6 +1,5 @@
-use std::time::SystemTime;
-
 use larder_sqlite::Attempt;
+use larder_storage::{Error, ErrorKind, time};
 use rusqlite::{
     CachedStatement, Transaction, params,
     types::{ToSqlOutput, ValueRef},
@@ -31,7 +30,8 @@ pub(crate) struct Writer<'tx> {
     cleared_through: i64,
     /// Whether rows of cleared entries may still be there.
     has_cleared: bool,
-    next_id: i64,
+    /// The highest id that was given to an entry that is live or cleared.
+    last_id: i64,
     /// Nanoseconds since 1970, UTC.
     now: i64,
 }
@@ -51,8 +51,8 @@ impl<'tx> Writer<'tx> {
                  encoding = excluded.encoding, crc32c = excluded.crc32c, written_at = excluded.written_at,
                  expires_at = NULL, accessed_at = NULL, uses = 0, value = excluded.value",
         )?;
-        let next_id = highest.unwrap_or(0).max(cleared_through) + 1;
-        Ok(Self { tx, upsert, cleared_through, has_cleared, next_id, now: now() })
+        let last_id = highest.unwrap_or(0).max(cleared_through);
+        Ok(Self { tx, upsert, cleared_through, has_cleared, last_id, now: time::now_ns() })
     }
 
     /// Stores JSON text. A live key keeps its id, and so its place.
@@ -60,9 +60,13 @@ impl<'tx> Writer<'tx> {
         if self.has_cleared {
             self.sweep(key)?;
         }
+        let spent = || {
+            let message = "the ids are used up, which only damage does: move the database aside";
+            Error::new(ErrorKind::Corrupt, message).at_path(self.tx.path().unwrap_or_default())
+        };
+        self.last_id = self.last_id.checked_add(1).ok_or_else(spent)?;
         let crc = checksum(key, json);
-        self.upsert.execute(params![self.next_id, key, JSON_TEXT, crc, self.now, Text(json)])?;
-        self.next_id += 1;
+        self.upsert.execute(params![self.last_id, key, JSON_TEXT, crc, self.now, Text(json)])?;
         Ok(())
     }
 
@@ -74,7 +78,7 @@ impl<'tx> Writer<'tx> {
         let swept = self
             .tx
             .prepare_cached("DELETE FROM entry WHERE id IN (SELECT id FROM entry WHERE id <= ?1 ORDER BY id LIMIT ?2)")?
-            .execute(params![self.cleared_through, SWEEP as i64])?;
+            .execute(params![self.cleared_through, SWEEP])?;
         self.has_cleared = swept == SWEEP;
         Ok(())
     }
@@ -89,6 +93,10 @@ impl<'tx> Writer<'tx> {
         match change {
             Change::Set(json) => self.set(key, json),
             Change::Remove => self.remove(key).map(drop),
+            Change::SetAnew(json) => {
+                self.remove(key)?;
+                self.set(key, json)
+            }
         }
     }
 }
@@ -100,10 +108,4 @@ impl rusqlite::ToSql for Text<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
     }
-}
-
-/// Nanoseconds since 1970, UTC; a clock before 1970 or after 2262 counts as 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or_default()
 }

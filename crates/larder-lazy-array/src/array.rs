@@ -47,7 +47,7 @@ impl<A: Element> LazyArray<A> {
     ///
     /// # Errors
     ///
-    /// `Locked` where this thread has the array's write guard, which would wait for itself; `Corrupt` where the file
+    /// `Locked` where this thread took the array's live write guard, and would wait for itself; `Corrupt` where the file
     /// is not what was written; `NotFound` where it was removed and `Conflict` where it was replaced by an array of
     /// another shape or type; `Full` or `Io` where an array cannot be spilled to make room, or there is no memory;
     /// `Io` or `Backend` where the storage fails.
@@ -60,7 +60,7 @@ impl<A: Element> LazyArray<A> {
     ///
     /// # Errors
     ///
-    /// `Locked` where this thread has any guard of this array, which would wait for itself; otherwise as
+    /// `Locked` where this thread took any live guard of this array, and would wait for itself; otherwise as
     /// [`read`](Self::read).
     pub fn write(&self) -> Result<WriteGuard<A>> {
         self.0.write()

@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, io::Write, sync::Arc};
 
 use larder_storage::{
     Error, ErrorKind, Key, PutIf, RESERVED_SEGMENT, ReadAt, Result, Storage, StorageExt, Upload,
-    Version, crc32c, crc32c_append, flight::Flights,
+    Version, crc32c, crc32c_append,
+    flight::{Flights, Lease},
 };
 use ndarray::ArrayD;
 
@@ -106,18 +107,26 @@ impl Files {
             && self.storage.head(&key.with_suffix(ARRAY)?)?.is_some())
     }
 
-    /// Publishes a new array.
+    /// The right to change what is published under `key`.
+    pub(crate) fn lease(&self, key: &Key) -> Result<Lease<'_>> {
+        self.leases.enter(key.as_str())
+    }
+
+    pub(crate) fn refuse_existing(&self, key: &Key) -> Result<()> {
+        if self.contains(key)? {
+            let message = "exists already: remove it first, or edit it";
+            return Err(Error::new(ErrorKind::Conflict, message).at_key(key));
+        }
+        Ok(())
+    }
+
+    /// Publishes a new array. The caller has the lease, and there is no array yet.
     pub(crate) fn insert<A: Element>(
         &self,
         key: &Key,
         array: &ArrayD<A>,
         layout: &Layout,
     ) -> Result<Stamp> {
-        let _lease = self.leases.enter(key.as_str())?;
-        if self.contains(key)? {
-            let message = "exists already: remove it first, or edit it";
-            return Err(Error::new(ErrorKind::Conflict, message).at_key(key));
-        }
         // An array alone, which would soon lie beside a sidecar that does not name it.
         let array_key = key.with_suffix(ARRAY)?;
         let sidecar_key = key.with_suffix(SIDECAR)?;
@@ -134,7 +143,7 @@ impl Files {
         Ok(stamp)
     }
 
-    /// Replaces the array that `base` is the file of.
+    /// Replaces the array that `base` is the file of. The caller has the lease.
     pub(crate) fn replace<A: Element>(
         &self,
         key: &Key,
@@ -142,7 +151,6 @@ impl Files {
         layout: &Layout,
         base: &Stamp,
     ) -> Result<Stamp> {
-        let _lease = self.leases.enter(key.as_str())?;
         let gone = || Error::new(ErrorKind::NotFound, "was removed meanwhile").at_key(key);
         let (sidecar, version) = self.sidecar(key)?.ok_or_else(gone)?;
         let sidecar = sidecar?;
@@ -179,9 +187,8 @@ impl Files {
         Ok((upload, Stamp::new(A::DTYPE, layout, bytes, crc)))
     }
 
-    /// Removes the sidecar, then the array: whatever stays behind is a miss.
+    /// Removes the sidecar, then the array: whatever stays behind is a miss. The caller has the lease.
     pub(crate) fn remove(&self, key: &Key) -> Result<bool> {
-        let _lease = self.leases.enter(key.as_str())?;
         let sidecar = self.storage.remove(&key.with_suffix(SIDECAR)?)?;
         let array = self.storage.remove(&key.with_suffix(ARRAY)?)?;
         Ok(sidecar && array)

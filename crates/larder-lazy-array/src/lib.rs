@@ -29,7 +29,10 @@
 //!   A guard keeps its array in memory.
 //! - An array as it was published is offloaded at no I/O. An edited one is spilled to a scratch file; where that
 //!   fails it stays in memory and the error is returned.
-//! - Asking for a guard that would wait for the own thread's guard is an error, not a deadlock.
+//! - Asking for a guard that would wait for another one of the same array, taken by the same thread and still
+//!   alive, is an error, not a deadlock.
+//! - A handle never reads or replaces what was inserted under its key after its array was removed through the same
+//!   store.
 //! - What GSEGUtils 0.6 keeps in a `DiskBackedStore` is read as it is, and it reads what is written here under keys of
 //!   one segment.
 //! - C and Fortran order are kept, both byte orders are read, and no damaged file panics.
@@ -39,6 +42,8 @@
 //! - Edits that were not [flushed](LazyArray::flush) go with the process. Edits of several arrays are not published
 //!   together.
 //! - Guards alone may pass the budget: it then keeps nothing else.
+//! - A guard that is sent to another thread counts as that of the thread that took it: that one is refused what the
+//!   guard excludes, and the one that has it now waits for itself.
 //! - [`rows`](LazyArray::rows) is not checked against the checksum, which is one of the whole file.
 //! - A `.npy` without its `.meta.json` is a miss, and inserting under its key replaces it. A legacy `.pkl` is
 //!   never read.
@@ -52,6 +57,7 @@ mod budget;
 mod element;
 mod files;
 mod guard;
+mod known;
 mod layout;
 mod npy;
 mod payload;
@@ -65,7 +71,7 @@ pub use budget::{BudgetFigures, MemoryBudget};
 pub use element::{DType, Element};
 pub use guard::{ReadGuard, WriteGuard};
 pub use sidecar::{FORMAT_VERSION, SCHEMA_FORMAT_VERSION};
-pub use store::{ArrayInfo, ArrayStore, Options, Report, Status};
+pub use store::{ArrayInfo, ArrayStore, Options, Status, VerifyReport};
 
 // The versions whose types are in this interface.
 pub use half;

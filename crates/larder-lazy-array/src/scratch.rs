@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom},
     sync::{Mutex, PoisonError},
 };
 
 use larder_storage::{
     Error, ErrorKind, ReadAt, Result,
-    publish::{Stage, StagedFile},
+    publish::{Stage, StagedPath},
 };
 
 use crate::{
@@ -17,20 +17,19 @@ use crate::{
     payload::{self, Payload},
 };
 
-/// A file that this process alone knows of.
+/// A file that this process alone knows of, and has open only while it is read.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    file: StagedFile,
+    file: StagedPath,
     crc: u32,
 }
 
 impl Scratch {
     pub(crate) fn write<A: Element>(stage: &Stage, elements: &[A]) -> Result<Self> {
         let mut file = stage.file()?;
-        let written = payload::write(elements, 0, &mut file)
-            .and_then(|crc| file.flush().map(|()| crc))
+        let crc = payload::write(elements, 0, &mut file)
             .map_err(|error| Error::io(error, "cannot spill the array").at_path(file.path()))?;
-        Ok(Self { crc: written, file })
+        Ok(Self { file: file.close()?, crc })
     }
 
     pub(crate) fn read<A: Element>(&self, len: usize) -> Result<Vec<A>> {

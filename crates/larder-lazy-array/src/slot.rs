@@ -2,12 +2,13 @@
 //!
 //! # Locks
 //!
-//! Four kinds, always taken in this order, so that nobody waits in a circle:
+//! Of four ranks, always taken in this order, so that nobody waits in a circle:
 //!
 //! 1. the guards that a user holds, which the state below counts;
 //! 2. the lease of a key in [`Files`], held while it is published or removed; its holder never waits for a guard;
-//! 3. the mutex of a state; held for a few statements, never during I/O;
-//! 4. the mutex of the budget's ledger, likewise; its holder never takes a state.
+//! 3. the mutex of a state, and that of [`Known`](crate::known::Known); held for a few statements, never during I/O;
+//!    the holder of one never takes the other;
+//! 4. the mutex of the budget's ledger, likewise; its holder takes none of the above.
 //!
 //! I/O that moves the elements is done by whoever has set `busy`. It may wait for room in the budget, which means for
 //! offloads of other arrays; these skip an array that is busy or in use and so never wait for it.
@@ -60,6 +61,8 @@ struct State<A> {
     place: Place<A>,
     /// Whether there are edits that are not published.
     dirty: bool,
+    /// Whether the array was removed: what is published under its key now, if anything, is another one.
+    detached: bool,
     /// The published file that the elements came from, as far as known.
     base: Option<Stamp>,
     /// The threads that took the live read guards.
@@ -142,6 +145,7 @@ impl<A: Element> Slot<A> {
             let state = State {
                 place,
                 dirty: false,
+                detached: false,
                 base,
                 readers: Vec::new(),
                 writer: None,
@@ -173,7 +177,8 @@ impl<A: Element> Slot<A> {
             } else if let Some(guard) = self.pin(&mut state) {
                 return Ok(guard);
             } else {
-                state = self.load(state)?;
+                self.load(state)?;
+                state = self.lock();
             }
         }
     }
@@ -220,7 +225,8 @@ impl<A: Element> Slot<A> {
                 // Nobody reads, so there is no other reference and nothing is copied.
                 return Ok(WriteGuard::new(Arc::unwrap_or_clone(array), Arc::clone(self)));
             } else {
-                state = self.load(state)?;
+                self.load(state)?;
+                state = self.lock();
             }
         }
     }
@@ -238,7 +244,7 @@ impl<A: Element> Slot<A> {
     }
 
     /// Brings the elements into memory, where they stay until somebody has pinned them: they are not idle yet.
-    fn load<'a>(&'a self, mut state: MutexGuard<'a, State<A>>) -> Result<MutexGuard<'a, State<A>>> {
+    fn load(&self, mut state: MutexGuard<'_, State<A>>) -> Result<()> {
         let source = match &state.place {
             Place::Scratch(scratch) => Some(Arc::clone(scratch)),
             _ => None,
@@ -255,10 +261,13 @@ impl<A: Element> Slot<A> {
         self.shared.budget.note_load();
         room.keep();
         let mut state = self.lock();
-        state.place = Place::Memory(array);
+        let left = std::mem::replace(&mut state.place, Place::Memory(array));
         state.base = base.or(state.base.take());
         busy.end(&mut state);
-        Ok(state)
+        drop(state);
+        // Removes the scratch file, where it came from one: I/O, so after the unlocking.
+        drop(left);
+        Ok(())
     }
 
     /// Reads and checks the elements that are published now.
@@ -267,7 +276,15 @@ impl<A: Element> Slot<A> {
             self.check_header(&pair.header)?;
             pair.read()
         };
-        self.shared.files.with(&self.key, read)?.ok_or_else(|| self.removed())
+        let found = self.shared.files.with(&self.key, read);
+        self.refuse_detached()?;
+        found?.ok_or_else(|| self.removed())
+    }
+
+    /// Fails where what is published under the key may be another array. A slot is detached before another array is
+    /// published, so what was read before this call was still the own one.
+    fn refuse_detached(&self) -> Result<()> {
+        if self.lock().detached { Err(self.removed()) } else { Ok(()) }
     }
 
     fn check_header(&self, header: &Header) -> Result<()> {
@@ -279,7 +296,7 @@ impl<A: Element> Slot<A> {
     }
 
     fn removed(&self) -> Error {
-        Error::new(ErrorKind::NotFound, "was removed meanwhile").at_key(&self.key)
+        Error::new(ErrorKind::NotFound, "was removed meanwhile: get it again").at_key(&self.key)
     }
 
     fn refuse_own_writer(&self, state: &State<A>) -> Result<()> {
@@ -290,7 +307,7 @@ impl<A: Element> Slot<A> {
     }
 
     fn would_wait_for_itself(&self, guard: &str) -> Error {
-        let message = format!("this thread has {guard} of this array: drop that one first");
+        let message = format!("this thread took {guard} of this array: drop that one first");
         Error::new(ErrorKind::Locked, message).at_key(&self.key)
     }
 

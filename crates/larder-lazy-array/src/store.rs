@@ -1,7 +1,6 @@
 use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::{self, Path, PathBuf},
+    sync::Arc,
 };
 
 use larder_storage::{
@@ -13,13 +12,14 @@ use serde::Serialize;
 use crate::{
     BudgetFigures, DType, Element, LazyArray, MemoryBudget,
     files::{Files, Pair},
+    known::Known,
     layout,
     slot::{Shared, Slot, Tracked},
 };
 
 mod verify;
 
-pub use verify::Report;
+pub use verify::VerifyReport;
 
 /// How an [`ArrayStore`] is opened.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +74,8 @@ pub struct Status {
     pub arrays: u64,
     /// The size of their files in bytes, without the sidecars.
     pub bytes: u64,
+    /// Keys of which only the array or only the sidecar is there, as a killed process leaves them; they are misses.
+    pub incomplete: u64,
     /// How many arrays have edits that are not published.
     pub dirty: u64,
     /// The limit of the memory budget in bytes.
@@ -89,7 +91,7 @@ pub struct Status {
 #[derive(Debug)]
 pub struct ArrayStore {
     shared: Arc<Shared>,
-    arrays: Mutex<HashMap<Key, Arc<dyn Tracked>>>,
+    known: Known,
 }
 
 impl ArrayStore {
@@ -107,13 +109,15 @@ impl ArrayStore {
     pub fn on(storage: Arc<dyn Storage>, options: Options) -> Self {
         let own = || storage.local_root().map(Path::to_owned);
         let scratch = options.scratch.or_else(own).unwrap_or_else(default_scratch);
+        // The same place whatever the working directory becomes: it is made with the first spill.
+        let scratch = path::absolute(&scratch).unwrap_or(scratch);
         let shared = Shared {
             files: Files::new(storage),
             // What is spilled dies with the process, so it is never flushed to the device.
             stage: Stage::new(scratch, Durability::Scratch),
             budget: options.budget,
         };
-        Self { shared: Arc::new(shared), arrays: Mutex::default() }
+        Self { shared: Arc::new(shared), known: Known::default() }
     }
 
     /// Publishes a new array. It stays in memory where the budget has room for it. C and Fortran order are kept, any
@@ -130,10 +134,16 @@ impl ArrayStore {
         array: Array<A, D>,
     ) -> Result<LazyArray<A>> {
         let key = Key::new(key)?;
+        let files = &self.shared.files;
+        // Before room is made for it, and again where nobody else can insert it any more.
+        files.refuse_existing(&key)?;
         let (array, layout) = layout::compact(array).map_err(|error| error.at_key(&key))?;
-        let budget = &self.shared.budget;
-        let room = budget.try_reserve(layout.bytes::<A>())?;
-        let stamp = self.shared.files.insert(&key, &array, &layout)?;
+        let room = self.budget().try_reserve(layout.bytes::<A>())?;
+        let _lease = files.lease(&key)?;
+        files.refuse_existing(&key)?;
+        // What is known is a removed array; another process may have removed it.
+        self.known.forget(&key);
+        let stamp = files.insert(&key, &array, &layout)?;
         let shared = Arc::clone(&self.shared);
         let slot = match room {
             Some(room) => {
@@ -142,9 +152,9 @@ impl ArrayStore {
             }
             None => Slot::published(shared, key, layout),
         };
-        let old = self.arrays().insert(slot.key.clone(), Arc::clone(&slot) as _);
-        drop(old);
-        Ok(LazyArray(slot))
+        // Somebody may have got it since it was published.
+        let known = self.known.share(Arc::clone(&slot), |_| true);
+        Ok(LazyArray(known.unwrap_or(slot)))
     }
 
     /// The array of that key, of which only the sidecar and the header are read.
@@ -157,15 +167,22 @@ impl ArrayStore {
     /// storage fails.
     pub fn get<A: Element>(&self, key: &str) -> Result<Option<LazyArray<A>>> {
         let key = Key::new(key)?;
-        let found = self.shared.files.with(&key, |pair| {
-            pair.check_dtype(A::DTYPE)?;
-            Ok((pair.header.layout.clone(), pair.newest().cloned()))
-        })?;
-        let Some((layout, newest)) = found else { return Ok(None) };
-        let fresh = Slot::<A>::published(Arc::clone(&self.shared), key.clone(), layout);
-        let slot = self.share(key, fresh);
-        slot.refresh(newest.as_ref())?;
-        Ok(Some(LazyArray(slot)))
+        loop {
+            let before = self.known.get(&key);
+            let found = self.shared.files.with(&key, |pair| {
+                pair.check_dtype(A::DTYPE)?;
+                Ok((pair.header.layout.clone(), pair.newest().cloned()))
+            })?;
+            let Some((layout, newest)) = found else { return Ok(None) };
+            let fresh = Slot::<A>::published(Arc::clone(&self.shared), key.clone(), layout);
+            // What came in since the file was looked at may be newer than it: then look again.
+            let unchanged =
+                |now: Option<&Arc<_>>| now.map(Arc::as_ptr) == before.as_ref().map(Arc::as_ptr);
+            if let Some(slot) = self.known.share(fresh, unchanged) {
+                slot.refresh(newest.as_ref())?;
+                return Ok(Some(LazyArray(slot)));
+            }
+        }
     }
 
     /// What is known of an array without loading it.
@@ -196,17 +213,17 @@ impl ArrayStore {
         Ok(found.filter(|(_, found)| found.is_pair()).map(|(key, _)| key).collect())
     }
 
-    /// Removes an array, and what a killed process left of one; whether there was one. Guards and elements
-    /// in memory stay with their handles, but cannot be published any more.
+    /// Removes an array, and what a killed process left of one; whether there was one. Its handles keep their guards
+    /// and edits, and what else is in memory until that is offloaded, but publish nothing any more.
     ///
     /// # Errors
     ///
     /// `Invalid` where the key breaks a rule; `Io` or `Backend` where the storage fails.
     pub fn remove(&self, key: &str) -> Result<bool> {
         let key = Key::new(key)?;
+        let _lease = self.shared.files.lease(&key)?;
         let removed = self.shared.files.remove(&key)?;
-        let forgotten = self.arrays().remove(&key);
-        drop(forgotten);
+        self.known.forget(&key);
         Ok(removed)
     }
 
@@ -216,7 +233,7 @@ impl ArrayStore {
     ///
     /// The first one of [`LazyArray::offload`].
     pub fn offload_all(&self) -> Result<usize> {
-        let tried: Vec<_> = self.tracked().iter().map(|array| array.offload()).collect();
+        let tried: Vec<_> = self.known.all().iter().map(|array| array.offload()).collect();
         tried.into_iter().try_fold(0, |count, outcome| Ok(count + usize::from(outcome?)))
     }
 
@@ -226,7 +243,7 @@ impl ArrayStore {
     ///
     /// The first one of [`LazyArray::flush`].
     pub fn flush_all(&self) -> Result<()> {
-        let tried: Vec<_> = self.tracked().into_iter().map(Tracked::flush).collect();
+        let tried: Vec<_> = self.known.all().into_iter().map(Tracked::flush).collect();
         tried.into_iter().collect()
     }
 
@@ -246,35 +263,11 @@ impl ArrayStore {
         Ok(Status {
             arrays: arrays().count() as u64,
             bytes: arrays().filter_map(|found| found.array).sum(),
-            dirty: self.tracked().iter().filter(|array| array.is_dirty()).count() as u64,
+            incomplete: found.values().filter(|found| !found.is_pair()).count() as u64,
+            dirty: self.known.all().iter().filter(|array| array.is_dirty()).count() as u64,
             budget_limit: self.budget().limit(),
             budget: self.budget().figures(),
         })
-    }
-
-    /// The slot that is known under this key, where it is still of the type and layout of `fresh`, which takes its
-    /// place otherwise.
-    fn share<A: Element>(&self, key: Key, fresh: Arc<Slot<A>>) -> Arc<Slot<A>> {
-        let mut arrays = self.arrays();
-        let known = arrays.get(&key).and_then(|known| Arc::clone(known).as_any().downcast().ok());
-        match known.filter(|known: &Arc<Slot<A>>| known.layout == fresh.layout) {
-            Some(known) => known,
-            None => {
-                let old = arrays.insert(key, Arc::clone(&fresh) as _);
-                drop(arrays);
-                drop(old);
-                fresh
-            }
-        }
-    }
-
-    fn tracked(&self) -> Vec<Arc<dyn Tracked>> {
-        self.arrays().values().cloned().collect()
-    }
-
-    // Each change of the map is one call, so a panic elsewhere does not spoil it.
-    fn arrays(&self) -> MutexGuard<'_, HashMap<Key, Arc<dyn Tracked>>> {
-        self.arrays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,6 +15,7 @@ use super::*;
 mod budget;
 mod damage;
 mod model;
+mod removal;
 mod threads;
 
 fn open(dir: &Path, limit: u64) -> ArrayStore {
@@ -56,7 +57,7 @@ fn everything_can_cross_threads() {
     check::<BudgetFigures>();
     check::<ArrayInfo>();
     check::<Status>();
-    check::<Report>();
+    check::<VerifyReport>();
     check::<DType>();
 }
 
@@ -193,33 +194,6 @@ fn what_is_done_to_the_axes_through_a_guard_is_undone() {
         array.flush().unwrap();
         let found = open(dir.path(), 0).get::<i64>(&key).unwrap().unwrap();
         assert_eq!(*found.read().unwrap(), *expected);
-    }
-}
-
-#[test]
-fn an_existing_key_is_refused_and_a_removed_one_is_free() {
-    let (_dir, store) = fresh(1 << 20);
-    let old = store.insert("a", arr1(&[1_u8])).unwrap();
-    assert_eq!(store.insert("a", arr1(&[2_u8])).unwrap_err().kind(), ErrorKind::Conflict);
-    assert!(store.contains("a").unwrap());
-    assert_eq!(old.read().unwrap()[[0]], 1);
-    assert!(store.remove("a").unwrap());
-    assert!(!store.remove("a").unwrap());
-    assert!(!store.contains("a").unwrap());
-    assert!(store.get::<u8>("a").unwrap().is_none());
-    assert!(store.info("a").unwrap().is_none());
-    old.write().unwrap()[[0]] = 3;
-    assert_eq!(old.flush().unwrap_err().kind(), ErrorKind::NotFound);
-    store.insert("a", arr1(&[2_u8])).unwrap();
-    assert_eq!(old.flush().unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(store.get::<u8>("a").unwrap().unwrap().read().unwrap()[[0]], 2);
-    for key in ["", "../a", "a//b", "CON", &"x".repeat(250)] {
-        assert_eq!(
-            store.insert(key, arr1(&[1_u8])).unwrap_err().kind(),
-            ErrorKind::Invalid,
-            "{key}"
-        );
-        assert!(store.get::<u8>(key).is_err());
     }
 }
 

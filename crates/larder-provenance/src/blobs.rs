@@ -1,11 +1,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_storage::{Digest, Entry, Error, Key, PutIf, Result, Storage, StorageExt};
+use larder_storage::{
+    Digest, Durability, Entry, Error, ErrorKind, Key, PutIf, Result, Storage, StorageExt,
+};
 
 /// Payloads as objects that are named by the digest of their content: `blobs/<2 digits>/<64 digits>`.
 #[derive(Clone, Debug)]
-pub(crate) struct Blobs(Arc<dyn Storage>);
+pub(crate) struct Blobs {
+    storage: Arc<dyn Storage>,
+    durability: Durability,
+}
 
 /// What is found where a payload should be.
 pub(crate) enum Found {
@@ -15,8 +20,8 @@ pub(crate) enum Found {
 }
 
 impl Blobs {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
-        Self(storage)
+    pub(crate) fn new(storage: Arc<dyn Storage>, durability: Durability) -> Self {
+        Self { storage, durability }
     }
 
     pub(crate) fn key(payload: &Digest) -> Result<Key> {
@@ -25,7 +30,9 @@ impl Blobs {
     }
 
     pub(crate) fn find(&self, payload: &Digest) -> Result<Found> {
-        let Some(object) = self.0.get(&Self::key(payload)?)? else { return Ok(Found::Missing) };
+        let Some(object) = self.storage.get(&Self::key(payload)?)? else {
+            return Ok(Found::Missing);
+        };
         let bytes = object.into_bytes();
         Ok(if Digest::of(&bytes) == *payload { Found::Intact(bytes) } else { Found::Damaged })
     }
@@ -38,25 +45,26 @@ impl Blobs {
         })
     }
 
-    /// Writes the payload unless it is there already, intact.
+    /// Writes the payload unless it is there already, intact, and as durable as it has to be: what another writer just
+    /// made visible may not have reached the disk.
     pub(crate) fn store(&self, payload: &Digest, bytes: &Bytes) -> Result<()> {
-        if self.load(payload)?.is_some() {
+        if !self.durability.syncs() && self.load(payload)?.is_some() {
             return Ok(());
         }
-        self.0.put(&Self::key(payload)?, bytes.clone(), PutIf::Always)
+        self.storage.put(&Self::key(payload)?, bytes.clone(), PutIf::Always)
     }
 
     /// Writes the payload where it was removed after [`store`](Self::store).
     pub(crate) fn ensure(&self, payload: &Digest, bytes: &Bytes) -> Result<()> {
         let key = Self::key(payload)?;
-        match self.0.head(&key)? {
+        match self.storage.head(&key)? {
             Some(_) => Ok(()),
-            None => self.0.put(&key, bytes.clone(), PutIf::Always),
+            None => self.storage.put(&key, bytes.clone(), PutIf::Always),
         }
     }
 
     pub(crate) fn remove(&self, payload: &Digest) -> Result<()> {
-        self.0.remove(&Self::key(payload)?).map(drop)
+        self.storage.remove(&Self::key(payload)?).map(drop)
     }
 
     /// Every object that is named as a payload, by digest.
@@ -65,7 +73,7 @@ impl Blobs {
             let digest = key.name().parse::<Digest>().ok()?;
             (Self::key(&digest).is_ok_and(|expected| expected == key)).then_some((digest, len))
         };
-        let entries = self.0.list(Some(&Key::new("blobs")?))?;
+        let entries = self.storage.list(Some(&Key::new("blobs")?))?;
         Ok(entries.filter_map(move |entry| entry.map(named).transpose()))
     }
 }
@@ -73,5 +81,5 @@ impl Blobs {
 /// What is wrong with a payload that [`Blobs::load`] did not give.
 pub(crate) fn lost(payload: &Digest) -> Result<Error> {
     let message = "the payload is missing or damaged: compute it anew, which replaces it, or delete its record";
-    Ok(Error::new(larder_storage::ErrorKind::Corrupt, message).at_key(&Blobs::key(payload)?))
+    Ok(Error::new(ErrorKind::Corrupt, message).at_key(&Blobs::key(payload)?))
 }

@@ -6,6 +6,7 @@ use larder_storage::{Digest, Error, ErrorKind, Result};
 
 use crate::{
     Chroms, Id, Options, Outcome, Payload, Provenance, ProvenanceStore, Stored, payload::from_json,
+    store::Made,
 };
 
 mod fasta;
@@ -83,6 +84,7 @@ pub struct GenomeStore {
 
 /// A genome of a [`GenomeStore`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StoredGenome {
     /// Its id.
     pub id: Id,
@@ -101,6 +103,7 @@ impl StoredGenome {
 
 /// What a listing says of a genome, without its bases.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GenomeRecord {
     /// Its id.
     pub id: Id,
@@ -158,10 +161,11 @@ impl GenomeStore {
     ///
     /// As [`put`](Self::put).
     pub fn import(&self, genome: Genome) -> Result<Outcome<Genome>> {
-        let content = Digest::of(&genome.encode()?.bytes);
+        let encoded = genome.encode()?;
+        let content = Digest::of(&encoded.bytes);
         let provenance =
             Provenance::new(Self::IMPORT).input(content).param("name", genome.name.as_str());
-        self.store.get_or_compute(&provenance, || Ok(genome))
+        self.store.get_or_make(&provenance, || Ok(Made { payload: genome, encoded, cost: None }))
     }
 
     /// The genome, or `None` where there is none of this id.

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use larder_storage::{Digest, Error, ErrorKind, Result, crc32c_append};
+use larder_storage::{Digest, Error, ErrorKind, Result, crc32c_append, time};
 
 use crate::{Id, Provenance};
 
@@ -16,7 +16,7 @@ mod sqlite;
 
 pub(crate) use memory::MemoryIndex;
 pub(crate) use sqlite::SqliteIndex;
-pub use sqlite::{APPLICATION_ID, FORMAT_VERSION};
+pub use sqlite::{APPLICATION_ID, FORMAT_VERSION, repair};
 
 /// A change to an index runs such work while no other change can, in any process.
 pub(crate) type Exclusively<'a> = &'a dyn Fn() -> Result<()>;
@@ -36,26 +36,53 @@ pub(crate) trait Index: Send + Sync + fmt::Debug {
         ensure: Exclusively<'_>,
     ) -> Result<Arc<Row>>;
 
-    /// Removes the record; its payload, if there was one.
-    fn delete(&self, id: Id) -> Result<Option<Digest>>;
+    /// Removes the record; whether there was one, and its payload, where that can be told.
+    fn delete(&self, id: Id) -> Result<(bool, Option<Digest>)>;
 
     /// Runs `reap` if no record has this payload.
     fn if_unused(&self, payload: &Digest, reap: Exclusively<'_>) -> Result<()>;
 
-    /// Up to `limit` records after `after` by id, of one kind or of all. They are not checked.
-    fn page(
-        &self,
-        kind: Option<&'static str>,
-        after: Option<Id>,
-        limit: usize,
-    ) -> Result<Vec<Arc<Row>>>;
+    /// Up to `limit` records after the id `after`, which is empty for the first page, of one kind or of all.
+    fn page(&self, kind: Option<&'static str>, after: &[u8], limit: usize) -> Result<Page>;
 
     fn len(&self, kind: &str) -> Result<u64>;
 
     fn totals(&self) -> Result<Totals>;
 
-    /// What is wrong with the index itself.
+    /// What is wrong with the structure of the index, so that nothing in it can be relied on.
+    fn damage(&self) -> Result<Option<String>>;
+
+    /// What is wrong between sound records.
     fn faults(&self) -> Result<Vec<String>>;
+}
+
+/// Records in the order of their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) rows: Vec<Result<Arc<Row>, Damaged>>,
+    /// The id of the last one, as it is kept.
+    pub(crate) last: Vec<u8>,
+}
+
+/// A record that is not as it was written.
+#[derive(Debug)]
+pub(crate) struct Damaged {
+    /// Its id.
+    pub(crate) place: String,
+    pub(crate) error: Error,
+}
+
+impl Damaged {
+    fn new(id: &[u8]) -> Self {
+        let place = match id.try_into() {
+            Ok(id) => Id::from_bytes(id).to_string(),
+            Err(_) => id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        let message = format!(
+            "record {place} is damaged: restore the database, or delete it and compute it anew"
+        );
+        Self { place, error: Error::new(ErrorKind::Corrupt, message) }
+    }
 }
 
 /// Sums over an index.
@@ -119,7 +146,7 @@ impl Row {
             id: Id::next(),
             kind: Cow::Borrowed(draft.kind),
             version: draft.version,
-            created_at: now(),
+            created_at: time::now_ns(),
             key: draft.provenance.as_ref().map(|keyed| keyed.key),
             provenance: draft.provenance.as_ref().map(|keyed| keyed.provenance.to_json()),
             payload: draft.payload,
@@ -168,25 +195,13 @@ impl Row {
         })
     }
 
-    /// Checks that the record is as it was written.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.sum() == self.checksum {
-            return Ok(());
-        }
-        let message = format!(
-            "record {} is damaged: restore the database, or delete it and compute it anew",
-            self.id
-        );
-        Err(Error::new(ErrorKind::Corrupt, message))
+    /// Whether the record is as it was written.
+    fn is_sound(&self) -> bool {
+        self.sum() == self.checksum
     }
 
     pub(crate) fn created_at(&self) -> SystemTime {
-        let since = Duration::from_nanos(self.created_at.unsigned_abs());
-        if self.created_at < 0 {
-            SystemTime::UNIX_EPOCH - since
-        } else {
-            SystemTime::UNIX_EPOCH + since
-        }
+        time::from_ns(self.created_at)
     }
 
     pub(crate) fn provenance(&self) -> Result<Option<Provenance>> {
@@ -199,10 +214,4 @@ enum Plan {
     Insert(Row),
     Replace(Row),
     Keep(Arc<Row>),
-}
-
-/// The time in nanoseconds since 1970, which an `i64` holds until the year 2262.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -61,10 +61,10 @@ mod value;
 
 pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, StoredGenome};
 pub use id::Id;
-pub use index::{APPLICATION_ID, FORMAT_VERSION};
+pub use index::{APPLICATION_ID, FORMAT_VERSION, repair};
 pub use payload::{Encoded, Json, Payload};
 pub use provenance::{Input, Provenance, Source};
-pub use report::{Status, Verification};
+pub use report::{Status, VerifyReport};
 pub use store::{Options, Outcome, ProvenanceStore, Record, Records, Stored};
 pub use track::{
     Chroms, Handle, Interval, IntervalTrack, PlacedTrack, Signal, SignalTrack, StoredTrack, Strand,

@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use crate::{
     blobs::{Blobs, Found},
-    index::{Index, Row},
+    index::{Damaged, Index, Row},
 };
 
 /// The figures of a store, over the records of all kinds that share its directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// Whether the store outlives the process.
     pub durable: bool,
@@ -25,14 +26,15 @@ pub struct Status {
 
 /// What a check of everything found, over the records of all kinds that share a directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Verification {
+#[non_exhaustive]
+pub struct VerifyReport {
     /// How many records were checked.
     pub records: u64,
     /// How many different payloads were checked.
     pub payloads: u64,
     /// Their bytes, as the records say.
     pub payload_bytes: u64,
-    /// How many payloads no record has. A killed writer leaves such; they are harmless.
+    /// How many payloads no sound record has. A writer that is killed or fails leaves such; they are harmless.
     pub unused_payloads: u64,
     /// The bytes of these.
     pub unused_bytes: u64,
@@ -40,7 +42,7 @@ pub struct Verification {
     pub problems: Vec<Problem>,
 }
 
-impl Verification {
+impl VerifyReport {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
@@ -49,16 +51,14 @@ impl Verification {
 
 const PAGE: usize = 1000;
 
-pub(crate) fn verify(index: &dyn Index, blobs: &Blobs) -> Result<Verification> {
-    let mut report = Verification::default();
-    for what in index.faults()? {
+pub(crate) fn verify(index: &dyn Index, blobs: &Blobs) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    if let Some(what) = index.damage()? {
         report.problems.push(Problem::new("database", what));
-    }
-    let used = if report.is_clean() {
-        check_records(index, blobs, &mut report)?
-    } else {
         return Ok(report);
-    };
+    }
+    report.problems.extend(index.faults()?.iter().map(|what| Problem::new("database", what)));
+    let used = check_records(index, blobs, &mut report)?;
     for blob in blobs.list()? {
         let (digest, len) = blob?;
         if !used.contains_key(&digest) {
@@ -73,33 +73,39 @@ pub(crate) fn verify(index: &dyn Index, blobs: &Blobs) -> Result<Verification> {
 fn check_records(
     index: &dyn Index,
     blobs: &Blobs,
-    report: &mut Verification,
+    report: &mut VerifyReport,
 ) -> Result<HashMap<Digest, Option<String>>> {
-    let (mut seen, mut after) = (HashMap::new(), None);
+    let (mut seen, mut after) = (HashMap::new(), Vec::new());
     loop {
-        let page = index.page(None, after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(seen) };
-        after = Some(last.id);
-        for row in &page {
+        let page = index.page(None, &after, PAGE)?;
+        if page.rows.is_empty() {
+            return Ok(seen);
+        }
+        after = page.last;
+        for row in page.rows {
             report.records += 1;
+            let row = match row {
+                Ok(row) => row,
+                Err(Damaged { place, error }) => {
+                    report.problems.push(Problem::new(place, error.chain()));
+                    continue;
+                }
+            };
             let outcome = match seen.entry(row.payload) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => {
                     report.payloads += 1;
                     report.payload_bytes += row.payload_len;
-                    new.insert(check_payload(blobs, row)?)
+                    new.insert(check_payload(blobs, &row)?)
                 }
             };
-            let found = check_row(row).into_iter().chain(outcome.clone());
+            let found = check_provenance(&row).into_iter().chain(outcome.clone());
             report.problems.extend(found.map(|what| Problem::new(row.id, what)));
         }
     }
 }
 
-fn check_row(row: &Row) -> Option<String> {
-    if let Err(error) = row.check() {
-        return Some(error.to_string());
-    }
+fn check_provenance(row: &Row) -> Option<String> {
     match row.provenance() {
         Err(error) => Some(error.chain().to_string()),
         Ok(provenance) if provenance.as_ref().map(crate::Provenance::digest) != row.key => {

@@ -2,9 +2,9 @@ use std::{
     borrow::Borrow,
     fmt,
     marker::PhantomData,
-    path::Path,
+    path::{self, Path},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use larder_storage::{
 };
 
 use crate::{
-    Encoded, Id, Payload, Provenance, Status, Verification,
+    Encoded, Id, Payload, Provenance, Status, VerifyReport,
     blobs::{Blobs, lost},
     index::{Draft, Index, Keyed, MemoryIndex, Row, SqliteIndex},
     report,
@@ -24,16 +24,17 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-pub use records::{Record, Records};
+pub use records::{Outcome, Record, Records, Stored};
 
 /// How a durable store is opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     durability: Durability,
 }
 
 impl Options {
-    /// Sets what an acknowledged record survives; the default is [`Durability::Process`].
+    /// Sets what an acknowledged record survives; the default is [`Durability::Process`]. A record that another
+    /// process stored survives what that one chose.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -57,30 +58,12 @@ struct Backend {
     durable: bool,
 }
 
-/// A result with its payload.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stored<T> {
-    /// Its id.
-    pub id: Id,
-    /// The result itself.
-    pub payload: T,
-    /// The kind of payload, as [`Payload::KIND`].
-    pub kind: &'static str,
-    /// When the record was made.
-    pub created_at: SystemTime,
-    /// What made it, where that is known.
-    pub provenance: Option<Provenance>,
-}
-
-/// What [`ProvenanceStore::get_or_compute`] gives.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome<T> {
-    /// The id of the result.
-    pub id: Id,
-    /// The result.
-    pub payload: T,
-    /// Whether it was computed now, by this caller.
-    pub computed: bool,
+/// A payload that was just made.
+pub(crate) struct Made<T> {
+    pub(crate) payload: T,
+    pub(crate) encoded: Encoded,
+    /// How long that took, where it was measured.
+    pub(crate) cost: Option<Duration>,
 }
 
 /// What the index and the payloads say about a provenance.
@@ -96,7 +79,7 @@ impl<T: Payload> ProvenanceStore<T> {
     pub fn in_memory() -> Self {
         Self::of(Backend {
             index: Box::new(MemoryIndex::default()),
-            blobs: Blobs::new(Arc::new(MemoryStorage::new())),
+            blobs: Blobs::new(Arc::new(MemoryStorage::new()), Durability::Scratch),
             flights: Flights::new(),
             durable: false,
         })
@@ -114,7 +97,8 @@ impl<T: Payload> ProvenanceStore<T> {
         Self::on(Arc::new(storage), dir, options)
     }
 
-    /// Opens a store whose payloads lie on `storage`, and whose records lie in the local directory `index_dir`.
+    /// Opens a store whose payloads lie on `storage`, and whose records lie in the local directory `index_dir`; a
+    /// relative one is taken from the working directory of now.
     ///
     /// # Errors
     ///
@@ -125,9 +109,11 @@ impl<T: Payload> ProvenanceStore<T> {
         options: Options,
     ) -> Result<Self> {
         let dir = index_dir.as_ref();
+        let failed = |error| Error::io(error, "cannot tell where the records lie").at_path(dir);
+        let dir = path::absolute(dir).map_err(failed)?;
         Ok(Self::of(Backend {
-            index: Box::new(SqliteIndex::open(dir, options.durability)?),
-            blobs: Blobs::new(storage),
+            index: Box::new(SqliteIndex::open(&dir, options.durability)?),
+            blobs: Blobs::new(storage, options.durability),
             flights: Flights::across_processes(dir.join(RESERVED_SEGMENT).join("flights")),
             durable: true,
         }))
@@ -159,7 +145,7 @@ impl<T: Payload> ProvenanceStore<T> {
                 Lookup::Miss => None,
             },
         };
-        Ok(self.insert(payload.borrow(), keyed, broken, None)?.0.id)
+        Ok(self.insert(&payload.borrow().encode()?, keyed, broken, None)?.0.id)
     }
 
     /// The result, or `None` where no record has this id. The payload was checked against its digest.
@@ -206,6 +192,20 @@ impl<T: Payload> ProvenanceStore<T> {
         provenance: &Provenance,
         compute: impl FnOnce() -> Result<T>,
     ) -> Result<Outcome<T>> {
+        self.get_or_make(provenance, || {
+            let start = Instant::now();
+            let payload = compute()?;
+            let cost = Some(start.elapsed());
+            Ok(Made { encoded: payload.encode()?, payload, cost })
+        })
+    }
+
+    /// As [`get_or_compute`](Self::get_or_compute), of a payload that may have been encoded before.
+    pub(crate) fn get_or_make(
+        &self,
+        provenance: &Provenance,
+        make: impl FnOnce() -> Result<Made<T>>,
+    ) -> Result<Outcome<T>> {
         let key = provenance.digest();
         if let Lookup::Hit(row, bytes) = self.look_up(&key)? {
             return Self::hit(&row, bytes);
@@ -217,9 +217,8 @@ impl<T: Payload> ProvenanceStore<T> {
             Lookup::Broken(payload) => Some(payload),
             Lookup::Miss => None,
         };
-        let start = Instant::now();
-        let payload = compute()?;
-        let (row, is_ours) = self.insert(&payload, Some(keyed), broken, Some(start.elapsed()))?;
+        let Made { payload, encoded, cost } = make()?;
+        let (row, is_ours) = self.insert(&encoded, Some(keyed), broken, cost)?;
         if is_ours {
             return Ok(Outcome { id: row.id, payload, computed: true });
         }
@@ -241,10 +240,9 @@ impl<T: Payload> ProvenanceStore<T> {
             // What is damaged can be deleted too.
             _ => {}
         }
-        let Backend { index, blobs, .. } = &*self.backend;
-        let Some(payload) = index.delete(id)? else { return Ok(false) };
-        index.if_unused(&payload, &|| blobs.remove(&payload))?;
-        Ok(true)
+        let (was_there, payload) = self.backend.index.delete(id)?;
+        payload.map_or(Ok(()), |payload| self.reap(&payload))?;
+        Ok(was_there)
     }
 
     /// The records of this kind without their payloads, the oldest first, read in pages as they are asked for.
@@ -274,7 +272,7 @@ impl<T: Payload> ProvenanceStore<T> {
     ///
     /// # Errors
     ///
-    /// `Io` or `Backend` where the database fails.
+    /// `Corrupt` where a record holds a figure that cannot be; `Io` or `Backend` where the database fails.
     pub fn status(&self) -> Result<Status> {
         let totals = self.backend.index.totals()?;
         Ok(Status {
@@ -291,8 +289,13 @@ impl<T: Payload> ProvenanceStore<T> {
     /// # Errors
     ///
     /// `Io` or `Backend` where something cannot be read. What is damaged is in the report.
-    pub fn verify(&self) -> Result<Verification> {
+    pub fn verify(&self) -> Result<VerifyReport> {
         report::verify(&*self.backend.index, &self.backend.blobs)
+    }
+
+    /// Whether there is a record of this id and kind, whatever its payload.
+    pub(crate) fn has(&self, id: Id) -> Result<bool> {
+        self.row(id).map(|row| row.is_some())
     }
 
     /// The record of this id, which has to be of this kind.
@@ -324,27 +327,36 @@ impl<T: Payload> ProvenanceStore<T> {
     /// Stores the payload and its record; the record that counts, and whether it has this payload.
     fn insert(
         &self,
-        payload: &T,
+        Encoded { bytes, summary }: &Encoded,
         provenance: Option<Keyed>,
         broken: Option<Digest>,
         cost: Option<Duration>,
     ) -> Result<(Arc<Row>, bool)> {
         let Backend { index, blobs, .. } = &*self.backend;
-        let Encoded { bytes, summary } = payload.encode()?;
-        let digest = Digest::of(&bytes);
-        blobs.store(&digest, &bytes)?;
+        let digest = Digest::of(bytes);
+        blobs.store(&digest, bytes)?;
         let draft = Draft {
             kind: T::KIND,
             version: T::VERSION,
             provenance,
             payload: digest,
             payload_len: bytes.len() as u64,
-            summary,
+            summary: summary.clone(),
             cost,
         };
-        let row = index.insert(&draft, broken.as_ref(), &|| blobs.ensure(&digest, &bytes))?;
+        let row = index.insert(&draft, broken.as_ref(), &|| blobs.ensure(&digest, bytes))?;
+        for other in broken.into_iter().chain([digest]).filter(|other| *other != row.payload) {
+            // The record is there. A payload that stays, too, is harmless, and `verify` counts it.
+            let _ = self.reap(&other);
+        }
         let is_ours = row.payload == digest && row.summary == draft.summary;
         Ok((row, is_ours))
+    }
+
+    /// Removes the payload unless a record has it.
+    fn reap(&self, payload: &Digest) -> Result<()> {
+        let Backend { index, blobs, .. } = &*self.backend;
+        index.if_unused(payload, &|| blobs.remove(payload))
     }
 
     fn hit(row: &Row, bytes: Bytes) -> Result<Outcome<T>> {

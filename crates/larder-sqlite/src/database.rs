@@ -3,7 +3,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock};
+use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{Attempt, Failure, open};
@@ -15,6 +15,9 @@ pub struct Schema {
     pub application_id: i32,
     /// The version of the format, in the header's `user_version`; from 1 on.
     pub version: u32,
+    /// Whether what it holds can be derived from elsewhere. Where it cannot, a database that is gone is damage; where it
+    /// can, it is made anew.
+    pub derived: bool,
     /// The statements that make the tables of this version.
     pub create: &'static str,
 }
@@ -34,19 +37,15 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// `Corrupt` where the file is damaged or was emptied; `Format` where it belongs to another program or a newer
-    /// version; `Io` where it cannot be opened.
+    /// `Corrupt` where the file is damaged, was emptied or is gone from beside its log; `Format` where it belongs to
+    /// another program or a newer version; `Io` where it cannot be opened.
     pub fn open(path: impl Into<PathBuf>, schema: &Schema, durability: Durability) -> Result<Self> {
         let path = open::absolute(&path.into())?;
-        let open = FileLock::shared(&open::beside(&path, "lock"))?;
+        path.parent().map_or(Ok(()), |dir| publish::create_dirs(dir, durability))?;
+        let open = FileLock::shared(&open::beside(&path, ".lock"))?;
         let writer = open::first(&path, schema, durability)?;
-        Ok(Self {
-            path,
-            durability,
-            writer: Mutex::new(writer),
-            readers: Mutex::default(),
-            _open: open,
-        })
+        let (writer, readers) = (Mutex::new(writer), Mutex::default());
+        Ok(Self { path, durability, writer, readers, _open: open })
     }
 
     /// The database's file.
@@ -64,12 +63,14 @@ impl Database {
         let pooled = lock(&self.readers).pop();
         let connection = match pooled {
             Some(connection) => connection,
-            None => {
-                open::reader(&self.path, self.durability).map_err(|error| self.explain(error))?
-            }
+            None => open::reader(&self.path, self.durability)
+                .map_err(|error| Failure::Sqlite(error).at(&self.path))?,
         };
         let outcome = work(&connection).map_err(|failure| failure.at(&self.path));
-        lock(&self.readers).push(connection);
+        // One with an open transaction would go on showing its state to others.
+        if connection.is_autocommit() {
+            lock(&self.readers).push(connection);
+        }
         outcome
     }
 
@@ -83,6 +84,8 @@ impl Database {
     /// `Backend`.
     pub fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
         let mut writer = lock(&self.writer);
+        // SQLite lets writers poll, and the quickest of them starves the rest; here they wait in the kernel.
+        let _turn = FileLock::exclusive(&open::beside(&self.path, ".write"))?;
         let run = || -> Attempt<T> {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let outcome = work(&transaction)?;
@@ -103,10 +106,6 @@ impl Database {
             let message = format!("the database is damaged ({finding}): `repair` moves it aside");
             Err(Error::new(ErrorKind::Corrupt, message).at_path(&self.path))
         })
-    }
-
-    fn explain(&self, error: rusqlite::Error) -> Error {
-        Failure::Sqlite(error).at(&self.path)
     }
 }
 

@@ -58,7 +58,7 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
             (ErrorKind::Io, "the database cannot be opened: check the path and the permissions")
         }
         Some(ErrorCode::SystemIoFailure) => {
-            (ErrorKind::Io, "reading or writing the database failed")
+            (ErrorKind::Io, "reading or writing the database failed: is the disk full?")
         }
         Some(ErrorCode::TooBig) => (ErrorKind::Invalid, "a value is too large for the database"),
         _ => (ErrorKind::Backend, "the database failed"),

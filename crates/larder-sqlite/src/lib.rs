@@ -7,6 +7,7 @@
 //! const SCHEMA: Schema = Schema {
 //!     application_id: 0x4c5f_6578, // "L_ex"
 //!     version: 1,
+//!     derived: false,
 //!     create: "CREATE TABLE visit (place TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT",
 //! };
 //!

@@ -15,10 +15,9 @@ use crate::{Failure, Schema};
 /// How long a writer waits for others. Each of them holds the database for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The file `<path>.<suffix>`.
+/// The file `<path><suffix>`.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".");
     name.push(suffix);
     name.into()
 }
@@ -32,19 +31,28 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
 /// Opens the connection that writes. One process at a time gets here, because switching a new file to the
 /// write-ahead log fails at once, without waiting, where two do it.
 pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Result<Connection> {
-    let mark = beside(path, "init");
+    let mark = beside(path, ".init");
     let _alone = FileLock::exclusive(&mark)?;
     let existed = path.exists();
+    if !existed && has_content(&beside(path, "-wal")) {
+        return Err(lost(path, "the database is gone and only its write-ahead log is there"));
+    }
+    if !existed && !schema.derived && has_content(&mark) {
+        return Err(lost(path, "the database is gone"));
+    }
     let run = || -> Result<Connection, Failure> {
         let mut db = connect(path, OpenFlags::SQLITE_OPEN_CREATE, durability)?;
         if is_blank(&db)? {
-            if existed && was_created(&mark) {
-                return Err(emptied(path).into());
+            if existed && has_content(&mark) {
+                return Err(lost(path, "the database was emptied by something else").into());
             }
             create(&mut db, schema)?;
-            mark_created(&mark, durability)?;
         }
         check(&db, path, schema)?;
+        // Also where a kill came between the tables and the mark.
+        if !has_content(&mark) {
+            mark_created(&mark, durability)?;
+        }
         Ok(db)
     };
     run().map_err(|failure| failure.at(path))
@@ -77,10 +85,12 @@ pub(crate) fn connect(
     Ok(db)
 }
 
-/// The first thing that SQLite's check of the whole file finds.
+/// The first thing that SQLite's check of the whole file finds, in one line.
 pub(crate) fn integrity(db: &Connection) -> rusqlite::Result<Option<String>> {
     let finding: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    Ok((finding != "ok").then_some(finding))
+    // The line before the last one only names the database.
+    let line = finding.lines().last().unwrap_or_default();
+    Ok((line != "ok").then(|| line.to_owned()))
 }
 
 pub(crate) fn is_blank(db: &Connection) -> rusqlite::Result<bool> {
@@ -127,15 +137,15 @@ pub(crate) fn check(db: &Connection, path: &Path, schema: &Schema) -> Result<(),
     Ok(())
 }
 
-fn emptied(path: &Path) -> Error {
-    let message =
-        "the database was emptied by something else: restore it, or let `repair` move it aside";
+fn lost(path: &Path, what: &str) -> Error {
+    let message = format!("{what}: restore it, or let `repair` move what is left aside");
     Error::new(ErrorKind::Corrupt, message).at_path(path)
 }
 
-/// Whether the tables were made once, so that a file without any has lost them.
-pub(crate) fn was_created(mark: &Path) -> bool {
-    fs::metadata(mark).is_ok_and(|found| found.len() > 0)
+/// Whether there is such a file and something in it: of the mark it says that the tables were made once, so that a
+/// database without any has lost them.
+pub(crate) fn has_content(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|found| found.len() > 0)
 }
 
 fn mark_created(mark: &Path, durability: Durability) -> Result<()> {

@@ -23,13 +23,19 @@ use crate::{
 /// `Io` where it cannot be read or moved.
 pub fn repair(path: &Path, schema: &Schema) -> Result<Option<PathBuf>> {
     let path = &open::absolute(path)?;
-    if !path.exists() {
+    let left = |suffix| open::has_content(&beside(path, suffix));
+    if !path.exists() && !left("-wal") && !left(".init") {
         return Ok(None);
     }
-    let Some(_alone) = FileLock::try_exclusive(&beside(path, "lock"))? else {
+    let Some(_alone) = FileLock::try_exclusive(&beside(path, ".lock"))? else {
         return Err(Error::new(ErrorKind::Locked, "is in use: stop what has it open, then repair")
             .at_path(path));
     };
+    if !path.exists() {
+        // A kill came between the database and its log, or somebody took the database.
+        let log_is_left = left("-wal");
+        return quarantine(path).map(|target| log_is_left.then_some(target));
+    }
     match examine(path, schema).map_err(|failure| failure.at(path)) {
         Ok(true) => Ok(None),
         Ok(false) => quarantine(path).map(Some),
@@ -42,20 +48,19 @@ pub fn repair(path: &Path, schema: &Schema) -> Result<Option<PathBuf>> {
 fn examine(path: &Path, schema: &Schema) -> Result<bool, Failure> {
     let db = open::connect(path, OpenFlags::empty(), Durability::Process)?;
     if open::is_blank(&db)? {
-        return Ok(!open::was_created(&beside(path, "init")));
+        return Ok(!open::has_content(&beside(path, ".init")));
     }
     let sound = open::integrity(&db)?.is_none();
     open::check(&db, path, schema)?;
     Ok(sound)
 }
 
+/// The database goes first: where a kill leaves its log behind, the next open finds that and says so.
 fn quarantine(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let target = path.with_file_name("quarantine").join(format!("{}-{name}", time::now_ns()));
-    publish::set_aside(path, &target)?;
-    for suffix in ["-wal", "-shm"] {
-        let (from, to) = (append(path, suffix), append(&target, suffix));
-        match publish::set_aside(&from, &to) {
+    for suffix in ["", "-wal", "-shm"] {
+        match publish::set_aside(&beside(path, suffix), &beside(&target, suffix)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -64,15 +69,9 @@ fn quarantine(path: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
-fn append(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Takes back the mark that says that the database was created.
+/// Takes back the mark that says that the tables were made.
 fn forget(path: &Path) -> Result<()> {
-    let mark = beside(path, "init");
+    let mark = beside(path, ".init");
     match std::fs::remove_file(&mark) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::io(error, "cannot be removed").at_path(&mark))

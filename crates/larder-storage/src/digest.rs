@@ -43,12 +43,12 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = |source| {
-            Error::new(ErrorKind::Invalid, "a digest is 64 lowercase hexadecimal digits")
-                .with_source(source)
-        };
-        let hash = blake3::Hash::from_hex(text).map_err(wrong)?;
-        Ok(Self(*hash.as_bytes()))
+        let wrong =
+            || Error::new(ErrorKind::Invalid, "a digest is 64 lowercase hexadecimal digits");
+        let hash = blake3::Hash::from_hex(text).map_err(|error| wrong().with_source(error))?;
+        // An address has one spelling.
+        let digest = Self(*hash.as_bytes());
+        if digest.to_string() == text { Ok(digest) } else { Err(wrong()) }
     }
 }
 

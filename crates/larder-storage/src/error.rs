@@ -2,7 +2,8 @@
 
 use std::{
     error::Error as StdError,
-    fmt, io,
+    fmt::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -149,14 +150,20 @@ impl fmt::Display for Chain<'_> {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.place {
-            Some(Place::Path(path)) => {
-                write!(f, "{}: ", path.display().to_string().escape_debug())?
-            }
-            Some(Place::Key(key)) => write!(f, "{key}: ")?,
+            Some(Place::Path(path)) => write_place(f, &path.to_string_lossy())?,
+            Some(Place::Key(key)) => write_place(f, key.as_str())?,
             None => {}
         }
         f.write_str(&self.0.message)
     }
+}
+
+/// Writes a name as it is, but for what would break the line or the terminal.
+fn write_place(f: &mut fmt::Formatter<'_>, place: &str) -> fmt::Result {
+    for c in place.chars() {
+        if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+    }
+    f.write_str(": ")
 }
 
 impl fmt::Debug for Error {
@@ -192,8 +199,8 @@ mod tests {
 
     #[test]
     fn stays_one_line_whatever_the_path() {
-        let error = Error::new(ErrorKind::Invalid, "no").at_path("/a\nb");
-        assert_eq!(error.to_string().lines().count(), 1);
+        let error = Error::new(ErrorKind::Invalid, "no").at_path("/it's a\nb\u{85}");
+        assert_eq!(error.to_string(), "/it's a\\nb\\u{85}: no");
     }
 
     #[test]

@@ -182,9 +182,10 @@ mod tests {
         let (ours, theirs) =
             (Flights::across_processes(dir.path()), Flights::across_processes(dir.path()));
         let lease = ours.enter("k").unwrap();
+        let file = dir.path().join(Digest::of(b"k").to_string());
+        assert!(FileLock::try_exclusive(&file).unwrap().is_none(), "the lease holds the file");
         thread::scope(|scope| {
             let other = scope.spawn(|| theirs.enter("k").map(drop));
-            assert!(!other.is_finished());
             drop(lease);
             other.join().unwrap().unwrap();
         });

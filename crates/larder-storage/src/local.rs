@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     Durability, Error, ErrorKind, Key, Result,
-    publish::{Stage, StagedFile, is_absent},
+    publish::{Stage, StagedFile, create_dirs, is_absent},
     storage::{Entries, Object, PutIf, ReadAt, Storage, Upload},
 };
 
@@ -44,13 +44,10 @@ impl LocalStorage {
             return Err(Error::new(ErrorKind::Invalid, "is a file: name a directory").at_path(root));
         }
         let failed = |error| Error::io(error, "cannot open the directory").at_path(root);
-        fs::create_dir_all(root).map_err(failed)?;
+        create_dirs(root, durability)?;
         let root = fs::canonicalize(root).map_err(failed)?;
-        match Stage::sweep(&root) {
-            // A root that may only be read keeps what it has.
-            Err(error) if error.kind() != ErrorKind::Io => return Err(error),
-            _ => {}
-        }
+        // What cannot be removed, as in a root that may only be read, is in nobody's way.
+        let _ = Stage::sweep(&root);
         Ok(Self { stage: Stage::new(&root, durability), root: Root(root) })
     }
 
@@ -113,7 +110,7 @@ impl Storage for LocalStorage {
     }
 
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
-        Ok(Box::new(walk::Walk::new(&self.root.0, prefix)?))
+        Ok(Box::new(walk::Walk::new(&self.root, prefix)?))
     }
 
     fn local_root(&self) -> Option<&Path> {

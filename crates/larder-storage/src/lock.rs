@@ -18,9 +18,10 @@ pub struct FileLock {
     // Closing the file releases the lock.
     _file: File,
     path: PathBuf,
+    mode: Mode,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Mode {
     Shared,
     Exclusive,
@@ -63,13 +64,16 @@ impl FileLock {
         Self::attempt(path, Mode::Exclusive)
     }
 
-    /// Releases the lock and removes its file. Right only for an exclusive lock: whoever waits on the removed file
-    /// notices and starts anew.
+    /// Releases the lock and, where it was exclusive, removes its file: whoever waits on the removed file notices and
+    /// starts anew. The file of a shared lock stays, because others may hold it.
     ///
     /// # Errors
     ///
     /// `Io` where the file cannot be removed; the lock is released all the same.
     pub fn remove(self) -> Result<()> {
+        if self.mode == Mode::Shared {
+            return Ok(());
+        }
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error, &self.path)),
             _ => Ok(()),
@@ -81,7 +85,7 @@ impl FileLock {
             let file = open(path).map_err(|error| failed(error, path))?;
             lock(&file, mode).map_err(|error| failed(error, path))?;
             if is_current(&file, path).map_err(|error| failed(error, path))? {
-                return Ok(Self { _file: file, path: path.to_owned() });
+                return Ok(Self { _file: file, path: path.to_owned(), mode });
             }
         }
     }
@@ -102,7 +106,7 @@ impl FileLock {
                 Err(TryLockError::Error(error)) => return Err(failed(error, path)),
             }
             if is_current(&file, path).map_err(|error| failed(error, path))? {
-                return Ok(Some(Self { _file: file, path: path.to_owned() }));
+                return Ok(Some(Self { _file: file, path: path.to_owned(), mode }));
             }
         }
     }
@@ -203,6 +207,10 @@ mod tests {
         let alone = FileLock::try_exclusive(&path).unwrap().unwrap();
         assert!(FileLock::try_shared(&path).unwrap().is_none());
         drop(alone);
+        let (one, other) = (FileLock::shared(&path).unwrap(), FileLock::shared(&path).unwrap());
+        one.remove().unwrap();
+        assert!(FileLock::try_exclusive(&path).unwrap().is_none(), "the other one still holds it");
+        drop(other);
         assert!(FileLock::try_shared(&path).unwrap().is_some());
     }
 

@@ -57,8 +57,8 @@ impl Storage for MemoryStorage {
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
         let mut objects = self.write();
-        check_place(&objects, key)?;
         check_condition(objects.get(key), key, &when)?;
+        check_place(&objects, key)?;
         objects.insert(key.clone(), Stored { bytes, modified: SystemTime::now() });
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::{Durability, Error, ErrorKind, RESERVED_SEGMENT, Result, lock::FileLo
 
 mod area;
 mod sync;
+mod tree;
 
 use area::Area;
 
@@ -41,7 +42,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// `Io` where something cannot be removed.
+    /// `Io` where something cannot be removed, after the rest was.
     pub fn sweep(root: &Path) -> Result<usize> {
         area::sweep(&area::stage_dir(root))
     }
@@ -106,7 +107,7 @@ impl Stage {
 
     /// Makes the removal of `target` as durable as its publication would be, whatever is left of its directories.
     pub(crate) fn settle(&self, target: &Path) -> Result<()> {
-        if self.durability.syncs() { sync::parents(target, &self.root) } else { Ok(()) }
+        sync::settle(target, &self.root, self.durability)
     }
 
     fn slot(&self) -> Result<Slot> {
@@ -136,29 +137,41 @@ struct Slot {
 impl Slot {
     fn remove(&self) -> Result<()> {
         let removed = match fs::remove_file(&self.path) {
-            Err(error) if !is_absent(&error) => fs::remove_dir_all(&self.path),
+            Err(error) if !is_absent(&error) => tree::remove(&self.path),
             _ => return Ok(()),
         };
         removed
             .map_err(|error| Error::io(error, "cannot remove what was staged").at_path(&self.path))
     }
 
+    /// Makes what was renamed to `target` durable.
+    fn settle(&self, target: &Path) -> Result<()> {
+        sync::settle(target, &self.root, self.durability)
+    }
+
     /// Renames to `target`, below directories that may come and go meanwhile.
     fn rename(&self, target: &Path) -> Result<()> {
         let failed = |error| Error::io(error, "cannot publish under this name").at_path(target);
-        // A remover may take an empty parent away between the two calls; each round needs another such race.
+        // A remover may take an empty parent away at any moment; each round needs another such race.
         for _ in 0..1000 {
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent).map_err(failed)?;
-            }
-            match fs::rename(&self.path, target) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && self.path.exists() => {}
+            let made = target.parent().map_or(Ok(()), fs::create_dir_all);
+            match made.and_then(|()| fs::rename(&self.path, target)) {
+                Err(error) if is_race(&error) && self.path.exists() && !lies_in_a_file(target) => {}
                 renamed => return renamed.map_err(failed),
             }
         }
         Err(Error::new(ErrorKind::Conflict, "its directory is removed over and over")
             .at_path(target))
     }
+}
+
+/// What a directory that comes or goes meanwhile looks like to whoever makes it.
+fn is_race(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+}
+
+fn lies_in_a_file(target: &Path) -> bool {
+    target.ancestors().skip(1).any(Path::is_file)
 }
 
 impl Drop for Slot {
@@ -194,7 +207,7 @@ impl StagedFile {
         }
         drop(file);
         slot.rename(target)?;
-        if slot.durability.syncs() { sync::parents(target, &slot.root) } else { Ok(()) }
+        slot.settle(target)
     }
 
     /// Where the file lies while it is built.
@@ -264,12 +277,31 @@ impl StagedDir {
         if slot.durability.syncs() {
             sync::tree(&slot.path)?;
         }
+        // A rename would replace an empty directory, so the look and the rename exclude other publishers.
+        let alone = slot.root.join(RESERVED_SEGMENT).join("locks").join("publish");
+        let _alone = FileLock::exclusive(&alone)?;
         if fs::symlink_metadata(target).is_ok() {
             return Err(Error::new(ErrorKind::Conflict, "exists already").at_path(target));
         }
         slot.rename(target)?;
-        if slot.durability.syncs() { sync::parents(target, &slot.root) } else { Ok(()) }
+        slot.settle(target)
     }
+}
+
+/// Makes a directory and those above it where they are missing, and flushes what was made at
+/// [`Durability::Power`].
+///
+/// # Errors
+///
+/// `Full` or `Io` where one cannot be made or flushed.
+pub fn create_dirs(dir: &Path, durability: Durability) -> Result<()> {
+    let missing: Vec<_> = dir.ancestors().take_while(|above| !above.exists()).collect();
+    fs::create_dir_all(dir)
+        .map_err(|error| Error::io(error, "cannot make the directory").at_path(dir))?;
+    if durability.syncs() {
+        missing.iter().filter_map(|made| made.parent()).try_for_each(sync::flush)?;
+    }
+    Ok(())
 }
 
 /// Moves a damaged file or directory to `target`, where nothing may be, for a person to look at. Nothing is deleted.

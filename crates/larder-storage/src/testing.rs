@@ -24,6 +24,7 @@ const CHECKS: &[fn(&dyn Storage)] = &[
     versions_follow_content,
     concurrent_creates_have_one_winner,
     concurrent_increments_lose_nothing,
+    puts_and_removes_of_neighbours_never_fail,
     readers_stay_on_their_version,
     readers_refuse_ranges_beyond_the_end,
     uploads_are_unseen_until_committed,
@@ -112,8 +113,10 @@ fn put_if_version(storage: &dyn Storage) {
         .expect("the version is current");
     let stale = storage.put(&key("a"), "three".into(), PutIf::Version(one.clone()));
     assert_eq!(kind_of(stale, "an update of an old version"), ErrorKind::Conflict);
-    let gone = storage.put(&key("b"), "new".into(), PutIf::Version(one));
-    assert_eq!(kind_of(gone, "an update of nothing"), ErrorKind::Conflict);
+    for text in ["b", "a/b"] {
+        let gone = storage.put(&key(text), "new".into(), PutIf::Version(one.clone()));
+        assert_eq!(kind_of(gone, "an update of nothing"), ErrorKind::Conflict);
+    }
     assert_eq!(get(storage, "a").as_deref(), Some(&b"two"[..]));
     assert_eq!(get(storage, "b"), None);
 }
@@ -160,6 +163,22 @@ fn concurrent_increments_lose_nothing(storage: &dyn Storage) {
         }
     });
     assert_eq!(get(storage, "counter").as_deref(), Some(&b"100"[..]));
+}
+
+/// What is removed may take its place's directories along, from under those who put beside it.
+fn puts_and_removes_of_neighbours_never_fail(storage: &dyn Storage) {
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                let place = key(&format!("x/y/z/{thread}"));
+                for _ in 0..100 {
+                    storage.put(&place, "x".into(), PutIf::Always).expect("a put beside a remove");
+                    assert!(storage.remove(&place).expect("a remove beside a put"));
+                }
+            });
+        }
+    });
+    assert_eq!(listed(storage, None), []);
 }
 
 /// Adds one to the decimal number in an object by compare-and-swap, as often as it takes.

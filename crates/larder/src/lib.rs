@@ -37,6 +37,7 @@
 //! One for each store, all on by default: `kv-cache`, `lazy-array`, `embedding-shards`, `dir-cache`, `provenance`.
 //! Turning one off takes its dependencies away and changes nothing else.
 
+pub mod layout;
 mod marker;
 mod open;
 

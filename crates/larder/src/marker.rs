@@ -2,8 +2,11 @@
 
 use std::{fs, io, path::Path};
 
-use larder_storage::{Durability, Error, ErrorKind, RESERVED_SEGMENT, Result, publish::Stage};
-use serde::{Deserialize, Serialize};
+use larder_storage::{
+    Durability, Error, ErrorKind, RESERVED_SEGMENT, Result,
+    publish::{Stage, create_dirs},
+};
+use serde::Deserialize;
 
 /// The version of the layout of a root.
 pub const FORMAT_VERSION: u32 = 1;
@@ -11,7 +14,7 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The name of the file in a root that says so.
 pub const MARKER: &str = "larder.json";
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct Marker {
     format: String,
     version: u32,
@@ -22,7 +25,11 @@ pub(crate) fn check(root: &Path) -> Result<bool> {
     let path = root.join(MARKER);
     match fs::read(&path) {
         Ok(bytes) => parse(&bytes).map_err(|error| error.at_path(&path)).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => check_vacant(root).map(|()| false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match check_vacant(root) {
+            // Another process may have made the root since.
+            Err(_) if path.exists() => check(root),
+            vacant => vacant.map(|()| false),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             Err(Error::new(ErrorKind::Invalid, "is a file: name a directory").at_path(root))
         }
@@ -32,8 +39,7 @@ pub(crate) fn check(root: &Path) -> Result<bool> {
 
 /// Makes `root` a root of Larder.
 pub(crate) fn create(root: &Path, durability: Durability) -> Result<()> {
-    fs::create_dir_all(root)
-        .map_err(|error| Error::io(error, "cannot make the directory").at_path(root))?;
+    create_dirs(root, durability)?;
     let text = format!("{{\"format\": \"larder\", \"version\": {FORMAT_VERSION}}}\n");
     Stage::new(root, durability).write(&root.join(MARKER), text.as_bytes())
 }

@@ -17,7 +17,7 @@ use larder_lazy_array::{ArrayStore, MemoryBudget};
 use larder_provenance::{GenomeStore, Payload, ProvenanceStore, TrackStore};
 use larder_storage::{Durability, Error, ErrorKind, Result, default_root};
 
-use crate::marker;
+use crate::{layout, marker};
 
 /// How the stores of a root are opened.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +98,16 @@ impl Larder {
         Self::open(default_root()?)
     }
 
+    /// Whether `root` is a root of Larder; false where there is nothing, or an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where it is a file, or a directory that holds something else; `Format` where it is of a newer version;
+    /// `Io` where it cannot be read.
+    pub fn is_root(root: impl AsRef<Path>) -> Result<bool> {
+        marker::check(root.as_ref())
+    }
+
     /// Opens the stores under a root that has to be there, and makes no new one.
     ///
     /// # Errors
@@ -132,7 +142,7 @@ impl Larder {
         let durability = options.durability;
         #[cfg(feature = "provenance")]
         let tracks = TrackStore::open(
-            root.join("provenance"),
+            root.join(layout::PROVENANCE),
             larder_provenance::Options::default().durability(durability),
         )?;
         Ok(Self {
@@ -140,16 +150,16 @@ impl Larder {
             durability,
             #[cfg(feature = "lazy-array")]
             arrays: ArrayStore::open(
-                root.join("arrays"),
+                root.join(layout::ARRAYS),
                 larder_lazy_array::Options::default().durability(durability).budget(options.budget),
             )?,
             #[cfg(feature = "embedding-shards")]
             shards: EmbeddingCache::open(
-                root.join("shards"),
+                root.join(layout::SHARDS),
                 larder_embedding_shards::Options::default().durability(durability),
             )?,
             #[cfg(feature = "dir-cache")]
-            dirs: DirCache::open(root.join("dirs"), options.dirs.durability(durability))?,
+            dirs: DirCache::open(root.join(layout::DIRS), options.dirs.durability(durability))?,
             #[cfg(feature = "provenance")]
             genomes: GenomeStore::new(tracks.store().view()),
             #[cfg(feature = "provenance")]
@@ -163,7 +173,8 @@ impl Larder {
         &self.root
     }
 
-    /// The lookup cache of a namespace, under `kv/`.
+    /// The lookup cache of a namespace, under `kv/`. Each call opens its database, which takes a millisecond: keep
+    /// what you get.
     ///
     /// # Errors
     ///
@@ -171,7 +182,7 @@ impl Larder {
     #[cfg(feature = "kv-cache")]
     pub fn kv(&self, namespace: &str) -> Result<KvCache> {
         let options = larder_kv_cache::Options::default().durability(self.durability);
-        KvCache::open(self.root.join("kv"), namespace, options)
+        KvCache::open(self.root.join(layout::KV), namespace, options)
     }
 
     /// The namespaces that there are, in order.
@@ -181,7 +192,7 @@ impl Larder {
     /// As [`KvCache::namespaces`].
     #[cfg(feature = "kv-cache")]
     pub fn kv_namespaces(&self) -> Result<Vec<String>> {
-        KvCache::namespaces(self.root.join("kv"))
+        KvCache::namespaces(self.root.join(layout::KV))
     }
 
     /// The arrays, under `arrays/`.

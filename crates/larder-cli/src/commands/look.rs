@@ -1,15 +1,23 @@
-//! `status` and `verify`, of one store or of all.
+//! `status`, `verify` and `repair`, of one store or of all.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use larder::{
-    Larder, Options,
-    storage::{Error, ErrorKind, Result},
+    Larder,
+    dir_cache::{self, DirCache},
+    embedding_shards::{self, EmbeddingCache},
+    kv_cache::{self, KvCache},
+    layout,
+    lazy_array::{self, ArrayStore},
+    provenance::{self, ProvenanceStore},
+    storage::{Error, ErrorKind, Problem, Result},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{args::Look, output};
+
+mod text;
 
 /// A store, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,59 +43,130 @@ impl Store {
         }
     }
 
-    fn status(self, larder: &Larder) -> Result<Value> {
-        match self {
-            Self::Kv => each_namespace(larder, |cache| value(&cache.status()?)),
-            Self::Array => value(&larder.arrays().status()?),
-            Self::Shards => value(&larder.shards().status()?),
-            Self::Dirs => value(&larder.dirs().status()?),
-            Self::Provenance => value(&larder.tracks().store().status()?),
+    fn dir(self, root: &Path) -> PathBuf {
+        root.join(match self {
+            Self::Kv => layout::KV,
+            Self::Array => layout::ARRAYS,
+            Self::Shards => layout::SHARDS,
+            Self::Dirs => layout::DIRS,
+            Self::Provenance => layout::PROVENANCE,
+        })
+    }
+
+    fn look(self, root: &Path, what: Look) -> Result<Value> {
+        let dir = self.dir(root);
+        match what {
+            Look::Status => self.status(&dir),
+            Look::Verify => self.verify(&dir),
+            Look::Repair => self.repair(&dir),
         }
     }
 
-    fn verify(self, larder: &Larder) -> Result<Value> {
+    fn status(self, dir: &Path) -> Result<Value> {
         match self {
-            Self::Kv => each_namespace(larder, |cache| value(&cache.verify()?)),
-            Self::Array => value(&larder.arrays().verify()?),
-            Self::Shards => value(&larder.shards().verify()?),
-            Self::Dirs => value(&larder.dirs().verify()?),
-            Self::Provenance => value(&larder.tracks().store().verify()?),
+            Self::Kv => each_namespace(dir, |cache| value(&cache.status()?)),
+            Self::Array => value(&arrays(dir)?.status()?),
+            Self::Shards => value(&shards(dir)?.status()?),
+            Self::Dirs => value(&dirs(dir)?.status()?),
+            Self::Provenance => value(&records(dir)?.status()?),
+        }
+    }
+
+    fn verify(self, dir: &Path) -> Result<Value> {
+        match self {
+            Self::Kv => each_namespace(dir, |cache| value(&cache.verify()?)),
+            Self::Array => value(&arrays(dir)?.verify()?),
+            Self::Shards => value(&shards(dir)?.verify()?),
+            Self::Dirs => value(&dirs(dir)?.verify()?),
+            Self::Provenance => value(&records(dir)?.verify()?),
+        }
+    }
+
+    /// Moves what is damaged aside, and makes anew what can be derived.
+    fn repair(self, dir: &Path) -> Result<Value> {
+        match self {
+            Self::Kv => {
+                let repair = |namespace: &String| KvCache::repair(dir, namespace);
+                let moved =
+                    KvCache::namespaces(dir)?.iter().map(repair).collect::<Result<Vec<_>>>()?;
+                Ok(json!({ "moved": moved.into_iter().flatten().collect::<Vec<_>>() }))
+            }
+            // An array that is damaged is named by `verify`, and is the caller's to remove or to insert again.
+            Self::Array => Ok(json!({ "moved": [] })),
+            Self::Shards => {
+                let index = EmbeddingCache::repair_index(dir)?;
+                let report = shards(dir)?.repair()?;
+                let quarantined = report.quarantined.iter().map(ToString::to_string);
+                let moved: Vec<_> = index
+                    .map(|path| path.display().to_string())
+                    .into_iter()
+                    .chain(quarantined)
+                    .collect();
+                Ok(json!({ "moved": moved }))
+            }
+            Self::Dirs => Ok(json!({ "moved": Vec::from_iter(DirCache::repair(dir)?) })),
+            Self::Provenance => Ok(json!({ "moved": Vec::from_iter(provenance::repair(dir)?) })),
         }
     }
 }
 
-/// Looks at `stores` under `root`, which has to be there, and prints what it finds.
+fn arrays(dir: &Path) -> Result<ArrayStore> {
+    ArrayStore::open(dir, lazy_array::Options::default())
+}
+
+fn shards(dir: &Path) -> Result<EmbeddingCache> {
+    EmbeddingCache::open(dir, embedding_shards::Options::default())
+}
+
+fn dirs(dir: &Path) -> Result<DirCache> {
+    DirCache::open(dir, dir_cache::Options::default().background(false))
+}
+
+fn records(dir: &Path) -> Result<ProvenanceStore<Vec<u8>>> {
+    ProvenanceStore::open(dir, provenance::Options::default())
+}
+
+/// Looks at `stores` under `root`, which has to be there, and prints what it finds. A store that cannot be opened
+/// hides no other one.
 ///
 /// # Errors
-/// `NotFound` where there is no root; `Corrupt` where `verify` found something wrong, after it was printed; those of
-/// the stores.
+/// `NotFound` where there is no root; `Corrupt` where something is wrong, after it was printed.
 pub(crate) fn run(root: &Path, stores: &[Store], what: Look, json: bool) -> Result<()> {
-    let dirs = larder::dir_cache::Options::default().background(false);
-    let larder = Larder::open_existing(root, Options::default().dirs(dirs))?;
+    if !Larder::is_root(root)? {
+        let message = "there is no Larder root here: name the directory of one";
+        return Err(Error::new(ErrorKind::NotFound, message).at_path(root));
+    }
     let mut found = Map::new();
     for store in stores {
-        let report = match what {
-            Look::Status => store.status(&larder)?,
-            Look::Verify => store.verify(&larder)?,
-        };
-        found.insert(store.name().to_owned(), report);
+        found.insert(store.name().to_owned(), store.look(root, what).unwrap_or_else(failed));
     }
     let problems = problems(&found);
     if json {
-        output::json(&document(&larder, stores, what, found, &problems))?;
+        output::json(&document(root, stores, what, found, &problems))?;
     } else {
-        output::print(&text(&found, what, &problems))?;
+        output::print(&text::render(&found, &problems, what))?;
     }
     match problems.len() {
         0 => Ok(()),
-        count => Err(Error::new(ErrorKind::Corrupt, format!("{count} problems were found"))
-            .at_path(larder.root())),
+        count => {
+            let message =
+                format!("problems found: {count}; `larder repair` moves damaged databases aside");
+            Err(Error::new(ErrorKind::Corrupt, message).at_path(root))
+        }
     }
+}
+
+/// What stands for the report of a part that could not be looked at.
+fn failed(error: Error) -> Value {
+    let place = error.path().map(|path| path.display().to_string()).unwrap_or_default();
+    let what = error.chain().to_string();
+    let what = what.strip_prefix(&format!("{place}: ")).unwrap_or(&what);
+    json!({ "problems": [Problem::new(place, what)] })
 }
 
 /// One store's report as it is; those of all under their names.
 fn document(
-    larder: &Larder,
+    root: &Path,
     stores: &[Store],
     what: Look,
     mut found: Map<String, Value>,
@@ -98,19 +177,19 @@ fn document(
     }
     match what {
         Look::Status => {
-            json!({ "root": larder.root(), "clean": is_clean(&found), "stores": found })
+            json!({ "root": root, "clean": is_clean(&found, problems), "stores": found })
         }
-        Look::Verify => json!({ "root": larder.root(), "problems": problems, "stores": found }),
+        Look::Verify | Look::Repair => {
+            json!({ "root": root, "problems": problems, "stores": found })
+        }
     }
 }
 
-fn each_namespace(
-    larder: &Larder,
-    look: impl Fn(&larder::kv_cache::KvCache) -> Result<Value>,
-) -> Result<Value> {
+fn each_namespace(dir: &Path, look: impl Fn(&KvCache) -> Result<Value>) -> Result<Value> {
     let mut namespaces = Map::new();
-    for namespace in larder.kv_namespaces()? {
-        let report = look(&larder.kv(&namespace)?)?;
+    for namespace in KvCache::namespaces(dir)? {
+        let cache = KvCache::open(dir, &namespace, kv_cache::Options::default());
+        let report = cache.and_then(|cache| look(&cache)).unwrap_or_else(failed);
         namespaces.insert(namespace, report);
     }
     Ok(json!({ "namespaces": namespaces }))
@@ -122,75 +201,28 @@ fn value(report: &impl Serialize) -> Result<Value> {
     })
 }
 
-/// Whether no store has work that a killed process left unfinished.
-fn is_clean(found: &Map<String, Value>) -> bool {
-    found["dirs"]["unfinished"] == 0
+/// Whether every store could be looked at, and none has work that a killed process left unfinished.
+fn is_clean(found: &Map<String, Value>, problems: &[Value]) -> bool {
+    let none = |store: &str, figure: &str| found[store][figure] == 0;
+    problems.is_empty()
+        && none("dirs", "unfinished")
+        && none("array", "incomplete")
+        && none("shards", "skipped")
 }
 
 /// What the reports list under `problems`, each with the name of its store.
 fn problems(found: &Map<String, Value>) -> Vec<Value> {
     let mut problems = Vec::new();
     for (store, report) in found {
-        let reports =
+        let parts =
             report["namespaces"].as_object().map_or(vec![report], |all| all.values().collect());
-        let lists = reports.into_iter().filter_map(|report| report["problems"].as_array());
-        for problem in lists.flatten() {
+        for problem in
+            parts.into_iter().filter_map(|report| report["problems"].as_array()).flatten()
+        {
             problems.push(
                 json!({ "store": store, "place": problem["place"], "what": problem["what"] }),
             );
         }
     }
     problems
-}
-
-fn text(found: &Map<String, Value>, what: Look, problems: &[Value]) -> String {
-    let mut text = String::new();
-    for (store, report) in found {
-        text.push_str(store);
-        text.push('\n');
-        push_figures(&mut text, report, 1);
-    }
-    if matches!(what, Look::Verify) {
-        for problem in problems {
-            let line = [&problem["store"], &problem["place"], &problem["what"]]
-                .map(|part| part.as_str().unwrap_or("-"));
-            text.push_str(&format!("problem  {}\n", line.join(": ")));
-        }
-        text.push_str(if problems.is_empty() { "No problem was found.\n" } else { "" });
-    }
-    text
-}
-
-/// Figures as aligned lines; nested ones below, indented.
-fn push_figures(text: &mut String, report: &Value, depth: usize) {
-    let Some(figures) = report.as_object() else { return };
-    let width = figures.keys().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (name, figure) in figures.iter().filter(|(name, _)| *name != "problems") {
-        let indent = "  ".repeat(depth);
-        match figure {
-            Value::Object(_) => {
-                text.push_str(&format!("{indent}{name}\n"));
-                push_figures(text, figure, depth + 1);
-            }
-            figure => text.push_str(&format!("{indent}{name:width$}  {}\n", shown(name, figure))),
-        }
-    }
-}
-
-fn shown(name: &str, figure: &Value) -> String {
-    match figure {
-        Value::Number(number) => match number.as_u64() {
-            Some(u64::MAX) => "no limit".to_owned(),
-            Some(count)
-                if ["bytes", "size", "limit", "overage", "evict_above"]
-                    .iter()
-                    .any(|it| name.contains(it)) =>
-            {
-                output::bytes(count)
-            }
-            _ => number.to_string(),
-        },
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -6,7 +6,7 @@ use larder::{
     Larder,
     lazy_array::{ArrayStore, LazyArray, MemoryBudget},
     provenance::Signal,
-    storage::{Error, ErrorKind, Key, Result},
+    storage::{Error, ErrorKind, Key, RESERVED_SEGMENT, Result, flight::Flights},
 };
 use ndarray::{Array1, ArrayRef, IxDyn};
 use serde::Serialize;
@@ -54,42 +54,64 @@ pub(super) fn total_bytes(genome: &Genome) -> u64 {
     genome.records.iter().map(|record| 2 * 4 * record.sequence.len() as u64).sum()
 }
 
+/// Working copies lie under this segment until they are finished.
+const WORK: &str = "work";
+
 /// Keeps each signal as an array of mean 0 and standard deviation 1, and reads all of them.
 ///
 /// # Errors
-/// Those of the store; `Corrupt` where an array that was just there is gone.
+/// Those of the store; `Conflict` where somebody removed an array meanwhile.
 pub(super) fn keep(
     larder: &Larder,
     genome: &Genome,
     tracks: &[(&str, &[Signal])],
 ) -> Result<((), Tally)> {
     let store = larder.arrays();
+    let keyed = keyed(genome, tracks)?;
+    let misses = standardise_missing(larder, &keyed)?;
+    let mut bytes = 0;
+    for (key, _) in &keyed {
+        let gone = || {
+            let message = "was just there and is gone: run the tour again";
+            Error::new(ErrorKind::Conflict, message).at_key(key)
+        };
+        let array: LazyArray<f32> = store.get(key.as_str())?.ok_or_else(gone)?;
+        bytes += 4 * array.read()?.len() as u64;
+    }
+    Ok(((), Tally { hits: keyed.len() as u64 - misses, misses, bytes }))
+}
+
+type Keyed<'a> = (Key, &'a Signal);
+
+/// Each signal with the key of its array, `<source>/<track>`.
+fn keyed<'a>(genome: &Genome, tracks: &[(&str, &'a [Signal])]) -> Result<Vec<Keyed<'a>>> {
     let mut keyed = Vec::new();
-    for (record, index) in genome.records.iter().zip(0..) {
+    for (index, record) in genome.records.iter().enumerate() {
         let source = Key::encode(&pass::source(record))?;
         for (name, signals) in tracks {
-            let signals: &[Signal] = signals;
             keyed.push((source.join(name)?, &signals[index]));
         }
     }
+    Ok(keyed)
+}
+
+/// Makes the arrays that are not there, one process at a time; returns how many.
+fn standardise_missing(larder: &Larder, keyed: &[Keyed<'_>]) -> Result<u64> {
+    let store = larder.arrays();
+    let flights = Flights::across_processes(larder.root().join(RESERVED_SEGMENT).join("flights"));
+    let _lease = flights.enter("tour: arrays")?;
+    // Only a killed tour leaves working copies behind, since whoever makes some holds the lease.
+    for left in store.keys()?.iter().filter(|key| key.segments().next() == Some(WORK)) {
+        store.remove(left.as_str())?;
+    }
     let mut missing = Vec::new();
-    for (key, signal) in &keyed {
+    for (key, signal) in keyed {
         if !store.contains(key.as_str())? {
             missing.push((key, *signal));
         }
     }
     standardise(store, &missing)?;
-    let mut bytes = 0;
-    for (key, _) in &keyed {
-        let gone = || {
-            Error::new(ErrorKind::Corrupt, "was just there and is gone: run the tour again")
-                .at_key(key)
-        };
-        let array: LazyArray<f32> = store.get(key.as_str())?.ok_or_else(gone)?;
-        bytes += 4 * array.read()?.len() as u64;
-    }
-    let misses = missing.len() as u64;
-    Ok(((), Tally { hits: keyed.len() as u64 - misses, misses, bytes }))
+    Ok(missing.len() as u64)
 }
 
 /// Works on all signals at once, though the budget holds only half of them: working copies are edited in place,
@@ -97,9 +119,7 @@ pub(super) fn keep(
 fn standardise(store: &ArrayStore, missing: &[(&Key, &Signal)]) -> Result<()> {
     let mut working = Vec::new();
     for (key, signal) in missing {
-        let name = format!("work/{key}");
-        // A killed tour may have left one.
-        store.remove(&name)?;
+        let name = format!("{WORK}/{key}");
         let copy = store.insert(&name, Array1::from(signal.values.clone()))?;
         subtract_mean(&mut copy.write()?);
         working.push((key, name, copy));

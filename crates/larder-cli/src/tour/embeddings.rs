@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use larder::{
     Larder,
-    embedding_shards::{Dtype, Embedding, PoolType, WindowKey, WindowRecord},
+    embedding_shards::{
+        Dtype, Embedding, PoolType, ShardId, WindowKey, WindowRecord, shard_path_for,
+    },
     storage::{Error, ErrorKind, Result},
 };
 use sha2::{Digest as _, Sha256};
@@ -24,7 +26,7 @@ const ENCODER: &str = "larder/canonical-tetranucleotides-1";
 /// Embeds the windows of all records that are not there yet, and reads all of them.
 ///
 /// # Errors
-/// Those of the store; `Corrupt` where an embedding that was just there is gone.
+/// Those of the store; `Conflict` where somebody removed an embedding meanwhile.
 pub(super) fn embed(larder: &Larder, genome: &Genome) -> Result<((), Tally)> {
     let mut tally = Tally::default();
     let mut seen = HashSet::new();
@@ -54,12 +56,12 @@ fn embed_block(larder: &Larder, record: &Record, block: u64, keyed: &[Keyed]) ->
         .map(|(window, key)| row(&contig, record, window, *key))
         .collect::<Result<Vec<_>>>()?;
     if !rows.is_empty() {
-        shards.write_shard(ENCODER, &contig, block, &rows)?;
+        write(larder, &contig, block, &rows)?;
     }
     let read = shards.read_many(&keys)?;
     if read.iter().any(Option::is_none) {
         return Err(Error::new(
-            ErrorKind::Corrupt,
+            ErrorKind::Conflict,
             "an embedding that was just there is gone: run the tour again",
         ));
     }
@@ -69,6 +71,27 @@ fn embed_block(larder: &Larder, record: &Record, block: u64, keyed: &[Keyed]) ->
         misses: rows.len() as u64,
         bytes: bytes as u64,
     })
+}
+
+/// Writes the rows as a shard of their own. The block's shard may be there with other rows, where windows that it
+/// shared with another genome are lost with that one's shard: then the rows go to a free block beyond.
+fn write(larder: &Larder, contig: &str, block: u64, rows: &[WindowRecord]) -> Result<()> {
+    const BEYOND: u64 = 1 << 32;
+    for place in [block, block + BEYOND] {
+        match larder.shards().write_shard(ENCODER, contig, place, rows) {
+            Err(error) if error.kind() == ErrorKind::Conflict && place == block => {}
+            written => return written.map(drop),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the shards of this contig have names that files can have.
+///
+/// # Errors
+/// `Invalid` where they are too long.
+pub(super) fn check_name(contig: &str) -> Result<()> {
+    shard_path_for(&ShardId::of(ENCODER, contig, u64::MAX, &key(&[]))).map(drop)
 }
 
 fn row(

@@ -5,10 +5,13 @@ use std::{path::PathBuf, time::Instant};
 use indicatif::ProgressBar;
 use larder::{
     Larder,
-    storage::{Digest, Key, Result},
+    storage::{Digest, Error, ErrorKind, Key, Result},
 };
 
-use super::{arrays, derive, embeddings, proteins, report};
+use super::{
+    arrays, derive, embeddings, proteins,
+    report::{self, Sources},
+};
 use crate::genome::{Genome, Record};
 
 /// How many steps a pass has.
@@ -63,7 +66,8 @@ pub(super) fn run(larder: &Larder, genome: &Genome, bar: &ProgressBar) -> Result
     })?;
     clock.step("embeddings", || embeddings::embed(larder, genome))?;
     clock.step("proteins", || proteins::look_up(larder, genome, &orfs))?;
-    let report = clock.step("report", || report::build(larder, genome, &content, &skew, &orfs))?;
+    let sources = Sources { genome, content: &content, skew: &skew, orfs: &orfs };
+    let report = clock.step("report", || report::build(larder, &sources))?;
     Ok(Pass { steps: clock.steps, report })
 }
 
@@ -87,9 +91,16 @@ impl Clock<'_> {
     }
 }
 
-/// Refuses record names that are too long for the name of a file, before anything is made.
+/// Refuses record names that are too long for the names of files, before anything is made.
 pub(super) fn check_names(genome: &Genome) -> Result<()> {
-    genome.records.iter().try_for_each(|record| Key::encode(&source(record)).map(drop))
+    genome.records.iter().try_for_each(|record| {
+        Key::encode(&source(record)).and(embeddings::check_name(&source(record))).map_err(|error| {
+            let shown: String = record.name.chars().take(80).collect();
+            let message =
+                format!("the name of record {shown:?} is too long to name files: shorten it");
+            Error::new(ErrorKind::Invalid, message).with_source(error)
+        })
+    })
 }
 
 /// A name for a sequence that tells apart records of one name with different bases: `chr1@0a04f81952de`.

@@ -33,7 +33,7 @@ impl Protein {
 /// Translates the frames whose proteins are not there yet, and looks all of them up.
 ///
 /// # Errors
-/// Those of the store; `Corrupt` where a record that was just there is gone.
+/// Those of the store; `Conflict` where somebody removed a record meanwhile.
 pub(super) fn look_up(larder: &Larder, genome: &Genome, orfs: &[Vec<Orf>]) -> Result<((), Tally)> {
     let cache = larder.kv(NAMESPACE)?;
     let mut tally = Tally::default();
@@ -52,7 +52,7 @@ pub(super) fn look_up(larder: &Larder, genome: &Genome, orfs: &[Vec<Orf>]) -> Re
         for found in cache.get_many::<Protein>(&keys)? {
             let gone = || {
                 Error::new(
-                    ErrorKind::Corrupt,
+                    ErrorKind::Conflict,
                     "a protein that was just there is gone: run the tour again",
                 )
             };

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -24,80 +24,88 @@ use crate::{
 /// The most lines that a bedGraph has for each record.
 const BINS: usize = 2000;
 
-/// Builds the directory of reports, or finds it.
+/// What the reports are made from.
+pub(super) struct Sources<'a> {
+    pub(super) genome: &'a Genome,
+    pub(super) content: &'a [Signal],
+    pub(super) skew: &'a [Signal],
+    pub(super) orfs: &'a [Vec<Orf>],
+}
+
+/// Writes one file of a report.
+type Writer = fn(&Sources<'_>, &mut BufWriter<File>) -> io::Result<()>;
+
+/// The files of a report.
+const FILES: [(&str, Writer); 5] = [
+    ("orfs.bed", |from, out| {
+        let orfs = from.genome.records.iter().zip(from.orfs);
+        orfs.into_iter().try_for_each(|(record, orfs)| bed::write(out, &record.name, orfs))
+    }),
+    ("gc_content.bedgraph", |from, out| bedgraph(out, "GC content", from.content)),
+    ("gc_skew.bedgraph", |from, out| bedgraph(out, "GC skew", from.skew)),
+    ("tetranucleotides.tsv", |from, out| composition::write(out, &from.genome.records)),
+    ("gc_skew.svg", |from, out| plot(from, out)),
+];
+
+/// Builds the directory of reports, or finds it. One that somebody took files from is built again.
 ///
 /// # Errors
 /// Those of the store; `Io` or `Full` where a file cannot be written.
-pub(super) fn build(
-    larder: &Larder,
-    genome: &Genome,
-    content: &[Signal],
-    skew: &[Signal],
-    orfs: &[Vec<Orf>],
-) -> Result<(PathBuf, Tally)> {
-    let key = format!("reports/{}", identity(genome));
-    let lease = larder.dirs().get_or_build(&key, |stage| {
-        let create = |name: &str, fill: &dyn Fn(&mut BufWriter<File>) -> std::io::Result<()>| {
-            let path = stage.join(name);
-            let written = File::create_new(&path).map(BufWriter::new).and_then(|mut file| {
-                fill(&mut file)?;
-                file.flush()
-            });
-            written.map_err(|error| Error::io(error, "cannot write the report").at_path(path))
-        };
-        create("orfs.bed", &|out| {
-            genome
-                .records
-                .iter()
-                .zip(orfs)
-                .try_for_each(|(record, orfs)| bed::write(out, &record.name, orfs))
-        })?;
-        create("gc_content.bedgraph", &|out| bedgraph(out, "GC content", content))?;
-        create("gc_skew.bedgraph", &|out| bedgraph(out, "GC skew", skew))?;
-        create("tetranucleotides.tsv", &|out| composition::write(out, &genome.records))?;
-        create("gc_skew.svg", &|out| plot(out, genome, content, skew, orfs))
-    })?;
+pub(super) fn build(larder: &Larder, from: &Sources<'_>) -> Result<(PathBuf, Tally)> {
+    let key = format!("reports/{}", identity(from.genome));
+    let mut lease = larder.dirs().get_or_build(&key, |stage| write(from, stage))?;
+    if !FILES.iter().all(|(name, _)| lease.path().join(name).is_file()) {
+        drop(lease);
+        larder.dirs().remove(&key)?;
+        lease = larder.dirs().get_or_build(&key, |stage| write(from, stage))?;
+    }
     let tally = Tally::one(lease.built(), size(lease.path())?);
     Ok((lease.path().to_owned(), tally))
+}
+
+fn write(from: &Sources<'_>, stage: &Path) -> Result<()> {
+    for (name, write) in FILES {
+        let path = stage.join(name);
+        let written = File::create_new(&path).map(BufWriter::new).and_then(|mut out| {
+            write(from, &mut out)?;
+            out.flush()
+        });
+        written.map_err(|error| Error::io(error, "cannot write the report").at_path(path))?;
+    }
+    Ok(())
 }
 
 /// The same for the same records, whatever the file was called.
 fn identity(genome: &Genome) -> String {
     let sources: Vec<String> = genome.records.iter().map(pass::source).collect();
-    let parameters = format!("window {WINDOW}, at least {MIN_CODONS} codons, {BINS} bins\n");
+    let parameters =
+        format!("report 1, window {WINDOW}, at least {MIN_CODONS} codons, {BINS} bins\n");
     Digest::of((parameters + &sources.join("\n")).as_bytes()).to_string()[..16].to_owned()
 }
 
-fn bedgraph(out: &mut impl Write, name: &str, signals: &[Signal]) -> std::io::Result<()> {
+fn bedgraph(out: &mut impl Write, name: &str, signals: &[Signal]) -> io::Result<()> {
     bedgraph::write_header(out, name, &format!("{name} in {WINDOW} bp around each base"))?;
-    signals.iter().try_for_each(|signal| bedgraph::write(out, &signal.chrom, &signal.values, BINS))
+    signals.iter().try_for_each(|it| bedgraph::write(out, &it.chrom, &it.values, BINS))
 }
 
-fn plot(
-    out: &mut impl Write,
-    genome: &Genome,
-    content: &[Signal],
-    skew: &[Signal],
-    orfs: &[Vec<Orf>],
-) -> std::io::Result<()> {
-    let signals = content.iter().zip(skew).zip(orfs);
-    let tracks =
-        genome.records.iter().zip(signals).map(|(record, ((content, skew), orfs))| svg::Track {
-            name: &record.name,
-            sequence: &record.sequence,
-            gc_content: &content.values,
-            gc_skew: &skew.values,
-            orfs,
-        });
+fn plot(from: &Sources<'_>, out: &mut impl Write) -> io::Result<()> {
+    let signals = from.content.iter().zip(from.skew).zip(from.orfs);
+    let records = from.genome.records.iter().zip(signals);
+    let tracks = records.map(|(record, ((content, skew), orfs))| svg::Track {
+        name: &record.name,
+        sequence: &record.sequence,
+        gc_content: &content.values,
+        gc_skew: &skew.values,
+        orfs,
+    });
     let tracks: Vec<_> = tracks.collect();
-    let plot =
-        svg::Plot { title: &genome.name, window: WINDOW, min_codons: MIN_CODONS, records: &tracks };
-    svg::write(out, &plot)
+    let title = &from.genome.name;
+    svg::write(out, &svg::Plot { title, window: WINDOW, min_codons: MIN_CODONS, records: &tracks })
 }
 
 /// The bytes of the files of a report.
 fn size(report: &Path) -> Result<u64> {
-    let sum = || -> std::io::Result<u64> {
+    let sum = || -> io::Result<u64> {
         let mut sum = 0;
         for entry in report.read_dir()? {
             sum += entry?.metadata()?.len();

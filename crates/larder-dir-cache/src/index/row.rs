@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use larder_storage::Digest;
+use larder_storage::{Digest, time::from_ns};
 use rusqlite::types::Type;
 
 use super::digest;
-use crate::{EntryInfo, time::from_ns};
+use crate::EntryInfo;
 
 /// Where an entry is in its life, as the index has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +51,14 @@ impl Row {
                 2 => State::Removing,
                 other => return Err(rusqlite::Error::IntegralValueOutOfRange(1, other)),
             },
-            size: count(row, 2)?,
-            files: count(row, 3)?,
+            size: row.get(2)?,
+            files: row.get(3)?,
             listing: digest(&listing).ok_or_else(wrong_listing)?,
             built_at_ns: row.get(5)?,
             last_access_ns: row.get(6)?,
-            access_count: count(row, 7)?,
+            access_count: row.get(7)?,
             meta_count: row.get(8)?,
-            build_cost_ns: row.get::<_, Option<i64>>(9)?.map(i64::unsigned_abs),
+            build_cost_ns: row.get(9)?,
             pinned: row.get(10)?,
         })
     }
@@ -75,15 +75,4 @@ impl Row {
             key: self.key,
         }
     }
-}
-
-/// A column that is never negative.
-pub(super) fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    let value: i64 = row.get(column)?;
-    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
-}
-
-/// SQLite's integers end at 2^63, beyond any disk.
-pub(super) fn int(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

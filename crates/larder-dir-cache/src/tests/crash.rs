@@ -21,17 +21,23 @@ fn row(key: &str, state: State) -> Row {
     }
 }
 
-/// Leaves a row in a state, with or without its directory, and opens the cache.
+/// Leaves a row in a state, with or without the directory that it tells of, and opens the cache.
 fn reopened(root: &Path, key: &str, state: State, directory: bool) -> DirCache {
     drop(open(root, PLENTY));
-    let index = Index::open(root, Default::default()).unwrap();
-    index.insert(&key.parse().unwrap(), &row(key, state)).unwrap();
+    let mut row = row(key, state);
     if directory {
         fs::create_dir_all(root.join(key)).unwrap();
         fill(&root.join(key), 8).unwrap();
+        let built = measure(&root.join(key)).unwrap();
+        (row.files, row.listing) = (built.files, built.listing);
     }
-    drop(index);
+    insert(root, &row);
     open(root, PLENTY)
+}
+
+fn insert(root: &Path, row: &Row) {
+    let index = Index::open(root, Default::default()).unwrap();
+    index.insert(&row.key.parse().unwrap(), row).unwrap();
 }
 
 #[test]
@@ -49,10 +55,50 @@ fn killed_between_the_rename_and_the_metadata() {
     let cache = reopened(dir.path(), "a/b", State::Publishing, true);
     assert_sound(&cache);
     let entry = info(&cache, "a/b");
-    assert_eq!((entry.size, entry.files, entry.access_count), (8 * KIB, 1, 1));
+    assert_eq!((entry.size, entry.files, entry.access_count), (disk(8), 1, 1));
     assert_eq!(entry.build_cost.unwrap().as_nanos(), 77);
     assert_eq!(meta(&cache, "a/b")["access_count"], 1);
     assert!(!build(&cache, "a/b", 8).built());
+}
+
+#[test]
+fn what_a_power_cut_left_of_a_publication_is_built_again() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), PLENTY));
+    let entry = dir.path().join("a/b");
+    fs::create_dir_all(&entry).unwrap();
+    fill(&entry, 8).unwrap();
+    let built = measure(&entry).unwrap();
+    // The name came to the disk, and what was in the file did not.
+    File::create(entry.join("data")).unwrap();
+    insert(dir.path(), &Row { files: 1, listing: built.listing, ..row("a/b", State::Publishing) });
+
+    let cache = open(dir.path(), PLENTY);
+    assert!(keys(&cache).is_empty() && !entry.exists());
+    assert_sound(&cache);
+    assert!(build(&cache, "a/b", 8).built());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_publication_that_may_not_last_is_none() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let options = quiet(PLENTY).durability(larder_storage::Durability::Power);
+    let cache = DirCache::open(dir.path(), options).unwrap();
+    // It takes names, and cannot be opened to be flushed.
+    let parent = dir.path().join("a");
+    fs::create_dir(&parent).unwrap();
+    fs::set_permissions(&parent, fs::Permissions::from_mode(0o300)).unwrap();
+    if File::open(&parent).is_ok() {
+        // This user is bound by no permissions, so nothing can be made to fail.
+        return;
+    }
+    let built = cache.get_or_build("a/b", |stage| fill(stage, 8));
+    assert_eq!(built.unwrap_err().kind(), ErrorKind::Io);
+    assert!(!parent.exists() && keys(&cache).is_empty());
+    assert_sound(&cache);
+    assert!(build(&cache, "a/b", 8).built());
 }
 
 #[test]

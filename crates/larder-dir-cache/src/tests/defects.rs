@@ -6,12 +6,12 @@ use crate::{Lfu, Lru, SizedLru};
 #[test]
 fn an_entry_in_use_is_not_evicted() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = open(dir.path(), 20 * KIB);
+    let cache = open(dir.path(), disk(16) * 5 / 4);
     let held = build(&cache, "held", 16);
     drop(build(&cache, "free", 16));
     drop(build(&cache, "newest", 16));
     // Another value on the same root stands for another process: leases are locks of the file system.
-    let other = open(dir.path(), 20 * KIB);
+    let other = open(dir.path(), disk(16) * 5 / 4);
     assert_eq!(other.evict().unwrap(), ["free"]);
     assert!(held.path().join("data").exists() && cache.snapshot().unwrap().is_over_limit);
     assert_eq!(other.remove("held").unwrap_err().kind(), ErrorKind::Locked);
@@ -40,18 +40,20 @@ fn no_access_is_lost() {
 #[test]
 fn a_size_is_known_before_any_cycle() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = open(dir.path(), 12 * KIB);
+    let (size, evict_above) = (disk(8), disk(8) * 3 / 2);
+    let cache = open(dir.path(), evict_above);
     drop(build(&cache, "a", 8));
-    assert_eq!(cache.total_size().unwrap(), 8 * KIB);
+    assert_eq!(cache.total_size().unwrap(), size);
     drop(build(&cache, "b", 8));
     let snapshot = cache.snapshot().unwrap();
-    assert!(snapshot.is_over_limit && snapshot.overage == 4 * KIB && snapshot.entry_count == 2);
+    assert!(snapshot.is_over_limit && snapshot.entry_count == 2);
+    assert_eq!(snapshot.overage, 2 * size - evict_above);
 }
 
 #[test]
 fn one_overage_costs_one_entry_and_no_empty_one() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = open(dir.path(), 20 * KIB);
+    let cache = open(dir.path(), disk(16) * 5 / 4);
     for n in 0..20 {
         drop(cache.get_or_build(&format!("empty{n}"), |_| Ok(())).unwrap());
     }
@@ -90,9 +92,9 @@ fn nested_entries_of_the_package_count_once() {
 #[test]
 fn an_oversized_entry_is_refused_and_the_others_stay() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = open(dir.path(), 20 * KIB);
+    let cache = open(dir.path(), disk(1024) - 1);
     drop(build(&cache, "a", 8));
-    let error = cache.get_or_build("huge", |stage| fill(stage, 64)).unwrap_err();
+    let error = cache.get_or_build("huge", |stage| fill(stage, 1024)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);
     assert!(cache.evict().unwrap().is_empty());
     assert_eq!(keys(&cache), ["a"]);
@@ -100,7 +102,7 @@ fn an_oversized_entry_is_refused_and_the_others_stay() {
 
     // Under a lower threshold than before, what was built last stays all the same.
     drop(cache);
-    let lower = open(dir.path(), 4 * KIB);
+    let lower = open(dir.path(), disk(8) - 1);
     for policy in [&Lru as &dyn Policy, &Lfu, &SizedLru] {
         assert!(lower.evict_with(policy).unwrap().is_empty());
     }
@@ -114,17 +116,22 @@ fn sizes_are_what_the_disk_has() {
     let build = |stage: &Path| -> Result<()> {
         fill(stage, 8)?;
         fs::hard_link(stage.join("data"), stage.join("again")).unwrap();
-        File::create(stage.join("hole")).unwrap().set_len(1_000_000).unwrap();
         Ok(())
     };
-    drop(cache.get_or_build("m", build).unwrap());
-    assert_eq!(cache.total_size().unwrap(), 8 * KIB);
+    drop(cache.get_or_build("linked", build).unwrap());
+    assert_eq!(cache.total_size().unwrap(), disk(8));
+    let build = |stage: &Path| -> Result<()> {
+        File::create(stage.join("hole")).unwrap().set_len(100_000_000).unwrap();
+        Ok(())
+    };
+    drop(cache.get_or_build("sparse", build).unwrap());
+    assert!(info(&cache, "sparse").size < 1_000_000);
     assert_sound(&cache);
 }
 
 #[test]
 fn malformed_metadata_is_told_and_stops_nothing() {
-    let bad: [&[u8]; 8] = [
+    let bad: [&[u8]; 10] = [
         b"[1]",
         b"null",
         b"{",
@@ -133,6 +140,9 @@ fn malformed_metadata_is_told_and_stops_nothing() {
         br#"{"size": null}"#,
         br#"{"access_count": -3}"#,
         br#"{"size": 1, "access_count": 2, "larder": 7}"#,
+        br#"{"size": 1, "access_count": 18446744073709551615}"#,
+        br#"{"size": 1, "access_count": 1, "larder": {"format": 1, "size": 1, "files": 1, "built_at_ns": 1,
+             "build_cost_ns": 18446744073709551615, "pinned": false}}"#,
     ];
     let dir = tempfile::tempdir().unwrap();
     for (n, text) in bad.iter().enumerate() {
@@ -142,7 +152,8 @@ fn malformed_metadata_is_told_and_stops_nothing() {
     seed_entry(dir.path(), "null", br#"{"size": null, "access_count": 6}"#);
     let recorder = Arc::new(Recorder::default());
     let cache =
-        DirCache::open(dir.path(), quiet(60 * KIB).observer(Arc::clone(&recorder) as _)).unwrap();
+        DirCache::open(dir.path(), quiet(disk(8) * 19 / 2).observer(Arc::clone(&recorder) as _))
+            .unwrap();
     let heard = recorder.heard();
     let errors = heard.iter().filter(|what| what.starts_with("error Corrupt adopting bad")).count();
     assert_eq!(errors, bad.len(), "{heard:?}");

@@ -12,7 +12,7 @@ impl Policy for Fixed {
 }
 
 fn three(root: &Path) -> DirCache {
-    let cache = open(root, 40 * KIB);
+    let cache = open(root, disk(16) * 5 / 2);
     for key in ["a", "b", "c"] {
         drop(build(&cache, key, 16));
     }
@@ -34,7 +34,7 @@ fn evicts_by_last_access_until_below() {
 #[test]
 fn the_end_of_a_lease_is_an_access() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = open(dir.path(), 40 * KIB);
+    let cache = open(dir.path(), disk(16) * 5 / 2);
     let long = build(&cache, "a", 16);
     drop(build(&cache, "b", 16));
     drop(build(&cache, "c", 16));
@@ -67,6 +67,39 @@ fn a_policy_that_panics_is_an_error_and_no_more() {
 }
 
 #[test]
+fn what_went_before_a_policy_failed_is_told() {
+    #[derive(Debug)]
+    struct Once(Mutex<Option<String>>);
+    impl Policy for Once {
+        fn victims(&self, _entries: &[EntryInfo], _bytes_needed: u64) -> Vec<String> {
+            vec![self.0.lock().unwrap().take().expect("a policy that panics on purpose")]
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    drop(three(dir.path()));
+    let recorder = Arc::new(Recorder::default());
+    let options = quiet(disk(16)).observer(Arc::clone(&recorder) as _);
+    let cache = DirCache::open(dir.path(), options).unwrap();
+    assert_eq!(cache.evict_with(&Once(Mutex::new(Some("a".to_owned())))).unwrap(), ["a"]);
+    assert_eq!(recorder.heard(), ["evict a", "error Invalid evicting more"]);
+}
+
+#[test]
+fn a_policy_that_fails_leaves_the_rest_of_the_cycle_to_be_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = three(dir.path());
+    drop(cache.get("a").unwrap().unwrap());
+    drop(cache);
+    let recorder = Arc::new(Recorder::default());
+    let options = quiet(disk(16)).policy(Arc::new(Fixed(None)));
+    let cache = DirCache::open(dir.path(), options.observer(Arc::clone(&recorder) as _)).unwrap();
+    drop(cache.get("b").unwrap().unwrap());
+    assert_eq!(cache.run_once().unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(meta(&cache, "b")["access_count"], 2);
+    assert_eq!(recorder.heard(), [format!("cycle {} 3", 3 * disk(16))]);
+}
+
+#[test]
 fn a_policy_that_evicts_from_inside_is_told_so() {
     #[derive(Debug)]
     struct Inside(Mutex<Option<Arc<DirCache>>>);
@@ -94,7 +127,7 @@ fn many_leased_entries_cost_few_questions() {
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    let cache = open(dir.path(), 64 * 4 * KIB);
+    let cache = open(dir.path(), 64 * disk(4));
     let held: Vec<Lease> = (0..64).map(|n| build(&cache, &format!("{n:02}"), 4)).collect();
     drop(build(&cache, "free", 4));
     drop(build(&cache, "newest", 4));
@@ -109,12 +142,19 @@ fn many_leased_entries_cost_few_questions() {
 fn the_observer_hears_all_and_may_panic() {
     let dir = tempfile::tempdir().unwrap();
     let recorder = Arc::new(Recorder::default());
-    let cache =
-        DirCache::open(dir.path(), quiet(20 * KIB).observer(Arc::clone(&recorder) as _)).unwrap();
+    let size = disk(16);
+    let options = quiet(size * 5 / 4).observer(Arc::clone(&recorder) as _);
+    let cache = DirCache::open(dir.path(), options).unwrap();
     drop(build(&cache, "a", 16));
-    drop(build(&cache, "b", 8));
+    drop(build(&cache, "b", 16));
     assert_eq!(cache.run_once().unwrap(), ["a"]);
-    assert_eq!(recorder.heard(), ["size a 16384", "size b 8192", "evict a", "cycle 8192 1"]);
+    let expected = [
+        format!("size a {size}"),
+        format!("size b {size}"),
+        "evict a".into(),
+        format!("cycle {size} 1"),
+    ];
+    assert_eq!(recorder.heard(), expected);
 
     struct Panics;
     impl Observer for Panics {
@@ -125,7 +165,7 @@ fn the_observer_hears_all_and_may_panic() {
             panic!("an observer that panics on purpose");
         }
     }
-    let other = DirCache::open(dir.path(), quiet(20 * KIB).observer(Arc::new(Panics))).unwrap();
+    let other = DirCache::open(dir.path(), quiet(size * 5 / 4).observer(Arc::new(Panics))).unwrap();
     drop(build(&other, "c", 16));
     assert_eq!(other.run_once().unwrap(), ["b"]);
     assert_sound(&other);
@@ -136,8 +176,8 @@ fn what_cannot_be_removed_stays_an_entry_and_is_told() {
     let dir = tempfile::tempdir().unwrap();
     drop(three(dir.path()));
     let recorder = Arc::new(Recorder::default());
-    let cache =
-        DirCache::open(dir.path(), quiet(40 * KIB).observer(Arc::clone(&recorder) as _)).unwrap();
+    let options = quiet(disk(16) * 5 / 2).observer(Arc::clone(&recorder) as _);
+    let cache = DirCache::open(dir.path(), options).unwrap();
     // Where trash would go, there is a file.
     let stage = cache.root().join(".larder/stage");
     fs::remove_file(stage.join("lock")).unwrap();
@@ -147,7 +187,7 @@ fn what_cannot_be_removed_stays_an_entry_and_is_told() {
     assert!(cache.evict().unwrap().is_empty());
     let heard = recorder.heard();
     assert!(heard.len() == 2 && heard.iter().all(|what| what.contains("evicting")), "{heard:?}");
-    assert_eq!((keys(&cache).len(), cache.total_size().unwrap()), (3, 48 * KIB));
+    assert_eq!((keys(&cache).len(), cache.total_size().unwrap()), (3, 3 * disk(16)));
     assert!(
         !dir.path().join("a/.cache_meta").exists(),
         "unmarked before it would have gone to the trash"

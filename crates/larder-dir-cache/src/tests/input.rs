@@ -144,11 +144,17 @@ fn roots_that_are_none_are_refused() {
     let home = dir.path().join("home");
     fs::create_dir_all(home.join("thesis")).unwrap();
     fill(&home.join("thesis"), 8).unwrap();
-    for root in [&file, &home] {
+    // Another store keeps its database there, and wants it backed up.
+    let other = dir.path().join("other");
+    fs::create_dir_all(other.join(".larder")).unwrap();
+    File::create(other.join(".larder/kv.sqlite")).unwrap();
+    for root in [&file, &home, &other] {
         let error = DirCache::open(root, quiet(PLENTY)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
     }
-    assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "nothing was written there");
+    for root in [&home, &other] {
+        assert_eq!(fs::read_dir(root).unwrap().count(), 1, "nothing was written there");
+    }
 }
 
 #[test]
@@ -174,4 +180,52 @@ fn an_index_from_the_future_or_damaged_is_refused_and_kept() {
     File::options().write(true).open(&path).unwrap().write_all(&[0xa5; 100]).unwrap();
     assert_eq!(DirCache::open(dir.path(), quiet(PLENTY)).unwrap_err().kind(), ErrorKind::Corrupt);
     assert!(dir.path().join("m/data").exists());
+}
+
+#[test]
+fn a_cache_whose_first_open_was_killed_or_whose_index_was_lost_is_no_stranger() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join(".larder/stage")).unwrap();
+    drop(open(dir.path(), PLENTY));
+    for file in ["dirs.sqlite", "dirs.sqlite.lock", "dirs.sqlite-wal", "dirs.sqlite-shm"] {
+        let _ = fs::remove_file(dir.path().join(".larder").join(file));
+    }
+    fs::create_dir_all(dir.path().join(".larder/leases")).unwrap();
+    assert_sound(&open(dir.path(), PLENTY));
+}
+
+#[test]
+fn values_that_cannot_be_in_the_index_are_damage_and_named() {
+    let odd = [
+        "UPDATE entry SET build_cost_ns = -5",
+        "UPDATE entry SET state = 7",
+        "UPDATE entry SET key = '../m'",
+        "UPDATE fact SET value = value + 1",
+        "UPDATE fact SET value = -9 WHERE name = 'size'",
+    ];
+    for odd in odd {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = open(dir.path(), PLENTY);
+        drop(build(&cache, "m", 8));
+        cache.run_once().unwrap();
+        let db = rusqlite::Connection::open(dir.path().join(".larder/dirs.sqlite")).unwrap();
+        db.execute_batch(&format!("PRAGMA ignore_check_constraints = 1; {odd}")).unwrap();
+        let report = cache.verify().unwrap();
+        assert!(!report.is_clean(), "{odd}");
+        if odd.contains("build_cost") {
+            assert_eq!(cache.entries().unwrap_err().kind(), ErrorKind::Corrupt);
+            assert_eq!(report.problems[0].place, "m");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_examined_is_not_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let too_long = dir.path().join("x".repeat(300));
+    assert!(crate::settle::is_real_dir(&too_long).is_err());
+    File::create(dir.path().join("file")).unwrap();
+    for (name, there) in [("", true), ("none", false), ("file", false), ("file/x", false)] {
+        assert_eq!(crate::settle::is_real_dir(&dir.path().join(name)).unwrap(), there, "{name:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The cache against a model of it: a map from keys to contents and counts of accesses, with the order of accesses.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::prelude::*;
 
@@ -8,7 +8,13 @@ use super::*;
 use crate::{Lfu, Lru, SizedLru};
 
 const KEYS: [&str; 6] = ["a", "b", "c/d", "c/e", "c/f/g", "h"];
-const EVICT_ABOVE: u64 = 48 * KIB;
+/// What entries of 4 KiB, 8 KiB and so on occupy here.
+static SIZES: LazyLock<Vec<u64>> = LazyLock::new(|| (1..15).map(|n| disk(4 * n)).collect());
+static EVICT_ABOVE: LazyLock<u64> = LazyLock::new(|| disk(48));
+
+fn size(kib: u64) -> u64 {
+    SIZES[kib as usize / 4 - 1]
+}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -33,7 +39,6 @@ struct Entry {
 
 fn step() -> impl Strategy<Value = Step> {
     let key = 0..KEYS.len();
-    // Multiples of 4 KiB, so that what a file occupies is known beforehand.
     prop_oneof![
         5 => (key.clone(), 1_u64..15).prop_map(|(key, blocks)| Step::Build(key, blocks * 4)),
         1 => key.clone().prop_map(Step::FailToBuild),
@@ -50,15 +55,15 @@ type Model = BTreeMap<&'static str, Entry>;
 
 /// The keys to go, in order, by the definition of each policy.
 fn victims(model: &Model, policy: usize) -> Vec<&'static str> {
-    let mut total: u64 = model.values().map(|entry| entry.kib * KIB).sum();
+    let mut total: u64 = model.values().map(|entry| size(entry.kib)).sum();
     let newest = model.iter().max_by_key(|(_, entry)| entry.built).map(|(key, _)| *key);
     let mut order: Vec<_> = model.iter().filter(|(key, _)| Some(**key) != newest).collect();
     // No two steps are at one time, so the sizes never decide.
     order.sort_by_key(|(_, entry)| (if policy == 1 { entry.count } else { 0 }, entry.accessed));
     let mut gone = Vec::new();
     for (key, entry) in order {
-        if total > EVICT_ABOVE {
-            total -= entry.kib * KIB;
+        if total > *EVICT_ABOVE {
+            total -= size(entry.kib);
             gone.push(*key);
         }
     }
@@ -85,7 +90,7 @@ fn run(cache: &DirCache, model: &mut Model, now: usize, step: &Step) {
             let built = cache.get_or_build(KEYS[key], |stage| fill(stage, kib));
             if access(model, KEYS[key], now) {
                 assert!(!built.unwrap().built());
-            } else if kib * KIB > EVICT_ABOVE {
+            } else if size(kib) > *EVICT_ABOVE {
                 assert_eq!(built.unwrap_err().kind(), ErrorKind::Full);
             } else {
                 assert!(built.unwrap().built());
@@ -123,7 +128,7 @@ fn check(cache: &DirCache, model: &Model) {
         .collect();
     let expected: Vec<_> = model
         .iter()
-        .map(|(key, entry)| ((*key).to_owned(), entry.kib * KIB, entry.count))
+        .map(|(key, entry)| ((*key).to_owned(), size(entry.kib), entry.count))
         .collect();
     assert_eq!(found, expected);
     for (key, entry) in model {
@@ -141,13 +146,13 @@ proptest! {
     #[test]
     fn behaves_as_the_model(steps in prop::collection::vec(step(), 1..40)) {
         let dir = tempfile::tempdir().unwrap();
-        let mut cache = open(dir.path(), EVICT_ABOVE);
+        let mut cache = open(dir.path(), *EVICT_ABOVE);
         let mut model = Model::new();
         for (now, step) in steps.iter().enumerate() {
             run(&cache, &mut model, now, step);
             if matches!(step, Step::Reopen) {
                 drop(cache);
-                cache = open(dir.path(), EVICT_ABOVE);
+                cache = open(dir.path(), *EVICT_ABOVE);
             }
             check(&cache, &model);
         }

@@ -60,7 +60,7 @@ fn a_builder_that_panics_hands_over() {
 fn readers_never_miss_a_file_under_an_evictor_that_is_always_over() {
     let dir = tempfile::tempdir().unwrap();
     let (caches, done) =
-        ([open(dir.path(), 24 * KIB), open(dir.path(), 24 * KIB)], AtomicBool::new(false));
+        ([open(dir.path(), 3 * disk(8)), open(dir.path(), 3 * disk(8))], AtomicBool::new(false));
     thread::scope(|scope| {
         let evictor = scope.spawn(|| {
             let mut gone = 0;
@@ -96,7 +96,8 @@ impl Observer for Cycles {
 
 fn in_background(root: &Path, interval: Duration) -> (DirCache, Receiver<(u64, u64)>) {
     let (sender, cycles) = unbounded();
-    let options = Options::new(20 * KIB).interval(interval).observer(Arc::new(Cycles(sender)));
+    let options =
+        Options::new(disk(16) * 5 / 4).interval(interval).observer(Arc::new(Cycles(sender)));
     (DirCache::open(root, options).unwrap(), cycles)
 }
 
@@ -109,12 +110,12 @@ fn a_cycle_runs_at_once_when_needed_and_at_the_end() {
     drop(build(&cache, "b", 16));
     assert_eq!(
         cycles.recv().unwrap(),
-        (16 * KIB, 1),
+        (disk(16), 1),
         "because the second build passed the threshold"
     );
     assert_eq!(keys(&cache), ["b"]);
     drop(cache);
-    assert_eq!(cycles.recv().unwrap(), (16 * KIB, 1), "at the end");
+    assert_eq!(cycles.recv().unwrap(), (disk(16), 1), "at the end");
     assert!(cycles.recv().is_err(), "and the observer is gone with the thread");
 }
 

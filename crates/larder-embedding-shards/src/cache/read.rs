@@ -1,13 +1,12 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use larder_storage::{Error, ErrorKind, Result};
 
 use super::EmbeddingCache;
 use crate::{
     Embedding, WindowKey,
-    handles::Handle,
-    index::Found,
-    shard::{RowPlace, read_row},
+    index::{Found, Indexed},
+    shard::{RowPlace, Shard, read_row},
 };
 
 impl EmbeddingCache {
@@ -32,7 +31,7 @@ impl EmbeddingCache {
     ///
     /// As [`read`](Self::read).
     pub fn read_many(&self, keys: &[WindowKey]) -> Result<Vec<Option<Embedding>>> {
-        let found = self.index.find(keys, &self.handles)?;
+        let found = self.index.find(keys)?;
         self.fetch(keys, &found)
     }
 
@@ -51,10 +50,10 @@ impl EmbeddingCache {
     ///
     /// As [`contains`](Self::contains).
     pub fn contains_many(&self, keys: &[WindowKey]) -> Result<Vec<bool>> {
-        Ok(self.index.find(keys, &self.handles)?.iter().map(Option::is_some).collect())
+        Ok(self.index.find(keys)?.iter().map(Option::is_some).collect())
     }
 
-    /// Reads the rows that were found for `keys`.
+    /// Reads the rows that were found for `keys`, shard by shard.
     pub(super) fn fetch(
         &self,
         keys: &[WindowKey],
@@ -62,49 +61,61 @@ impl EmbeddingCache {
     ) -> Result<Vec<Option<Embedding>>> {
         let mut order: Vec<(&Found, usize)> =
             found.iter().enumerate().filter_map(|(i, found)| Some((found.as_ref()?, i))).collect();
-        order.sort_by(|(a, _), (b, _)| (&a.shard.path, a.row).cmp(&(&b.shard.path, b.row)));
+        order.sort_by_key(|(found, _)| (found.shard.id, found.row));
         let mut embeddings = vec![None; keys.len()];
-        let mut rest = Vec::new();
-        for (found, i) in order {
-            match place(found) {
-                Some(place) => {
-                    let reader = found.shard.reader(&*self.storage)?;
-                    embeddings[i] = Some(read_row(&found.shard.path, &**reader, &keys[i], place)?);
-                }
-                None => rest.push((found, i)),
-            }
-        }
-        for of_one_shard in rest.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(&a.shard, &b.shard)) {
-            let wanted = of_one_shard.iter().map(|(found, i)| (*i, found.row));
-            self.decode(&of_one_shard[0].0.shard, keys, wanted, &mut embeddings)?;
+        for of_one_shard in order.chunk_by(|(a, _), (b, _)| a.shard.id == b.shard.id) {
+            self.fetch_from(&of_one_shard[0].0.shard, keys, of_one_shard, &mut embeddings)?;
         }
         Ok(embeddings)
     }
 
-    /// Decodes rows of one shard, each named by its place in `keys` and its number.
-    fn decode(
+    /// Reads rows of one shard, each with its place in `keys`.
+    fn fetch_from(
         &self,
-        shard: &Handle,
+        indexed: &Indexed,
         keys: &[WindowKey],
-        wanted: impl Iterator<Item = (usize, u64)> + Clone,
+        rows: &[(&Found, usize)],
         embeddings: &mut [Option<Embedding>],
     ) -> Result<()> {
-        let mut rows: Vec<u64> = wanted.clone().map(|(_, row)| row).collect();
-        rows.dedup();
-        let decoded = shard.shard(&*self.storage)?.decode(&rows)?;
-        let decoded: BTreeMap<_, _> = rows.into_iter().zip(decoded).collect();
-        for (i, row) in wanted {
-            embeddings[i] = match decoded.get(&row) {
-                Some((key, embedding)) if *key == keys[i] => Some(embedding.clone()),
-                _ => {
-                    let message =
-                        "the row has another key than the index says: `reindex` mends that";
-                    return Err(Error::new(ErrorKind::Corrupt, message).at_key(&shard.path));
+        let handle = self.handles.open(&*self.storage, indexed)?;
+        let mut rest = Vec::new();
+        for &(found, i) in rows {
+            match place(found) {
+                Some(place) => {
+                    let read = read_row(&indexed.path, &*handle.reader, &keys[i], place)?;
+                    embeddings[i] = Some(read);
                 }
-            };
+                None => rest.push((found.row, i)),
+            }
         }
-        Ok(())
+        if rest.is_empty() {
+            return Ok(());
+        }
+        decode(handle.shard(indexed)?, keys, &rest, embeddings)
     }
+}
+
+/// Decodes rows of one shard, whose numbers rise, each with its place in `keys`.
+fn decode(
+    shard: &Shard,
+    keys: &[WindowKey],
+    wanted: &[(u64, usize)],
+    embeddings: &mut [Option<Embedding>],
+) -> Result<()> {
+    let mut rows: Vec<u64> = wanted.iter().map(|(row, _)| *row).collect();
+    rows.dedup();
+    let decoded = shard.decode(&rows)?;
+    let decoded: BTreeMap<_, _> = rows.into_iter().zip(decoded).collect();
+    for &(row, i) in wanted {
+        embeddings[i] = match decoded.get(&row) {
+            Some((key, embedding)) if *key == keys[i] => Some(embedding.clone()),
+            _ => {
+                let message = "the row has another key than the index says: `reindex` mends that";
+                return Err(Error::new(ErrorKind::Corrupt, message).at_key(shard.path()));
+            }
+        };
+    }
+    Ok(())
 }
 
 /// The place of a row that is read by offset.

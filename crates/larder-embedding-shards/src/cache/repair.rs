@@ -1,10 +1,10 @@
-use larder_storage::{ErrorKind, Key, Problem, PutIf, Result, publish};
+use larder_storage::{ErrorKind, Key, Problem, PutIf, Result, publish, time};
 
 use super::{EmbeddingCache, sync::problem};
 use crate::{
     RepairReport, VerifyReport,
+    index::Indexed,
     path::quarantine_path,
-    record::now,
     shard::{RowEntry, Shard},
 };
 
@@ -35,7 +35,10 @@ impl EmbeddingCache {
     fn quarantine(&self, path: &Key) -> Result<Key> {
         let mut target = quarantine_path(path)?;
         if self.storage.open(&target)?.is_some() {
-            target = target.with_suffix(&format!(".{}.bad", now()))?;
+            let suffix = format!(".{}.bad", time::now_ns());
+            // A name that has no room for the suffix is told by the directory it lies in and the time.
+            let short = |_| quarantine_path(path)?.parent().unwrap_or(target.clone()).join(&suffix);
+            target = target.with_suffix(&suffix).or_else(short)?;
         }
         match self.storage.local_root() {
             // Renamed, because what cannot be read cannot be copied.
@@ -60,14 +63,14 @@ impl EmbeddingCache {
     /// `Io` or `Backend` where the shards cannot be listed or the index cannot be read.
     pub fn verify(&self) -> Result<VerifyReport> {
         let mut report = VerifyReport { shards: 0, rows: 0, problems: Vec::new() };
-        match self.index.verify() {
+        let listed = self.list()?;
+        let mut gone = match self.index.verify().and_then(|()| self.index.shards()) {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 report.problems.push(Problem::new(self.index.path().display(), error.message()));
                 return Ok(report);
             }
-            verified => verified?,
-        }
-        let (listed, mut gone) = (self.list()?, self.index.shards()?);
+            indexed => indexed?,
+        };
         for path in &listed {
             report.shards += 1;
             let indexed = gone.remove(path);
@@ -94,10 +97,16 @@ impl EmbeddingCache {
     /// How the index differs from the rows of a shard.
     fn disagreement(&self, shard: &Shard, rows: &[RowEntry]) -> Result<Option<String>> {
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
-        let found = self.index.find(&keys, &self.handles)?;
+        let found = match self.index.find(&keys) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                return Ok(Some(error.message().to_owned()));
+            }
+            found => found?,
+        };
         let agree = rows.iter().zip(found).filter(|(row, found)| {
             found.as_ref().is_some_and(|found| {
-                found.shard.path == *shard.path()
+                let Indexed { path, length, dim, .. } = &*found.shard;
+                (path, *length, *dim) == (shard.path(), shard.len(), shard.dim())
                     && (found.row, found.crc, found.offset) == (row.row, row.crc, row.offset)
             })
         });

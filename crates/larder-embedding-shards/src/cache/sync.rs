@@ -25,23 +25,39 @@ impl EmbeddingCache {
             return Ok(Vec::new());
         }
         let _alone = self.write_alone()?;
-        self.forget_gone(missing)?;
+        let mut problems = self.forget_gone(missing)?;
         let adopt = |path: &Key| match self.adopt(path) {
             Ok(0) => None,
             Ok(taken) => Some(held_elsewhere(path, taken)),
             Err(error) => Some(problem(path, &error)),
         };
-        Ok(new.into_iter().filter_map(adopt).collect())
+        problems.extend(new.into_iter().filter_map(adopt));
+        Ok(problems)
     }
 
-    fn forget_gone(&self, missing: Vec<Key>) -> Result<()> {
+    fn forget_gone(&self, missing: Vec<Key>) -> Result<Vec<Problem>> {
         let mut gone = Vec::new();
         for path in missing {
             if self.storage.open(&path)?.is_none() {
                 gone.push(path);
             }
         }
-        if gone.is_empty() { Ok(()) } else { self.index.forget(&gone) }
+        if gone.is_empty() { Ok(Vec::new()) } else { self.forget(&gone) }
+    }
+
+    /// Drops shards from the index. The keys that they held go to other shards that have them too, as far as those
+    /// can be read; returns what went wrong there. The caller writes alone.
+    pub(super) fn forget(&self, gone: &[Key]) -> Result<Vec<Problem>> {
+        let (mut heirs, mut problems) = (Vec::new(), Vec::new());
+        let incomplete = self.index.incomplete()?;
+        for path in incomplete.into_iter().filter(|path| !gone.contains(path)) {
+            match self.open_shard(&path).and_then(|shard| shard.entries()) {
+                Ok(rows) => heirs.push((path, rows)),
+                Err(error) => problems.push(problem(&path, &error)),
+            }
+        }
+        self.index.forget(gone, heirs)?;
+        Ok(problems)
     }
 
     /// Indexes the shard at `path` unless it is indexed already; returns how many of its rows others hold. The caller
@@ -55,9 +71,7 @@ impl EmbeddingCache {
     }
 
     pub(super) fn open_shard(&self, path: &Key) -> Result<Shard> {
-        let gone =
-            || Error::new(ErrorKind::NotFound, "the shard was removed meanwhile").at_key(path);
-        let reader = self.storage.open(path)?.ok_or_else(gone)?;
+        let reader = self.storage.open(path)?.ok_or_else(|| removed(path))?;
         Shard::open(path, reader.into())
     }
 
@@ -111,6 +125,10 @@ impl EmbeddingCache {
         self.handles.clear();
         Ok(report)
     }
+}
+
+pub(super) fn removed(path: &Key) -> Error {
+    Error::new(ErrorKind::NotFound, "the shard was removed meanwhile").at_key(path)
 }
 
 /// An error about the shard at `path`, which it need not name again.

@@ -6,12 +6,15 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Dtype, Embedding, ShardId, WindowKey, WindowRecord, legacy_shard_path_for, shard_path_for,
-    testing::{key, python_shard, record, records},
+    Dtype, Embedding, ShardId, VerifyReport, WindowKey, WindowRecord, legacy_shard_path_for,
+    shard_path_for,
+    testing::{WatchedStorage, key, python_shard, python_shard_with, record, records},
 };
 
+mod bounds;
 mod health;
 mod model;
+mod racing;
 
 struct Fixture {
     dir: TempDir,
@@ -66,6 +69,7 @@ fn types_cross_threads() {
     check::<EmbeddingCache>();
     check::<Options>();
     check::<WindowRecord>();
+    check::<VerifyReport>();
 }
 
 #[test]
@@ -91,7 +95,7 @@ fn every_row_is_read_by_its_offset() {
     let f = Fixture::new();
     f.write(0, 0..500);
     let keys: Vec<_> = (0..500).map(key).collect();
-    let found = f.cache.index.find(&keys, &f.cache.handles).unwrap();
+    let found = f.cache.index.find(&keys).unwrap();
     assert!(found.iter().flatten().all(|found| found.offset.is_some() && found.crc.is_some()));
     assert_eq!(found.len(), 500);
 }
@@ -244,16 +248,4 @@ fn threads_that_write_overlapping_shards_write_each_key_once() {
     assert_eq!(report.problems, []);
     let reindexed = f.cache.reindex().unwrap();
     assert_eq!((reindexed.indexed_rows, reindexed.problems), (report.rows, vec![]));
-}
-
-#[test]
-fn few_open_shards_are_enough() {
-    let f = Fixture::new();
-    let cache = EmbeddingCache::open(f.dir.path(), Options::default().open_shards(1)).unwrap();
-    for block in 0..4_u32 {
-        cache.write_shard("enc", "1", block.into(), &records(block * 5..block * 5 + 5)).unwrap();
-    }
-    let keys: Vec<_> = (0..20).rev().map(key).collect();
-    let expected: Vec<_> = (0..20).rev().map(|w| Some(record(w).embedding)).collect();
-    assert_eq!(cache.read_many(&keys).unwrap(), expected);
 }

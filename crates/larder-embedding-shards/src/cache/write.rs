@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use larder_storage::{Bytes, Error, ErrorKind, Key, PutIf, Result};
 
-use super::EmbeddingCache;
+use super::{EmbeddingCache, sync::removed};
 use crate::{
     ShardId, WindowKey, WindowRecord,
     path::shard_path_for,
@@ -15,7 +15,9 @@ impl EmbeddingCache {
     /// one. When this returns, the shard is published whole and its rows are found by every process.
     ///
     /// A shard is immutable. Where it is there already and holds all of these keys with the same embeddings, bit by
-    /// bit, nothing happens; chrom, positions and times are not compared.
+    /// bit, nothing changes; chrom, positions and times are not compared. At
+    /// [`Durability::Power`](larder_storage::Durability::Power) its bytes are published once more, because whoever
+    /// published them may not have flushed them.
     ///
     /// # Errors
     ///
@@ -23,7 +25,7 @@ impl EmbeddingCache {
     ///   embedding for it, or where another shard holds one of the keys.
     /// - `Invalid` where there are no rows, a key comes twice, a row breaks a rule of [`WindowRecord::new`], or the
     ///   rows do not share contig, encoder hash, layer, pool, radius, dtype and length.
-    /// - `Corrupt` where the shard is there and damaged.
+    /// - `Corrupt` where the shard is there and damaged, and `Format` where it is of a newer version.
     /// - `Full`, `Io` or `Backend` where the storage or the index fails. Where that is after the shard was published,
     ///   the next [`open`](Self::open) or `write_shard` of it completes the work.
     pub fn write_shard(
@@ -35,12 +37,15 @@ impl EmbeddingCache {
     ) -> Result<Key> {
         let (id, dim) = check(encoder_id, contig, stride_block, records)?;
         let path = shard_path_for(&id)?;
-        // Encoded before others are kept waiting. What is there now stays: shards are immutable.
-        let bytes = match self.storage.open(&path)? {
-            Some(_) => None,
-            None => Some(encode(records, id.dtype, dim, Layout::of(id.dtype, dim))?),
+        let unless_there = || match self.storage.open(&path)? {
+            Some(_) => Ok(None),
+            None => encode(records, id.dtype, dim, Layout::of(id.dtype, dim)).map(Some),
         };
+        // Encoded before others are kept waiting.
+        let early = unless_there()?;
         let _alone = self.write_alone()?;
+        // What was there may have been moved aside meanwhile.
+        let bytes = if early.is_some() { early } else { unless_there()? };
         if let Some(bytes) = bytes
             && self.publish(&path, bytes, records)?
         {
@@ -48,21 +53,28 @@ impl EmbeddingCache {
         }
         self.adopt(&path)?;
         self.compare(&path, records)?;
+        if self.durability.syncs() {
+            self.publish_again(&path)?;
+        }
         Ok(path)
+    }
+
+    /// Makes a shard as durable as if this cache had published it.
+    fn publish_again(&self, path: &Key) -> Result<()> {
+        let object = self.storage.get(path)?.ok_or_else(|| removed(path))?;
+        let same = PutIf::Version(object.version().clone());
+        self.storage.put(path, object.into_bytes(), same)
     }
 
     /// Publishes and indexes a new shard; `false` where somebody else has published it meanwhile.
     fn publish(&self, path: &Key, bytes: Bytes, records: &[WindowRecord]) -> Result<bool> {
         if self.index.has_shard(path)? && self.storage.open(path)?.is_none() {
-            self.index.forget(std::slice::from_ref(path))?;
+            // An heir that cannot be read stays as it is in the index: `verify` tells.
+            self.forget(std::slice::from_ref(path))?;
         }
         let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
-        let taken = self
-            .index
-            .find(&keys, &self.handles)?
-            .into_iter()
-            .flatten()
-            .find(|found| found.shard.path != *path);
+        let taken =
+            self.index.find(&keys)?.into_iter().flatten().find(|found| found.shard.path != *path);
         if let Some(found) = taken {
             return Err(conflict(
                 path,
@@ -80,7 +92,7 @@ impl EmbeddingCache {
     /// Checks that a shard holds all of `records`.
     fn compare(&self, path: &Key, records: &[WindowRecord]) -> Result<()> {
         let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
-        let found = self.index.find(&keys, &self.handles)?;
+        let found = self.index.find(&keys)?;
         if !found.iter().all(|found| found.as_ref().is_some_and(|found| found.shard.path == *path))
         {
             return Err(conflict(

@@ -10,7 +10,7 @@ use larder_storage::{Error, ErrorKind, Key, Result, crc32c_append};
 
 use super::{
     corrupt, not_of_dtype,
-    schema::{EMBEDDING, EMBEDDING_CRC, SOURCE_CRC},
+    schema::{EMBEDDING, EMBEDDING_CRC, SCHEMA_VERSION, SOURCE_CRC},
 };
 use crate::{CACHE_SCHEMA_VERSION, Dtype, Embedding, WindowKey, WindowRecord};
 
@@ -131,8 +131,8 @@ impl<'a> Rows<'a> {
         keys.into_iter().zip(embeddings).enumerate().map(record).collect()
     }
 
-    fn check_versions(&self) -> Result<()> {
-        let versions = self.column::<StringArray>("schema_version")?;
+    pub(super) fn check_versions(&self) -> Result<()> {
+        let versions = self.column::<StringArray>(SCHEMA_VERSION)?;
         match versions.iter().flatten().find(|version| *version != CACHE_SCHEMA_VERSION) {
             Some(version) => {
                 let shown: String = version.chars().take(40).collect();

@@ -6,7 +6,7 @@ use arrow_array::{
 };
 use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_schema::{DataType, Schema};
-use larder_storage::{Bytes, Error, ErrorKind, Result, crc32c_append};
+use larder_storage::{Bytes, Error, ErrorKind, Result, crc32c_append, time};
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, Encoding, ZstdLevel},
@@ -18,7 +18,7 @@ use parquet::{
 };
 
 use super::schema::{self, EMBEDDING, EMBEDDING_CRC, SOURCE_CRC};
-use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, WindowRecord, embedding::widen, record::now};
+use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, WindowRecord, embedding::widen};
 
 // Rows are checksummed and read as they lie in memory, which Parquet wants to be little endian.
 #[cfg(target_endian = "big")]
@@ -98,7 +98,7 @@ fn columns(
     dtype: Dtype,
     dim: usize,
 ) -> Result<RecordBatch, arrow_schema::ArrowError> {
-    let now = now();
+    let now = time::now_ns();
     let created =
         |record: &WindowRecord| if record.created_at == 0 { now } else { record.created_at };
     let text = |of: fn(&WindowRecord) -> &str| {

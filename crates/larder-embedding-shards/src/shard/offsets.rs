@@ -14,6 +14,7 @@ use parquet::{
 };
 
 use super::schema::EMBEDDING;
+use crate::Embedding;
 
 /// What the embedding column's metadata says of its rows.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,10 @@ pub(super) fn shape(metadata: &ParquetMetaData) -> Option<Shape> {
     let first = metadata.row_groups().first()?;
     let rows = first.num_rows();
     let values = first.column(column).num_values();
-    let dim = usize::try_from(values.checked_div(rows)?).ok().filter(|dim| *dim > 0)?;
+    let dim = usize::try_from(values.checked_div(rows)?).ok()?;
+    if !(1..=Embedding::MAX_LEN).contains(&dim) {
+        return None;
+    }
     let shape = Shape { column, dim, width };
     metadata.row_groups().iter().all(|group| shape.fits(group)).then_some(shape)
 }

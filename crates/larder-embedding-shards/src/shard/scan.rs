@@ -10,7 +10,7 @@ use super::{
     RowEntry, RowPlace, Shard,
     columns::Rows,
     corrupt, guarded, read_row,
-    schema::{EMBEDDING, EMBEDDING_CRC, KEY},
+    schema::{EMBEDDING, EMBEDDING_CRC, KEY, SCHEMA_VERSION},
     source::Source,
 };
 use crate::{Embedding, WindowKey, record::invalid};
@@ -19,12 +19,14 @@ use crate::{Embedding, WindowKey, record::invalid};
 const BATCH_VALUES: i64 = 1 << 20;
 
 impl Shard {
-    /// What the index keeps of the rows, from the key and checksum columns alone.
+    /// What the index keeps of the rows, from the columns of key, schema version and checksum alone.
     pub(crate) fn entries(&self) -> Result<Vec<RowEntry>> {
         let mut columns = KEY.to_vec();
+        columns.push(SCHEMA_VERSION);
         columns.extend(self.ours.then_some(EMBEDDING_CRC));
         let mut entries = Vec::new();
         self.scan(Some(&columns), None, |rows| {
+            rows.check_versions()?;
             let crcs = if self.ours { Some(rows.crcs()?) } else { None };
             for (i, key) in rows.keys()?.into_iter().enumerate() {
                 let (row, crc) = (entries.len() as u64, crcs.map(|crcs| crcs.value(i)));

@@ -9,6 +9,7 @@ use crate::Dtype;
 pub(super) const EMBEDDING: &str = "embedding";
 pub(super) const EMBEDDING_CRC: &str = "embedding_crc32c";
 pub(super) const SOURCE_CRC: &str = "source_crc32c";
+pub(super) const SCHEMA_VERSION: &str = "schema_version";
 
 /// The columns that make up a row's key.
 pub(super) const KEY: [&str; 6] =
@@ -41,7 +42,7 @@ const COLUMNS: [(&str, DataType); 12] = [
     ("dtype", DataType::Utf8),
     ("untargeted", DataType::Boolean),
     ("created_at", DataType::Int64),
-    ("schema_version", DataType::Utf8),
+    (SCHEMA_VERSION, DataType::Utf8),
 ];
 
 const CHECKSUMS: [(&str, DataType); 2] =

@@ -196,6 +196,8 @@ fn a_row_that_breaks_a_rule_is_corrupt() {
     assert_eq!(kind(6, "max"), ErrorKind::Corrupt);
     assert_eq!(kind(8, "int8"), ErrorKind::Corrupt);
     assert_eq!(kind(12, "2.0.0"), ErrorKind::Format);
+    let future = python_shard_with(&written, |columns| columns[12].1 = texts("2.0.0"));
+    assert_eq!(open(future).unwrap().entries().unwrap_err().kind(), ErrorKind::Format);
     let nulls = python_shard_with(&written, |columns| {
         columns[3].1 = Arc::new(arrow_array::FixedSizeBinaryArray::new_null(32, 3));
     });

@@ -32,7 +32,7 @@ fn is_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<KvCache>();
     shared::<Lookup<u8>>();
-    shared::<(Options, Status, Report)>();
+    shared::<(Options, Status, VerifyReport)>();
 }
 
 #[test]
@@ -105,6 +105,29 @@ fn any_text_is_a_key_up_to_the_limit() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().len() < 400, "a long key is not repeated in full");
     assert_eq!(cache.get::<u8>(&too_long).unwrap(), Lookup::Miss);
+}
+
+#[test]
+fn a_value_beyond_the_limit_is_refused_before_it_is_held() {
+    let (_dir, cache) = fresh();
+    assert!(cache.check_len("a", KvCache::MAX_VALUE_LEN).is_ok());
+    let error = cache.check_len("a", KvCache::MAX_VALUE_LEN + 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("\"a\""), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_relative_directory_is_pinned_when_it_is_opened() {
+    let dir = tempdir().unwrap();
+    let here = std::env::current_dir().unwrap();
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(dir.path().strip_prefix("/").unwrap());
+    let cache = open(&relative, "genes");
+    assert!(relative.is_relative() && cache.path().is_absolute());
+    cache.set("a", &1).unwrap();
+    assert_eq!(open(dir.path(), "genes").get("a").unwrap(), Lookup::Hit(1));
+    assert_eq!(KvCache::namespaces(&relative).unwrap(), ["genes"]);
 }
 
 #[test]
@@ -255,7 +278,7 @@ fn figures_add_up() {
     assert_eq!((status.entries, status.unsaved, status.cleared), (100, 0, 0));
     assert!(status.bytes > 100_000 && status.free_bytes < status.bytes, "{status:?}");
     assert_eq!(status.path, cache.path());
-    assert_eq!(cache.verify().unwrap(), Report { entries: 100, problems: Vec::new() });
+    assert_eq!(cache.verify().unwrap(), VerifyReport { entries: 100, problems: Vec::new() });
 }
 
 #[test]
@@ -263,7 +286,7 @@ fn every_durability_keeps_what_was_set() {
     for durability in [Durability::Scratch, Durability::Process, Durability::Power] {
         let dir = tempdir().unwrap();
         let options = Options::default().durability(durability);
-        KvCache::open(dir.path(), "a", options).unwrap().set("k", &1).unwrap();
+        KvCache::open(dir.path(), "a", options.clone()).unwrap().set("k", &1).unwrap();
         assert_eq!(
             KvCache::open(dir.path(), "a", options).unwrap().get("k").unwrap(),
             Lookup::Hit(1)

@@ -7,16 +7,23 @@ impl<A: Element> Slot<A> {
             return Ok(());
         }
         let guard = self.read()?;
-        let Some((flushing, base)) = self.begin_flush() else { return Ok(()) };
+        let Some(_flushing) = self.begin_flush() else { return Ok(()) };
         let files = &self.shared.files;
-        let published = files.replace(&self.key, guard.array(), &self.layout, &base)?;
-        {
-            let mut state = self.lock();
-            state.dirty = false;
-            state.base = Some(published);
-        }
-        drop(flushing);
+        let _lease = files.lease(&self.key)?;
+        self.refuse_detached()?;
+        let published = files.replace(&self.key, guard.array(), &self.layout, &self.base()?)?;
+        let mut state = self.lock();
+        state.dirty = false;
+        state.base = Some(published);
         Ok(())
+    }
+
+    /// The published file that the edits start from.
+    fn base(&self) -> Result<Stamp> {
+        let message =
+            "it is not known which file the edits start from: insert them under another key";
+        let unknown = || Error::new(ErrorKind::Conflict, message).at_key(&self.key);
+        self.lock().base.clone().ok_or_else(unknown)
     }
 
     /// Whether there are no edits, and nobody makes any.
@@ -27,14 +34,16 @@ impl<A: Element> Slot<A> {
 
     /// Waits until nobody else flushes; `None` where nothing is left to be done. The caller holds a read guard, so
     /// no edit comes in.
-    fn begin_flush(&self) -> Option<(Flushing<'_, A>, Stamp)> {
+    fn begin_flush(&self) -> Option<Flushing<'_, A>> {
         let mut state = self.lock();
         while state.flushing {
             state = self.wait(state);
         }
-        let base = state.base.clone().filter(|_| state.dirty)?;
+        if !state.dirty {
+            return None;
+        }
         state.flushing = true;
-        Some((Flushing(self), base))
+        Some(Flushing(self))
     }
 }
 

@@ -13,6 +13,9 @@ pub(crate) trait Tracked: Any + Send + Sync + fmt::Debug {
 
     fn is_dirty(&self) -> bool;
 
+    /// The array was removed: what is in its published file from now on is not this one.
+    fn detach(&self);
+
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -41,6 +44,10 @@ impl<A: Element> Tracked for Slot<A> {
 
     fn is_dirty(&self) -> bool {
         self.lock().dirty
+    }
+
+    fn detach(&self) {
+        self.lock().detached = true;
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

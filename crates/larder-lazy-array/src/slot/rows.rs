@@ -24,15 +24,21 @@ impl<A: Element> Slot<A> {
                 scratch::payload(&scratch.open()?).rows(&self.layout, &rows)?
             }
             Source::Published => {
-                let found = self.shared.files.open(&self.key)?;
-                let (header, file) = found.ok_or_else(|| self.removed())?;
-                self.check_header(&header)?;
-                header.payload(&*file).rows(&self.layout, &rows)?
+                let elements = self.published_rows(&rows);
+                self.refuse_detached()?;
+                elements?
             }
         };
         let mut layout = self.layout.clone();
         layout.shape[0] = rows.len();
         Ok(layout.array(elements))
+    }
+
+    fn published_rows(&self, rows: &Range<usize>) -> Result<Vec<A>> {
+        let found = self.shared.files.open(&self.key)?;
+        let (header, file) = found.ok_or_else(|| self.removed())?;
+        self.check_header(&header)?;
+        header.payload(&*file).rows(&self.layout, rows)
     }
 
     fn check_rows(&self, rows: &Range<usize>) -> Result<()> {

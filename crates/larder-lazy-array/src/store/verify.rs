@@ -6,7 +6,7 @@ use super::ArrayStore;
 /// What [`ArrayStore::verify`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Report {
+pub struct VerifyReport {
     /// How many arrays are whole.
     pub arrays: u64,
     /// The arrays that are not, by key.
@@ -23,8 +23,8 @@ impl ArrayStore {
     /// # Errors
     ///
     /// As [`keys`](Self::keys); an array that cannot be read is a problem in the report.
-    pub fn verify(&self) -> Result<Report> {
-        let mut report = Report::default();
+    pub fn verify(&self) -> Result<VerifyReport> {
+        let mut report = VerifyReport::default();
         for (key, found) in self.shared.files.list()? {
             if found.is_pair() {
                 report.check(&key, self.shared.files.with(&key, |pair| pair.checksum().map(drop)));
@@ -36,7 +36,7 @@ impl ArrayStore {
     }
 }
 
-impl Report {
+impl VerifyReport {
     /// Whether every array is whole.
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()

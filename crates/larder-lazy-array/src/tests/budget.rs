@@ -106,3 +106,34 @@ fn scratch_files_go_with_their_arrays() {
     drop((a, store));
     assert!(staged(dir.path()).is_empty());
 }
+
+#[test]
+fn a_key_that_is_taken_costs_no_room() {
+    let (_dir, store) = fresh(150);
+    let array = store.insert("a", zeros(100)).unwrap();
+    assert_eq!(store.insert("a", zeros(100)).unwrap_err().kind(), ErrorKind::Conflict);
+    assert!(!array.offloaded());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn spilled_arrays_keep_no_file_open() {
+    let (dir, store) = fresh(1000);
+    let arrays: Vec<_> = (0..50)
+        .map(|at| {
+            let array = store.insert(&format!("{at}"), zeros(10)).unwrap();
+            array.write().unwrap()[[0]] = at;
+            assert!(array.offload().unwrap());
+            array
+        })
+        .collect();
+    let spilled = staged(dir.path());
+    assert_eq!(spilled.len(), arrays.len());
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    let open = open.filter_map(|link| fs::read_link(link.unwrap().path()).ok());
+    assert_eq!(open.filter(|path| spilled.contains(path)).count(), 0);
+    for (array, at) in arrays.iter().zip(0..) {
+        assert_eq!(array.read().unwrap()[[0]], at);
+    }
+    assert!(staged(dir.path()).is_empty());
+}

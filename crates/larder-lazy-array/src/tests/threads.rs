@@ -1,4 +1,4 @@
-use std::thread;
+use std::{sync::mpsc, thread};
 
 use super::*;
 
@@ -47,6 +47,20 @@ fn a_panic_with_a_guard_lets_the_others_go_on() {
     });
     assert!(outcome.join().is_err());
     assert_eq!(array.read().unwrap()[[0]], 2);
+}
+
+#[test]
+fn a_guard_counts_as_that_of_the_thread_that_took_it() {
+    let (_dir, store) = fresh(1000);
+    let array = store.insert("a", arr1(&[1_u8])).unwrap();
+    let writing = array.write().unwrap();
+    let (done, wait) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || (wait.recv(), writing));
+        assert_eq!(array.read().unwrap_err().kind(), ErrorKind::Locked);
+        drop(done);
+    });
+    assert_eq!(array.read().unwrap()[[0]], 1);
 }
 
 /// Many threads add to arrays that do not fit into the budget together, flush, offload and read rows of them.

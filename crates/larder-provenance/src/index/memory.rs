@@ -7,7 +7,7 @@ use std::{
 
 use larder_storage::{Digest, Result};
 
-use super::{Draft, Exclusively, Index, Plan, Row, Totals};
+use super::{Draft, Exclusively, Index, Page, Plan, Row, Totals};
 use crate::Id;
 
 /// Records that live as long as this value.
@@ -97,8 +97,9 @@ impl Index for MemoryIndex {
         }
     }
 
-    fn delete(&self, id: Id) -> Result<Option<Digest>> {
-        Ok(self.write().remove(id))
+    fn delete(&self, id: Id) -> Result<(bool, Option<Digest>)> {
+        let payload = self.write().remove(id);
+        Ok((payload.is_some(), payload))
     }
 
     fn if_unused(&self, payload: &Digest, reap: Exclusively<'_>) -> Result<()> {
@@ -106,20 +107,15 @@ impl Index for MemoryIndex {
         if records.payloads.contains_key(payload) { Ok(()) } else { reap() }
     }
 
-    fn page(
-        &self,
-        kind: Option<&'static str>,
-        after: Option<Id>,
-        limit: usize,
-    ) -> Result<Vec<Arc<Row>>> {
+    fn page(&self, kind: Option<&'static str>, after: &[u8], limit: usize) -> Result<Page> {
+        let after = <[u8; 16]>::try_from(after).map(Id::from_bytes);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let records = self.read();
         let rows = records.rows.range((start, Bound::Unbounded)).map(|(_, row)| row);
-        Ok(rows
-            .filter(|row| kind.is_none_or(|kind| row.kind == kind))
-            .take(limit)
-            .cloned()
-            .collect())
+        let rows = rows.filter(|row| kind.is_none_or(|kind| row.kind == kind)).take(limit);
+        let rows: Vec<_> = rows.cloned().collect();
+        let last = rows.last().map(|row| row.id.as_bytes().to_vec()).unwrap_or_default();
+        Ok(Page { rows: rows.into_iter().map(Ok).collect(), last })
     }
 
     fn len(&self, kind: &str) -> Result<u64> {
@@ -135,6 +131,10 @@ impl Index for MemoryIndex {
         let (payloads, bytes) =
             (records.payloads.len() as u64, records.payloads.values().map(|(_, len)| len).sum());
         Ok(Totals { kinds: kinds.into_iter().collect(), payloads, bytes })
+    }
+
+    fn damage(&self) -> Result<Option<String>> {
+        Ok(None)
     }
 
     fn faults(&self) -> Result<Vec<String>> {

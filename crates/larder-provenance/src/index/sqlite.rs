@@ -1,13 +1,17 @@
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use larder_sqlite::{Attempt, Database, Failure, Schema};
-use larder_storage::{Digest, Durability, ErrorKind, RESERVED_SEGMENT, Result};
+use larder_sqlite::{Attempt, Database, Schema};
+use larder_storage::{Digest, Durability, ErrorKind, RESERVED_SEGMENT, Result, time};
 use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Params, Transaction, named_params, params,
     types::FromSql,
 };
 
-use super::{Draft, Exclusively, Index, Keyed, Plan, Row, Totals, now};
+use super::{Damaged, Draft, Exclusively, Index, Keyed, Page, Plan, Row, Totals};
 use crate::{Id, Source};
 
 /// The version of the tables in `provenance.sqlite`.
@@ -19,11 +23,28 @@ pub const APPLICATION_ID: i32 = 0x4c5f_7072;
 const SCHEMA: Schema = Schema {
     application_id: APPLICATION_ID,
     version: FORMAT_VERSION,
+    derived: false,
     create: include_str!("schema.sql"),
 };
 
 const COLUMNS: &str =
     "id, kind, version, created_at, key, provenance, payload, payload_len, summary, checksum";
+
+/// Moves the damaged database of the records in `index_dir` aside, and says where to. `None` where it is sound or
+/// missing: single damaged records are deleted or computed anew instead. The next store to open begins without records,
+/// and the payloads stay, to be taken up where the same result is stored again.
+///
+/// # Errors
+///
+/// `Locked` where anybody has the store open; `Format` where the database is not ours; `Io` where it cannot be read or
+/// moved.
+pub fn repair(index_dir: impl AsRef<Path>) -> Result<Option<PathBuf>> {
+    larder_sqlite::repair(&path(index_dir.as_ref()), &SCHEMA)
+}
+
+fn path(dir: &Path) -> PathBuf {
+    dir.join(RESERVED_SEGMENT).join("provenance.sqlite")
+}
 
 /// Records in `<dir>/.larder/provenance.sqlite`.
 #[derive(Debug)]
@@ -31,8 +52,7 @@ pub(crate) struct SqliteIndex(Database);
 
 impl SqliteIndex {
     pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
-        let path = dir.join(RESERVED_SEGMENT).join("provenance.sqlite");
-        Database::open(path, &SCHEMA, durability).map(Self)
+        Database::open(path(dir), &SCHEMA, durability).map(Self)
     }
 }
 
@@ -72,17 +92,18 @@ impl Index for SqliteIndex {
         })
     }
 
-    fn delete(&self, id: Id) -> Result<Option<Digest>> {
+    fn delete(&self, id: Id) -> Result<(bool, Option<Digest>)> {
         self.0.write(|tx| {
             let sql = "DELETE FROM records WHERE id = ?1 AND state = 0 RETURNING payload";
-            let payload =
-                tx.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
-            if payload.is_some() {
+            // What is damaged can be deleted too.
+            let payload = |row: &rusqlite::Row<'_>| Ok(row.get::<_, [u8; 32]>(0).ok());
+            let deleted = tx.prepare_cached(sql)?.query_row([id.as_bytes()], payload).optional()?;
+            if deleted.is_some() {
                 tx.prepare_cached("DELETE FROM edges WHERE child = ?1")?
                     .execute([id.as_bytes()])?;
                 tx.prepare_cached("DELETE FROM tags WHERE id = ?1")?.execute([id.as_bytes()])?;
             }
-            Ok(payload.map(|bytes: [u8; 32]| Digest::from(bytes)))
+            Ok((deleted.is_some(), deleted.flatten().map(Digest::from)))
         })
     }
 
@@ -94,22 +115,14 @@ impl Index for SqliteIndex {
         })
     }
 
-    fn page(
-        &self,
-        kind: Option<&'static str>,
-        after: Option<Id>,
-        limit: usize,
-    ) -> Result<Vec<Arc<Row>>> {
-        // No id is less than all zeros, and none that is made is equal.
-        let after = after.map_or([0; 16], |id| *id.as_bytes());
-        let limit = limit as i64;
+    fn page(&self, kind: Option<&'static str>, after: &[u8], limit: usize) -> Result<Page> {
         self.0.read(|db| match kind {
             Some(kind) => {
                 let mut query =
                     select(db, "kind = ?1 AND id > ?2 AND state = 0 ORDER BY id LIMIT ?3")?;
-                rows(&mut query, params![kind, after, limit])
+                page(&mut query, params![kind, after, limit])
             }
-            None => rows(
+            None => page(
                 &mut select(db, "id > ?1 AND state = 0 ORDER BY id LIMIT ?2")?,
                 params![after, limit],
             ),
@@ -118,9 +131,7 @@ impl Index for SqliteIndex {
 
     fn len(&self, kind: &str) -> Result<u64> {
         let sql = "SELECT count(*) FROM records WHERE kind = ?1 AND state = 0";
-        let count: i64 =
-            self.0.read(|db| Ok(db.prepare_cached(sql)?.query_row([kind], |row| row.get(0))?))?;
-        Ok(count.unsigned_abs())
+        self.0.read(|db| Ok(db.prepare_cached(sql)?.query_row([kind], |row| row.get(0))?))
     }
 
     fn totals(&self) -> Result<Totals> {
@@ -128,32 +139,31 @@ impl Index for SqliteIndex {
             let sql =
                 "SELECT kind, count(*) FROM records WHERE state = 0 GROUP BY kind ORDER BY kind";
             let mut query = db.prepare_cached(sql)?;
-            let kinds = query
-                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+            let kinds = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let kinds = kinds.collect::<rusqlite::Result<_>>()?;
             let sql = "SELECT count(*), ifnull(sum(payload_len), 0) FROM \
                        (SELECT DISTINCT payload, payload_len FROM records WHERE state = 0)";
-            let sums = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-            let (payloads, bytes) = db.query_row(sql, [], sums)?;
-            Ok(Totals { kinds, payloads: payloads.unsigned_abs(), bytes: bytes.unsigned_abs() })
+            let (payloads, bytes) = db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(Totals { kinds, payloads, bytes })
         })
     }
 
-    fn faults(&self) -> Result<Vec<String>> {
-        if let Err(error) = self.0.verify() {
-            return if error.kind() == ErrorKind::Corrupt {
-                Ok(vec![error.to_string()])
-            } else {
-                Err(error)
-            };
+    fn damage(&self) -> Result<Option<String>> {
+        match self.0.verify() {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Some(error.to_string())),
+            Err(error) => Err(error),
         }
+    }
+
+    fn faults(&self) -> Result<Vec<String>> {
         self.0.read(|db| {
             let mut faults = Vec::new();
             let strays = "SELECT count(*) FROM edges WHERE child NOT IN (SELECT id FROM records)";
             let lost = "SELECT count(*) FROM records WHERE json_valid(provenance) AND \
                         json_array_length(provenance, '$.inputs') <> (SELECT count(*) FROM edges WHERE child = id)";
             for (sql, what) in [(strays, "inputs belong to no record"), (lost, "records have lost inputs")] {
-                let count: i64 = db.query_row(sql, [], |row| row.get(0))?;
+                let count: u64 = db.query_row(sql, [], |row| row.get(0))?;
                 if count > 0 {
                     faults.push(format!("{count} {what}"));
                 }
@@ -167,25 +177,45 @@ fn select<'a>(db: &'a Connection, condition: &str) -> rusqlite::Result<CachedSta
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE {condition}"))
 }
 
-fn rows(query: &mut CachedStatement<'_>, params: impl Params) -> Attempt<Vec<Arc<Row>>> {
-    let rows = query.query_map(params, |row| read(row).map(Arc::new))?;
-    rows.collect::<rusqlite::Result<_>>().map_err(Failure::from)
+fn page(query: &mut CachedStatement<'_>, params: impl Params) -> Attempt<Page> {
+    let (mut rows, mut page) = (query.query(params)?, Page::default());
+    while let Some(row) = rows.next()? {
+        page.rows.push(read(row));
+        page.last.clear();
+        page.last.extend_from_slice(id(row));
+    }
+    Ok(page)
 }
 
-/// The one record that fulfils the condition, checked.
+/// The one record that fulfils the condition.
 fn one(db: &Connection, condition: &str, params: impl Params) -> Attempt<Option<Arc<Row>>> {
-    let Some(row) = select(db, condition)?.query_row(params, read).optional()? else {
-        return Ok(None);
-    };
-    row.check()?;
-    Ok(Some(Arc::new(row)))
+    let mut query = select(db, condition)?;
+    let mut rows = query.query(params)?;
+    let row = rows.next()?.map(read).transpose();
+    Ok(row.map_err(|damaged| damaged.error)?)
 }
 
 fn by_provenance(db: &Connection, kind: &str, key: &Digest) -> Attempt<Option<Arc<Row>>> {
     one(db, "key = ?1 AND kind = ?2 AND state = 0", params![key.as_bytes(), kind])
 }
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+fn read(row: &rusqlite::Row<'_>) -> Result<Arc<Row>, Damaged> {
+    match columns(row) {
+        Ok(found) if found.is_sound() => Ok(Arc::new(found)),
+        Ok(_) => Err(Damaged::new(id(row))),
+        Err(odd) => {
+            let damaged = Damaged::new(id(row));
+            Err(Damaged { error: damaged.error.with_source(odd), ..damaged })
+        }
+    }
+}
+
+/// The id as it is kept, whatever that is.
+fn id<'a>(row: &'a rusqlite::Row<'_>) -> &'a [u8] {
+    row.get_ref(0).ok().and_then(|id| id.as_bytes().ok()).unwrap_or_default()
+}
+
+fn columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         id: Id::from_bytes(row.get(0)?),
         kind: Cow::Owned(row.get(1)?),
@@ -194,7 +224,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         key: get::<Option<[u8; 32]>>(row, 4)?.map(Digest::from),
         provenance: row.get(5)?,
         payload: Digest::from(get::<[u8; 32]>(row, 6)?),
-        payload_len: get::<i64>(row, 7)?.unsigned_abs(),
+        payload_len: row.get(7)?,
         summary: row.get(8)?,
         checksum: row.get(9)?,
     })
@@ -218,7 +248,7 @@ fn insert(tx: &Transaction<'_>, row: &Row, draft: &Draft) -> rusqlite::Result<()
         ":operation": keyed.map(|keyed| keyed.provenance.operation()),
         ":provenance": row.provenance,
         ":payload": row.payload.as_bytes(),
-        ":payload_len": row.payload_len as i64,
+        ":payload_len": row.payload_len,
         ":summary": row.summary,
         ":cost": cost(draft),
         ":checksum": row.checksum,
@@ -235,13 +265,7 @@ fn insert_edges(tx: &Transaction<'_>, child: Id, keyed: &Keyed) -> rusqlite::Res
             Source::Record(id) => (Some(id.as_bytes()), None),
             Source::Content(digest) => (None, Some(digest.as_bytes())),
         };
-        insert.execute(params![
-            child.as_bytes(),
-            position as i64,
-            input.role(),
-            parent,
-            content
-        ])?;
+        insert.execute(params![child.as_bytes(), position, input.role(), parent, content])?;
     }
     Ok(())
 }
@@ -252,9 +276,9 @@ fn replace(tx: &Transaction<'_>, row: &Row, draft: &Draft) -> rusqlite::Result<(
     tx.prepare_cached(sql)?.execute(named_params! {
         ":id": row.id.as_bytes(),
         ":version": row.version,
-        ":stored_at": now(),
+        ":stored_at": time::now_ns(),
         ":payload": row.payload.as_bytes(),
-        ":payload_len": row.payload_len as i64,
+        ":payload_len": row.payload_len,
         ":summary": row.summary,
         ":cost": cost(draft),
         ":checksum": row.checksum,

@@ -1,14 +1,43 @@
-use std::{collections::VecDeque, fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime, vec};
 
 use larder_storage::{Digest, Result};
 
 use crate::{
     Id, Provenance,
-    index::{Index, Row},
+    index::{Damaged, Index, Row},
 };
+
+/// A result with its payload.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Stored<T> {
+    /// Its id.
+    pub id: Id,
+    /// The result itself.
+    pub payload: T,
+    /// The kind of payload, as [`Payload::KIND`](crate::Payload::KIND).
+    pub kind: &'static str,
+    /// When the record was made.
+    pub created_at: SystemTime,
+    /// What made it, where that is known.
+    pub provenance: Option<Provenance>,
+}
+
+/// What [`ProvenanceStore::get_or_compute`](crate::ProvenanceStore::get_or_compute) gives.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Outcome<T> {
+    /// The id of the result.
+    pub id: Id,
+    /// The result.
+    pub payload: T,
+    /// Whether it was computed now, by this caller.
+    pub computed: bool,
+}
 
 /// A result without its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Record {
     /// Its id.
     pub id: Id,
@@ -28,7 +57,6 @@ pub struct Record {
 
 impl Record {
     fn of(row: &Row) -> Result<Self> {
-        row.check()?;
         Ok(Self {
             id: row.id,
             kind: row.kind.to_string(),
@@ -48,8 +76,8 @@ impl Record {
 pub struct Records<'a> {
     index: &'a dyn Index,
     kind: &'static str,
-    page: VecDeque<Arc<Row>>,
-    after: Option<Id>,
+    page: vec::IntoIter<Result<Arc<Row>, Damaged>>,
+    after: Vec<u8>,
     is_done: bool,
 }
 
@@ -57,15 +85,15 @@ impl<'a> Records<'a> {
     const PAGE: usize = 1000;
 
     pub(super) fn new(index: &'a dyn Index, kind: &'static str) -> Self {
-        Self { index, kind, page: VecDeque::new(), after: None, is_done: false }
+        Self { index, kind, page: vec::IntoIter::default(), after: Vec::new(), is_done: false }
     }
 
     fn turn(&mut self) -> Result<()> {
         // Ended first, so that a failure ends it.
         self.is_done = true;
-        self.page = self.index.page(Some(self.kind), self.after, Self::PAGE)?.into();
-        self.after = self.page.back().map(|row| row.id);
-        self.is_done = self.page.len() < Self::PAGE;
+        let page = self.index.page(Some(self.kind), &self.after, Self::PAGE)?;
+        self.is_done = page.rows.len() < Self::PAGE;
+        (self.page, self.after) = (page.rows.into_iter(), page.last);
         Ok(())
     }
 }
@@ -74,21 +102,18 @@ impl Iterator for Records<'_> {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.is_empty()
+        if self.page.as_slice().is_empty()
             && !self.is_done
             && let Err(error) = self.turn()
         {
             return Some(Err(error));
         }
-        self.page.pop_front().map(|row| Record::of(&row))
+        self.page.next().map(|row| Record::of(&*row.map_err(|damaged| damaged.error)?))
     }
 }
 
 impl fmt::Debug for Records<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Records")
-            .field("kind", &self.kind)
-            .field("after", &self.after)
-            .finish_non_exhaustive()
+        f.debug_struct("Records").field("kind", &self.kind).finish_non_exhaustive()
     }
 }

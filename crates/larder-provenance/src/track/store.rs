@@ -44,6 +44,7 @@ pub struct TrackStore {
 
 /// A track of a [`TrackStore`], with all that is known of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StoredTrack {
     /// Its id.
     pub id: Id,
@@ -63,6 +64,7 @@ pub struct StoredTrack {
 
 /// What a listing says of a track, without its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TrackRecord {
     /// Its id.
     pub id: Id,
@@ -133,8 +135,12 @@ impl TrackStore {
         handle: Handle,
     ) -> Result<Id> {
         let id = self.put(track, chroms, provenance)?;
-        // The clone goes under the lock, the handle itself after it: what its drop does is not ours to know.
-        self.handles().entry(id).or_insert_with(|| Arc::clone(&handle));
+        let mut handles = self.handles();
+        // Whoever deletes the track takes the handle afterwards, under the same lock, so it may be gone only before.
+        if self.store.has(id)? {
+            // The clone goes under the lock, the handle itself after it: what its drop does is not ours to know.
+            handles.entry(id).or_insert_with(|| Arc::clone(&handle));
+        }
         Ok(id)
     }
 
@@ -217,5 +223,36 @@ impl TryFrom<Record> for TrackRecord {
             created_at: record.created_at,
             provenance: record.provenance,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::IntervalTrack;
+
+    #[test]
+    fn a_track_that_is_deleted_while_it_is_put_keeps_no_handle() {
+        let (store, handle) = (TrackStore::in_memory(), Arc::new(7_u8));
+        let made = Provenance::new("op");
+        thread::scope(|scope| {
+            let handles = store.handles();
+            let put = scope.spawn(|| {
+                let (track, chroms) = (IntervalTrack::default(), Chroms::new());
+                store.put_with_handle(track, chroms, Some(made.clone()), handle.clone())
+            });
+            let id = loop {
+                if let Some(id) = store.find(&made).unwrap() {
+                    break id;
+                }
+                thread::yield_now();
+            };
+            assert!(store.store().delete(id).unwrap());
+            drop(handles);
+            assert_eq!(put.join().unwrap().unwrap(), id);
+        });
+        assert_eq!(Arc::strong_count(&handle), 1);
     }
 }

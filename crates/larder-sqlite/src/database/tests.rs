@@ -11,10 +11,11 @@ use crate::repair;
 const SCHEMA: Schema = Schema {
     application_id: 0x4c5f_7473,
     version: 3,
+    derived: false,
     create: "CREATE TABLE t (k INTEGER PRIMARY KEY, v BLOB) STRICT",
 };
 
-fn open(path: &Path) -> Result<Database> {
+fn open_test(path: &Path) -> Result<Database> {
     Database::open(path, &SCHEMA, Durability::Process)
 }
 
@@ -55,18 +56,18 @@ fn a_hundred_races_for_the_first_open_have_no_loser() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     start.wait();
-                    insert(&open(&path).unwrap(), 1);
+                    insert(&open_test(&path).unwrap(), 1);
                 });
             }
         });
-        assert_eq!(count(&open(&path).unwrap()), 4);
+        assert_eq!(count(&open_test(&path).unwrap()), 4);
     }
 }
 
 #[test]
 fn work_that_fails_changes_nothing_and_keeps_its_error() {
     let dir = tempfile::tempdir().unwrap();
-    let database = open(&dir.path().join("a.sqlite")).unwrap();
+    let database = open_test(&dir.path().join("a.sqlite")).unwrap();
     let outcome: Result<()> = database.write(|tx| {
         tx.execute("INSERT INTO t (v) VALUES (x'00')", [])?;
         Err(Error::new(ErrorKind::Conflict, "on second thought").into())
@@ -78,7 +79,7 @@ fn work_that_fails_changes_nothing_and_keeps_its_error() {
 #[test]
 fn a_panic_inside_rolls_back_and_leaves_the_database_usable() {
     let dir = tempfile::tempdir().unwrap();
-    let database = open(&dir.path().join("a.sqlite")).unwrap();
+    let database = open_test(&dir.path().join("a.sqlite")).unwrap();
     thread::scope(|scope| {
         let worker = scope.spawn(|| {
             database.write(|tx| -> Attempt<()> {
@@ -95,7 +96,7 @@ fn a_panic_inside_rolls_back_and_leaves_the_database_usable() {
 #[test]
 fn what_reads_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
-    let database = open(&dir.path().join("a.sqlite")).unwrap();
+    let database = open_test(&dir.path().join("a.sqlite")).unwrap();
     assert!(database.read(|db| Ok(db.execute("DELETE FROM t", [])?)).is_err());
 }
 
@@ -104,18 +105,19 @@ fn a_damaged_file_is_named_kept_and_moved_aside_only_by_repair() {
     for (offset, len) in [(0, 100), (4096, 4096)] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.sqlite");
-        insert(&open(&path).unwrap(), 20);
+        insert(&open_test(&path).unwrap(), 20);
         damage(&path, offset, len);
         let before = fs::read(&path).unwrap();
 
-        let error = open(&path).and_then(|database| database.verify()).unwrap_err();
+        let error = open_test(&path).and_then(|database| database.verify()).unwrap_err();
+        assert_eq!(error.chain().to_string().lines().count(), 1, "{error}");
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
         assert!(error.to_string().contains("a.sqlite"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), before, "nothing is changed by looking");
 
         let aside = repair(&path, &SCHEMA).unwrap().expect("it was damaged");
         assert_eq!(fs::read(aside).unwrap(), before);
-        assert_eq!(count(&open(&path).unwrap()), 0);
+        assert_eq!(count(&open_test(&path).unwrap()), 0);
         assert_eq!(repair(&path, &SCHEMA).unwrap(), None, "the new one is sound");
     }
 }
@@ -124,11 +126,11 @@ fn a_damaged_file_is_named_kept_and_moved_aside_only_by_repair() {
 fn a_file_emptied_by_something_else_is_not_taken_for_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
-    insert(&open(&path).unwrap(), 1);
+    insert(&open_test(&path).unwrap(), 1);
     OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
-    assert_eq!(open(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(open_test(&path).unwrap_err().kind(), ErrorKind::Corrupt);
     assert!(repair(&path, &SCHEMA).unwrap().is_some());
-    assert_eq!(count(&open(&path).unwrap()), 0);
+    assert_eq!(count(&open_test(&path).unwrap()), 0);
 }
 
 #[test]
@@ -136,14 +138,14 @@ fn what_a_kill_during_creation_leaves_is_made_anew() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
     fs::File::create(&path).unwrap();
-    assert_eq!(count(&open(&path).unwrap()), 0);
+    assert_eq!(count(&open_test(&path).unwrap()), 0);
 }
 
 #[test]
 fn a_foreign_or_future_database_is_refused_and_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
-    insert(&open(&path).unwrap(), 5);
+    insert(&open_test(&path).unwrap(), 5);
     let future = Schema { version: 2, ..SCHEMA };
     let foreign = Schema { application_id: 1, ..SCHEMA };
     for schema in [future, foreign] {
@@ -151,11 +153,11 @@ fn a_foreign_or_future_database_is_refused_and_kept() {
         assert_eq!(error.kind(), ErrorKind::Format, "{error}");
         assert_eq!(repair(&path, &schema).unwrap_err().kind(), ErrorKind::Format);
     }
-    assert_eq!(count(&open(&path).unwrap()), 5);
+    assert_eq!(count(&open_test(&path).unwrap()), 5);
 
     let theirs = dir.path().join("theirs.sqlite");
     Connection::open(&theirs).unwrap().execute_batch("CREATE TABLE precious (x)").unwrap();
-    assert_eq!(open(&theirs).unwrap_err().kind(), ErrorKind::Format);
+    assert_eq!(open_test(&theirs).unwrap_err().kind(), ErrorKind::Format);
 }
 
 #[test]
@@ -163,7 +165,7 @@ fn repair_waits_for_nobody_and_takes_nothing_from_under_anybody() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
     assert_eq!(repair(&path, &SCHEMA).unwrap(), None, "there is none");
-    let database = open(&path).unwrap();
+    let database = open_test(&path).unwrap();
     assert_eq!(repair(&path, &SCHEMA).unwrap_err().kind(), ErrorKind::Locked);
     insert(&database, 1);
 }
@@ -174,7 +176,7 @@ fn a_path_that_cannot_be_is_one_clear_line() {
     let file = dir.path().join("file");
     fs::File::create(&file).unwrap();
     for path in [file.join("a.sqlite"), dir.path().to_owned()] {
-        let error = open(&path).unwrap_err();
+        let error = open_test(&path).unwrap_err();
         assert_eq!(error.to_string().lines().count(), 1);
         assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
     }
@@ -183,7 +185,7 @@ fn a_path_that_cannot_be_is_one_clear_line() {
 #[test]
 fn a_value_that_was_never_written_is_damage() {
     let dir = tempfile::tempdir().unwrap();
-    let database = open(&dir.path().join("a.sqlite")).unwrap();
+    let database = open_test(&dir.path().join("a.sqlite")).unwrap();
     insert(&database, 1);
     let read =
         |sql: &str| database.read(|db| Ok(db.query_row(sql, [], |row| row.get::<_, u64>(0))?));
@@ -196,7 +198,7 @@ fn a_value_that_was_never_written_is_damage() {
 fn a_database_that_was_taken_away_is_not_made_anew_by_a_reader() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
-    let database = open(&path).unwrap();
+    let database = open_test(&path).unwrap();
     fs::remove_file(&path).unwrap();
     let read = database.read(|db| Ok(db.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))?));
     assert_eq!(read.unwrap_err().kind(), ErrorKind::Io);
@@ -205,9 +207,83 @@ fn a_database_that_was_taken_away_is_not_made_anew_by_a_reader() {
 
 #[test]
 fn a_relative_path_is_taken_from_where_it_was_opened() {
-    let database = Database::open("target/relative.sqlite", &SCHEMA, Durability::Scratch).unwrap();
-    assert!(database.path().is_absolute());
-    let dir = database.path().parent().unwrap().to_owned();
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(open::absolute(Path::new("a/b.sqlite")).unwrap(), here.join("a/b.sqlite"));
+}
+
+#[test]
+fn the_mark_is_made_up_for_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    insert(&open_test(&path).unwrap(), 1);
+    OpenOptions::new().write(true).open(open::beside(&path, ".init")).unwrap().set_len(0).unwrap();
+    drop(open_test(&path).unwrap());
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    assert_eq!(open_test(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_log_without_its_database_is_kept_and_moved_aside_by_repair() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let (log, kept) = (open::beside(&path, "-wal"), dir.path().join("kept"));
+    let database = open_test(&path).unwrap();
+    insert(&database, 20);
+    fs::copy(&log, &kept).unwrap();
     drop(database);
-    fs::remove_dir_all(dir).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::copy(&kept, &log).unwrap();
+
+    assert_eq!(open_test(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    let aside = repair(&path, &SCHEMA).unwrap().expect("a log was left");
+    assert_eq!(fs::read(open::beside(&aside, "-wal")).unwrap(), fs::read(&kept).unwrap());
+    assert_eq!(count(&open_test(&path).unwrap()), 0);
+}
+
+#[test]
+fn a_transaction_left_open_by_a_reader_shows_nobody_an_old_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open_test(&dir.path().join("a.sqlite")).unwrap();
+    database.read(|db| Ok(db.execute_batch("BEGIN; SELECT count(*) FROM t")?)).unwrap();
+    insert(&database, 1);
+    assert_eq!(count(&database), 1);
+}
+
+#[test]
+fn no_writer_starves() {
+    const WRITES: usize = 200;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let start = Barrier::new(4);
+    let longest = thread::scope(|scope| {
+        let work = || {
+            let database = open_test(&path).unwrap();
+            start.wait();
+            let write = |_| {
+                let asked = std::time::Instant::now();
+                insert(&database, 1);
+                asked.elapsed()
+            };
+            (0..WRITES).map(write).max().unwrap()
+        };
+        let writers = [(); 4].map(|()| scope.spawn(work));
+        writers.map(|writer| writer.join().unwrap()).into_iter().max().unwrap()
+    });
+    assert_eq!(count(&open_test(&path).unwrap()), 4 * WRITES as i64);
+    assert!(longest < std::time::Duration::from_secs(5), "one waited {longest:?}");
+}
+
+#[test]
+fn a_database_that_is_gone_is_damage_unless_it_can_be_derived() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    insert(&open_test(&path).unwrap(), 1);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(open_test(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    let derived = Schema { derived: true, ..SCHEMA };
+    assert_eq!(count(&Database::open(&path, &derived, Durability::Process).unwrap()), 0);
+
+    fs::remove_file(&path).unwrap();
+    assert_eq!(repair(&path, &SCHEMA).unwrap(), None, "nothing is left to move");
+    assert_eq!(count(&open_test(&path).unwrap()), 0);
 }

@@ -23,8 +23,14 @@ impl Root {
         let mut path = self.0.clone();
         for segment in key.segments() {
             path.push(segment);
-            if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
-                self.check_link(&path)?;
+            match fs::symlink_metadata(&path).map(|found| found.file_type()) {
+                Ok(found) if found.is_symlink() => self.check_link(&path)?,
+                Ok(found) if !found.is_file() && !found.is_dir() => {
+                    let message = "is a pipe, a socket or a device, and no object";
+                    return Err(Error::new(ErrorKind::Invalid, message).at_path(path));
+                }
+                // Whoever uses the path finds out what is wrong with it.
+                _ => {}
             }
         }
         Ok(path)
@@ -32,12 +38,19 @@ impl Root {
 
     fn check_link(&self, link: &Path) -> Result<()> {
         match fs::canonicalize(link) {
-            Ok(target) if target.starts_with(&self.0) => Ok(()),
-            _ => {
-                Err(Error::new(ErrorKind::Invalid, "is a symbolic link that leads out of the root")
-                    .at_path(link))
-            }
+            Ok(target) if target.starts_with(&self.0) && !self.is_reserved(&target) => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Invalid,
+                "is a symbolic link that leads out of the root or to what is no object",
+            )
+            .at_path(link)),
         }
+    }
+
+    /// Whether the path leads to what is no object, such as a lock or a database.
+    fn is_reserved(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.0).unwrap_or(path);
+        below.iter().any(|segment| segment.eq_ignore_ascii_case(RESERVED_SEGMENT))
     }
 
     pub(super) fn lock(&self, key: &Key) -> Result<FileLock> {
@@ -80,6 +93,8 @@ impl Root {
         let path = self.path(key)?;
         let _lock = self.lock(key)?;
         self.check_condition(key, &path, when)?;
+        // A kill may have left directories without any object in them.
+        remove_hollow(&path);
         staged.publish(&path).map_err(|error| self.explain(key, &path, error))
     }
 
@@ -105,4 +120,18 @@ impl Root {
             }
         }
     }
+}
+
+/// Removes a directory in which there is nothing but such directories; leaves everything else.
+fn remove_hollow(dir: &Path) {
+    // Not through links, and not at all in the usual case of a file or nothing.
+    if !fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir()) {
+        return;
+    }
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        remove_hollow(&entry.path());
+    }
+    // Fails where an object is left, which is the point.
+    let _ = fs::remove_dir(dir);
 }

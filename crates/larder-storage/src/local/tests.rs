@@ -57,6 +57,32 @@ fn an_emptied_directory_frees_its_name() {
     assert_eq!(storage.get_text(&key("a")).unwrap().as_deref(), Some("y"));
 }
 
+#[test]
+fn directories_that_a_kill_left_hollow_are_in_nobodys_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
+    storage.put(&key("a"), "y".into(), PutIf::Absent).unwrap();
+    storage.put(&key("d/e/f"), "x".into(), PutIf::Always).unwrap();
+    assert_eq!(
+        storage.put(&key("d"), "y".into(), PutIf::Always).unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
+    assert!(storage.get(&key("d/e/f")).unwrap().is_some());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_object_and_nothing_to_wait_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap();
+    assert!(made.success());
+    assert_eq!(storage.get(&key("pipe")).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(storage.open(&key("pipe")).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(storage.list(None).unwrap().count(), 0);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_out_of_the_root_is_refused_and_one_inside_followed() {
@@ -70,8 +96,17 @@ fn a_link_out_of_the_root_is_refused_and_one_inside_followed() {
     symlink(&outside, inside.join("door")).unwrap();
     symlink(outside.join("secret"), inside.join("peek")).unwrap();
     symlink("real", inside.join("alias")).unwrap();
+    symlink(inside.join(".larder"), inside.join("sys")).unwrap();
+    fs::create_dir(outside.join("sub")).unwrap();
+    File::create(outside.join("sub/secret")).unwrap();
+    for prefix in ["door", "door/sub", "sys/stage"] {
+        assert_eq!(
+            storage.list(Some(&key(prefix))).err().map(|error| error.kind()),
+            Some(ErrorKind::Invalid)
+        );
+    }
 
-    for text in ["door/secret", "peek"] {
+    for text in ["door/secret", "peek", "sys/stage/lock"] {
         assert_eq!(storage.get(&key(text)).unwrap_err().kind(), ErrorKind::Invalid);
         assert_eq!(storage.open(&key(text)).unwrap_err().kind(), ErrorKind::Invalid);
         assert_eq!(storage.remove(&key(text)).unwrap_err().kind(), ErrorKind::Invalid);

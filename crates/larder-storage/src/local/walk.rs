@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::root::Root;
 use crate::{
     Error, Key, RESERVED_SEGMENT, Result,
     publish::is_absent,
@@ -20,14 +21,16 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn new(root: &Path, prefix: Option<&Key>) -> Result<Self> {
-        let mut walk = Self { root: root.to_owned(), single: None, open: Vec::new() };
-        let start = prefix.map_or_else(|| root.to_owned(), |key| root.join(key.as_str()));
-        match walk.metadata(&start)? {
-            Some(found) if found.is_dir() => walk.enter(start, prefix.cloned())?,
-            Some(found) if found.is_file() => {
-                walk.single = prefix.map(|key| entry(key.clone(), &found))
+    pub(super) fn new(root: &Root, prefix: Option<&Key>) -> Result<Self> {
+        let mut walk = Self { root: root.0.clone(), single: None, open: Vec::new() };
+        let start = prefix.map_or_else(|| Ok(root.0.clone()), |key| root.path(key))?;
+        // Links on the way to the prefix are followed, as those to an object are; none below it is.
+        match fs::metadata(&start) {
+            Ok(found) if found.is_dir() => walk.enter(start, prefix.cloned())?,
+            Ok(found) if found.is_file() => {
+                walk.single = prefix.map(|key| entry(key.clone(), &found));
             }
+            Err(error) if !is_absent(&error) => return Err(failed(error, &start)),
             _ => {}
         }
         Ok(walk)

@@ -18,7 +18,8 @@ impl Area {
     /// Makes an area, and sweeps those of the dead.
     pub(super) fn claim(stage: &Path) -> Result<Self> {
         let sweeping = FileLock::exclusive(&stage.join("lock"))?;
-        sweep_locked(stage)?;
+        // What cannot be removed is in nobody's way.
+        let _ = sweep_locked(stage);
         let path = stage.join(uuid::Uuid::new_v4().simple().to_string());
         let alive = FileLock::exclusive(&lock_of(&path))?;
         fs::create_dir(&path)
@@ -36,7 +37,7 @@ impl Area {
 impl Drop for Area {
     fn drop(&mut self) {
         // What stays behind has a free lock, so the next sweep takes it.
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = tree::remove(&self.path);
         let _ = self.alive.take().map(FileLock::remove);
     }
 }
@@ -57,20 +58,25 @@ pub(super) fn sweep(stage: &Path) -> Result<usize> {
 
 /// New areas are made under the same lock, so one whose own lock is free has no owner any more.
 fn sweep_locked(stage: &Path) -> Result<usize> {
-    let mut swept = 0;
+    let (mut swept, mut failure) = (0, None);
     for area in areas(stage)? {
-        let Some(dead) = FileLock::try_exclusive(&lock_of(&area))? else { continue };
-        match fs::remove_dir_all(&area) {
-            Err(error) if !is_absent(&error) => {
-                return Err(
-                    Error::io(error, "cannot sweep what a dead process left").at_path(&area)
-                );
-            }
-            _ => dead.remove()?,
+        match sweep_one(&area) {
+            Ok(removed) => swept += usize::from(removed),
+            Err(error) => failure = Some(error),
         }
-        swept += 1;
     }
-    Ok(swept)
+    failure.map_or(Ok(swept), Err)
+}
+
+/// Whether the area was dead, and so is gone.
+fn sweep_one(area: &Path) -> Result<bool> {
+    let Some(dead) = FileLock::try_exclusive(&lock_of(area))? else { return Ok(false) };
+    match tree::remove(area) {
+        Err(error) if !is_absent(&error) => {
+            Err(Error::io(error, "cannot sweep what a dead process left").at_path(area))
+        }
+        _ => dead.remove().map(|()| true),
+    }
 }
 
 /// The areas that have a directory, a lock file or both.

@@ -1,15 +1,22 @@
 use super::*;
 
-/// Flushes the directories from the parent of `target` up to `root`, so that the name `target` is durable even where
-/// directories on the way are new. One that is gone, because it was emptied, is durable with its parent.
-pub(super) fn parents(target: &Path, root: &Path) -> Result<()> {
-    for dir in target.ancestors().skip(1) {
-        match flush(dir) {
-            Err(error) if error.kind() == ErrorKind::NotFound && dir != root => {}
-            flushed => flushed?,
-        }
-        if dir == root {
-            break;
+/// Where the durability asks for it, flushes the directories from the parent of `target` up to `root`, so that the
+/// change of the name `target` is durable even where directories on the way are new. One that is gone, because it was
+/// emptied, is durable with its parent.
+pub(super) fn settle(target: &Path, root: &Path, durability: Durability) -> Result<()> {
+    if !durability.syncs() {
+        return Ok(());
+    }
+    let below = target.ancestors().skip(1).take_while(|dir| *dir != root);
+    for dir in below.chain([root]) {
+        match sync_all(dir) {
+            Err(error) if is_absent(&error) && dir != root => {}
+            Err(error) => {
+                let message =
+                    "was changed, but a flush failed: whether it survives a power cut is not known";
+                return Err(Error::io(error, message).at_path(target));
+            }
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -30,11 +37,16 @@ pub(super) fn tree(dir: &Path) -> Result<()> {
     flush(dir)
 }
 
-fn flush(path: &Path) -> Result<()> {
+pub(super) fn flush(path: &Path) -> Result<()> {
+    sync_all(path).map_err(|error| Error::io(error, "cannot flush to the device").at_path(path))
+}
+
+fn sync_all(path: &Path) -> io::Result<()> {
     // Windows flushes no directory handles, and needs none.
     if cfg!(windows) && path.is_dir() {
         return Ok(());
     }
-    let flushed = File::open(path).and_then(|file| file.sync_all());
-    flushed.map_err(|error| Error::io(error, "cannot flush to the device").at_path(path))
+    // The current directory has the empty path as its parent.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path)?.sync_all()
 }

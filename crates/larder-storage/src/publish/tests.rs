@@ -1,7 +1,20 @@
+use std::thread;
+
 use super::*;
 
 fn count(dir: &Path) -> usize {
     fs::read_dir(dir).map_or(0, Iterator::count)
+}
+
+#[test]
+fn directories_are_made_where_they_are_missing() {
+    let root = tempfile::tempdir().unwrap();
+    for durability in [Durability::Process, Durability::Power] {
+        let dir = root.path().join(durability.to_string()).join("a/b");
+        create_dirs(&dir, durability).unwrap();
+        create_dirs(&dir, durability).unwrap();
+        assert!(dir.is_dir());
+    }
 }
 
 #[test]
@@ -46,6 +59,46 @@ fn a_directory_appears_whole_and_only_once() {
         }
         assert!(target.join("deep/mesh").exists());
     }
+}
+
+#[test]
+fn of_those_who_publish_one_directory_one_wins() {
+    let root = tempfile::tempdir().unwrap();
+    for round in 0..50 {
+        let target = root.path().join(format!("m{round}"));
+        // Every other round publishes empty directories, which a bare rename would replace in silence.
+        let publish = || {
+            let stage = Stage::new(root.path(), Durability::Process);
+            let dir = stage.dir().unwrap();
+            if round % 2 == 0 {
+                File::create(dir.path().join("mesh")).unwrap();
+            }
+            dir.publish(&target)
+        };
+        let outcomes = thread::scope(|scope| {
+            [(); 4].map(|()| scope.spawn(publish)).map(|racer| racer.join().unwrap())
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        let lost = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        assert!(lost.into_iter().all(|error| error.kind() == ErrorKind::Conflict));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_may_not_be_written_is_removed_all_the_same() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let stage = Stage::new(root.path(), Durability::Process);
+    let dir = stage.dir().unwrap();
+    let sealed = dir.path().join("pkg/sealed");
+    fs::create_dir_all(&sealed).unwrap();
+    File::create(sealed.join("file")).unwrap();
+    fs::set_permissions(&sealed, fs::Permissions::from_mode(0o555)).unwrap();
+    dir.publish(&root.path().join("m")).unwrap();
+    assert!(stage.discard(&root.path().join("m")).unwrap());
+    drop(stage);
+    assert_eq!(count(&area::stage_dir(root.path())), 1, "only the sweepers' lock stays");
 }
 
 #[test]

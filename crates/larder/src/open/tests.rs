@@ -39,6 +39,23 @@ fn lays_out_what_is_documented() {
 }
 
 #[test]
+fn of_those_who_open_a_new_root_at_once_none_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let root = dir.path().join(round.to_string());
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    Larder::open(&root).unwrap();
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn what_is_not_ours_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     File::create(dir.path().join("precious")).unwrap();

@@ -7,7 +7,7 @@ fn opening_brings_the_index_into_step() {
     let f = Fixture::new();
     let (kept, lost) = (f.write(0, 0..5), f.write(1, 5..10));
     let bytes = fs::read(f.file(&kept)).unwrap();
-    f.cache.index.forget(std::slice::from_ref(&kept)).unwrap();
+    f.cache.index.forget(std::slice::from_ref(&kept), Vec::new()).unwrap();
     f.cache.storage.remove(&lost).unwrap();
     assert!(!f.cache.contains(&key(0)).unwrap());
     let opened = f.open();
@@ -165,4 +165,75 @@ fn a_damaged_index_is_moved_aside_and_made_again() {
     assert!(EmbeddingCache::repair_index(&dir).unwrap().unwrap().exists());
     let cache = EmbeddingCache::open(&dir, Options::default()).unwrap();
     assert_eq!(cache.read(&key(4)).unwrap(), Some(record(4).embedding));
+}
+
+#[test]
+fn rows_that_a_lost_shard_held_are_found_in_the_other_that_has_them() {
+    let f = Fixture::new();
+    f.put(&legacy_path(0), python_shard(&records(0..10)));
+    f.put(&legacy_path(1), python_shard(&records(5..20)));
+    drop(f.open());
+    f.cache.storage.remove(&legacy_path(0)).unwrap();
+    let cache = f.open();
+    assert_eq!(cache.skipped(), []);
+    let keys: Vec<_> = (0..20).map(key).collect();
+    let expected: Vec<_> = (0..20).map(|window| window >= 5).collect();
+    assert_eq!(cache.contains_many(&keys).unwrap(), expected);
+    assert!(cache.read_many(&keys[5..]).unwrap().iter().all(Option::is_some));
+    assert!(cache.verify().unwrap().is_clean());
+}
+
+#[test]
+fn an_heir_that_cannot_be_read_is_reported_when_another_shard_is_lost() {
+    let f = Fixture::new();
+    f.put(&legacy_path(0), python_shard(&records(0..10)));
+    f.put(&legacy_path(1), python_shard(&records(5..20)));
+    drop(f.open());
+    f.cache.storage.remove(&legacy_path(0)).unwrap();
+    f.put(&legacy_path(1), "damaged");
+    let cache = f.open();
+    assert_eq!(cache.skipped().len(), 1);
+    assert_eq!(cache.skipped()[0].place, legacy_path(1).as_str());
+    assert_eq!(cache.contains_many(&[key(0), key(7)]).unwrap(), [false, false]);
+}
+
+#[test]
+fn rows_of_a_future_schema_are_neither_indexed_nor_served() {
+    let f = Fixture::new();
+    let future = python_shard_with(&records(0..3), |columns| {
+        columns[12].1 = Arc::new(arrow_array::StringArray::from(vec!["1.0.0", "1.0.0", "2.0.0"]));
+    });
+    f.put(&legacy_path(0), future);
+    let cache = f.open();
+    assert_eq!(cache.skipped().len(), 1);
+    assert_eq!(cache.read(&key(0)).unwrap(), None);
+    assert_eq!(cache.reindex().unwrap().indexed_rows, 0);
+    let report = cache.repair().unwrap();
+    assert_eq!((report.quarantined.len(), report.reindex.problems.len()), (0, 1));
+}
+
+#[test]
+fn an_index_that_holds_what_cannot_be_is_corrupt_and_made_anew() {
+    for change in [
+        "shard SET dim = 2305843009213693952",
+        "shard SET dim = 0",
+        "shard SET dim = -4",
+        "shard SET length = -1",
+        "shard SET path = '/'",
+        "embedding SET row_number = -1",
+        "embedding SET crc32c = -1",
+        "embedding SET byte_offset = -1",
+        "embedding SET byte_offset = 9223372036854775807",
+        "embedding SET row_number = 9223372036854775807, byte_offset = NULL",
+    ] {
+        let f = Fixture::new();
+        f.write(0, 0..5);
+        let db = rusqlite::Connection::open(f.cache.index.path()).unwrap();
+        assert!(db.execute(&format!("UPDATE {change}"), []).unwrap() > 0);
+        assert_eq!(kind(f.cache.read(&key(3))), ErrorKind::Corrupt, "{change}");
+        assert_eq!(kind(f.cache.read_many(&[key(0), key(1)])), ErrorKind::Corrupt, "{change}");
+        assert!(!f.cache.verify().unwrap().is_clean(), "{change}");
+        f.cache.reindex().unwrap();
+        assert_eq!(f.cache.read(&key(3)).unwrap(), Some(record(3).embedding), "{change}");
+    }
 }

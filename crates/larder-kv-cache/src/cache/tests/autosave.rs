@@ -32,6 +32,26 @@ fn unsaved_writes_are_seen_here_and_nowhere_else_until_saved() {
 }
 
 #[test]
+fn a_key_is_held_once_however_often_it_changes() {
+    let (dir, other) = fresh();
+    other.set_many([("a", 1), ("b", 2), ("c", 3)]).unwrap();
+    let cache = held(dir.path());
+    for round in 0..100 {
+        cache.set("a", &round).unwrap();
+        assert!(cache.invalidate("a").unwrap());
+        cache.set("new", &round).unwrap();
+        assert!(cache.invalidate("new").unwrap());
+    }
+    cache.set("a", &7).unwrap();
+    assert_eq!(cache.status().unwrap().unsaved, 2);
+    let expected = ["b", "c", "a"];
+    assert_eq!(cache.keys().unwrap(), expected, "it was removed in between");
+    cache.save().unwrap();
+    assert_eq!(other.keys().unwrap(), expected);
+    assert_eq!(other.get("a").unwrap(), Lookup::Hit(7));
+}
+
+#[test]
 fn dropping_saves() {
     let (dir, other) = fresh();
     held(dir.path()).set("a", &1).unwrap();

@@ -112,6 +112,23 @@ fn damage_to_the_tables_themselves_is_reported() {
 }
 
 #[test]
+fn a_number_that_cannot_be_is_damage_and_no_panic() {
+    for statement in [
+        "UPDATE meta SET value = 9223372036854775807",
+        "UPDATE entry SET id = 9223372036854775807",
+        "UPDATE meta SET value = 'text'",
+    ] {
+        let (dir, cache) = fresh();
+        cache.set("a", &1).unwrap();
+        let path = cache.path().to_owned();
+        drop(cache);
+        sql(&path, statement);
+        let cache = open(dir.path(), "genes");
+        assert_eq!(cache.set("b", &2).unwrap_err().kind(), ErrorKind::Corrupt, "{statement}");
+    }
+}
+
+#[test]
 fn reading_changes_no_byte() {
     let (dir, cache) = fresh();
     cache.set("a", &1).unwrap();

@@ -80,7 +80,7 @@ fn agree(cache: &KvCache, model: &Model) {
 
 fn run(options: Options, ops: Vec<Op>) {
     let dir = tempdir().unwrap();
-    let open = || KvCache::open(dir.path(), "model", options).unwrap();
+    let open = || KvCache::open(dir.path(), "model", options.clone()).unwrap();
     let (mut cache, mut model) = (open(), Model::default());
     for op in ops {
         match op {

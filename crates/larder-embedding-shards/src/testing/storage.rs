@@ -1,0 +1,111 @@
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use larder_storage::{
+    Bytes, Entries, Key, MemoryStorage, Object, PutIf, ReadAt, Result, Storage, Upload,
+};
+
+/// A storage in memory that counts its open readers and notes what is put.
+#[derive(Debug, Default)]
+pub(crate) struct WatchedStorage {
+    objects: MemoryStorage,
+    live: Arc<AtomicUsize>,
+    most: AtomicUsize,
+    opened: AtomicUsize,
+    puts: Mutex<Vec<(Key, PutIf)>>,
+    vanishing: Mutex<Option<Key>>,
+}
+
+impl WatchedStorage {
+    /// Starts counting anew, from the readers that are open now.
+    pub(crate) fn reset(&self) {
+        self.most.store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.opened.store(0, Ordering::Relaxed);
+        self.puts.lock().unwrap().clear();
+    }
+
+    /// The most readers that were open at once.
+    pub(crate) fn most_open(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// How often a reader was opened.
+    pub(crate) fn opened(&self) -> usize {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// What was put, and on which condition.
+    pub(crate) fn puts(&self) -> Vec<(Key, PutIf)> {
+        self.puts.lock().unwrap().clone()
+    }
+
+    /// Removes the object once it was opened the next time.
+    pub(crate) fn let_vanish(&self, key: &Key) {
+        *self.vanishing.lock().unwrap() = Some(key.clone());
+    }
+}
+
+impl Storage for WatchedStorage {
+    fn get(&self, key: &Key) -> Result<Option<Object>> {
+        self.objects.get(key)
+    }
+
+    fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
+        let Some(reader) = self.objects.open(key)? else { return Ok(None) };
+        let live = self.live.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(live, Ordering::Relaxed);
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        if self.vanishing.lock().unwrap().take_if(|vanishing| vanishing == key).is_some() {
+            self.objects.remove(key)?;
+        }
+        Ok(Some(Box::new(WatchedReader { reader, live: Arc::clone(&self.live) })))
+    }
+
+    fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
+        self.puts.lock().unwrap().push((key.clone(), when.clone()));
+        self.objects.put(key, bytes, when)
+    }
+
+    fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        self.objects.create(key)
+    }
+
+    fn remove(&self, key: &Key) -> Result<bool> {
+        self.objects.remove(key)
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
+        self.objects.list(prefix)
+    }
+
+    fn local_root(&self) -> Option<&Path> {
+        None
+    }
+}
+
+#[derive(Debug)]
+struct WatchedReader {
+    reader: Box<dyn ReadAt>,
+    live: Arc<AtomicUsize>,
+}
+
+impl ReadAt for WatchedReader {
+    fn len(&self) -> u64 {
+        self.reader.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.reader.read_at(offset, buf)
+    }
+}
+
+impl Drop for WatchedReader {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
