@@ -1,5 +1,9 @@
 //! Everything that has to pass before a change lands.
 
+use std::env;
+use std::fs::{self, DirEntry};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::integration;
@@ -27,12 +31,42 @@ pub(crate) fn ci(workspace: &Workspace) -> Result<bool> {
 
 /// Packs every published crate and builds each from its package alone.
 pub(crate) fn package(workspace: &Workspace) -> Result<bool> {
+    forget_packages(workspace)?;
     let mut command = workspace.cargo();
     // Changes are checked before they are committed; `cargo publish` refuses a dirty tree by itself.
     command.args(["package", "--allow-dirty"]);
     // One target folder for all: otherwise each package builds its dependencies in a folder of its own.
     command.arg("--target-dir").arg(&workspace.target);
     run::passes(command.args(workspace.published().flat_map(|it| ["--package", &it.name])))
+}
+
+/// Removes what cargo unpacked of our packages before, under the same version and path but with other content: it would
+/// be built instead of what is packed now.
+fn forget_packages(workspace: &Workspace) -> Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let Some(sources) = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok()) else {
+        return Ok(());
+    };
+    // A registry in a directory has no host, so its name is a dash and a hash.
+    let local = |dir: &DirEntry| dir.file_name().as_encoded_bytes().starts_with(b"-");
+    for registry in sources.flatten().filter(local) {
+        for package in workspace.published() {
+            let unpacked = registry.path().join(format!("{}-{}", package.name, package.version));
+            match remove_dir_all(&unpacked) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(format!("cannot remove {}: {error}", unpacked.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a copy of a package, which no store knows")]
+fn remove_dir_all(dir: &Path) -> io::Result<()> {
+    fs::remove_dir_all(dir)
 }
 
 fn fmt(workspace: &Workspace) -> Result<bool> {

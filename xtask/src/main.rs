@@ -21,7 +21,8 @@ usage: cargo xtask COMMAND
   integration [ARGS]  every unit, crate, doc and integration test; ARGS go on to cargo test
   tidy                the rules of the workspace that no compiler checks
   package             pack every published crate and build each from its package
-  bench [ARGS]        the benchmarks against peers; ARGS go on to larder-bench
+  peers               the pinned Python packages to compare with, installed under target/peers
+  bench [NAME ...]    the benchmarks against peers; --write puts them into docs/benchmarks.md
   help                this text
 
 environment:
@@ -53,6 +54,7 @@ fn dispatch(command: &str, rest: &[OsString]) -> Option<Result<bool>> {
         ("ci", []) => Workspace::load().and_then(|it| ci::ci(&it)),
         ("tidy", []) => Workspace::load().and_then(|it| tidy::tidy(&it)),
         ("package", []) => Workspace::load().and_then(|it| ci::package(&it)),
+        ("peers", []) => Workspace::load().and_then(|it| peers::peers(&it)),
         ("help" | "--help" | "-h", []) => {
             println!("{USAGE}");
             Ok(true)
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_usage_names_every_command() {
-        for command in ["ci", "integration", "tidy", "package", "bench", "help"] {
+        for command in ["ci", "integration", "tidy", "package", "peers", "bench", "help"] {
             assert!(
                 USAGE.lines().any(|line| line.split_whitespace().next() == Some(command)),
                 "{command}"

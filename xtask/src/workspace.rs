@@ -22,6 +22,7 @@ pub(crate) struct Workspace {
 pub(crate) struct Package {
     pub(crate) id: String,
     pub(crate) name: String,
+    pub(crate) version: String,
     pub(crate) member: bool,
     pub(crate) published: bool,
     pub(crate) description: Option<String>,
@@ -104,6 +105,7 @@ impl Package {
         Self {
             id: text(&json["id"]),
             name: text(&json["name"]),
+            version: text(&json["version"]),
             member: false,
             published: json["publish"].is_null(),
             description: json["description"].as_str().map(str::to_owned),
