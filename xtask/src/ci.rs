@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, DirEntry};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -40,33 +40,38 @@ pub(crate) fn package(workspace: &Workspace) -> Result<bool> {
     run::passes(command.args(workspace.published().flat_map(|it| ["--package", &it.name])))
 }
 
-/// Removes what cargo unpacked of our packages before, under the same version and path but with other content: it would
-/// be built instead of what is packed now.
+/// Removes what cargo unpacked and built of our packages before, under the same version and path but with other content:
+/// it takes packages for unchangeable, and would use it instead of what is packed now.
 fn forget_packages(workspace: &Workspace) -> Result<()> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let Some(sources) = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok()) else {
-        return Ok(());
-    };
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
     // A registry in a directory has no host, so its name is a dash and a hash.
-    let local = |dir: &DirEntry| dir.file_name().as_encoded_bytes().starts_with(b"-");
-    for registry in sources.flatten().filter(local) {
+    for registry in children(&home.join("registry/src"), "-") {
         for package in workspace.published() {
-            let unpacked = registry.path().join(format!("{}-{}", package.name, package.version));
-            match remove_dir_all(&unpacked) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(format!("cannot remove {}: {error}", unpacked.display()));
-                }
-                _ => {}
-            }
+            remove_dir_all(&registry.join(format!("{}-{}", package.name, package.version)))?;
         }
+    }
+    for built in children(&workspace.target.join("debug/.fingerprint"), "larder") {
+        remove_dir_all(&built)?;
     }
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a copy of a package, which no store knows")]
-fn remove_dir_all(dir: &Path) -> io::Result<()> {
-    fs::remove_dir_all(dir)
+/// What lies in the directory, if it is there, under names that begin so.
+fn children(dir: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
+    let named =
+        move |child: &DirEntry| child.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
+    fs::read_dir(dir).into_iter().flatten().flatten().filter(named).map(|child| child.path())
+}
+
+#[expect(clippy::disallowed_methods, reason = "copies of packages, which no store knows")]
+fn remove_dir_all(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(format!("cannot remove {}: {error}", dir.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fmt(workspace: &Workspace) -> Result<bool> {
