@@ -6,8 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dependencies;
+mod faults;
+mod flight;
 mod interchange;
 mod misuse;
+mod object;
+mod power;
+mod servers;
 mod storage;
 mod support;
 mod survival;

@@ -27,7 +27,8 @@ pub(crate) fn larder() -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let path = BUILT.get_or_init(|| {
         let mut build = cargo();
-        build.args(["build", "--quiet", "--package", "larder-cli"]);
+        // As the suite itself was built, so that no dependency is built twice.
+        build.args(["build", "--quiet", "--all-features", "--bin", "larder"]);
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }

@@ -1,8 +1,14 @@
-//! What a test runs in a process of its own: `larder-worker increment ROOT KEY THREADS TIMES`.
+//! What a test runs in a process of its own: `larder-worker increment ROOT KEY THREADS TIMES` or
+//! `larder-worker increment-at URL KEY TIMES`, for example.
+
+#[path = "worker/change.rs"]
+mod change;
+#[path = "worker/flight.rs"]
+mod flight;
 
 use std::{env, error::Error, path::Path, thread};
 
-use larder_storage::{Durability, Key, LocalStorage, testing};
+use larder_storage::{Durability, Key, LocalStorage, open, testing};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -11,6 +17,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["increment", root, key, threads, times] => {
             increment(Path::new(root), &Key::new(key)?, threads.parse()?, times.parse()?)
         }
+        ["increment-at", url, key, times] => {
+            let (storage, key, times) = (open(url)?, Key::new(key)?, times.parse()?);
+            (0..times).for_each(|_: u32| testing::increment(&*storage, &key));
+            Ok(())
+        }
+        ["change", root, what] => change::change(Path::new(root), what),
+        ["flight", reach, root, lease_ms] => {
+            flight::work(reach, Path::new(root), lease_ms.parse()?)
+        }
+        ["exhaust", root] => change::exhaust(Path::new(root)),
         _ => Err(format!("unknown work: {args:?}").into()),
     }
 }

@@ -3,6 +3,7 @@
 
 mod ci;
 mod integration;
+mod mutate;
 mod peers;
 mod run;
 mod tidy;
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
 
   ci                  everything that has to pass before a change lands
   integration [ARGS]  every unit, crate, doc and integration test; ARGS go on to cargo test
+  mutate [WORDS]      take each flush, rename and lock out of larder-storage: some test has to fail
   tidy                the rules of the workspace that no compiler checks
   package             pack every published crate and build each from its package
   peers               the pinned Python packages to compare with, installed under target/peers
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
 fn dispatch(command: &str, rest: &[OsString]) -> Option<Result<bool>> {
     Some(match (command, rest) {
         ("integration", _) => Workspace::load().and_then(|it| integration::integration(&it, rest)),
+        ("mutate", _) => Workspace::load().and_then(|it| mutate::mutate(&it, rest)),
         ("bench", _) => bench(rest),
         ("ci", []) => Workspace::load().and_then(|it| ci::ci(&it)),
         ("tidy", []) => Workspace::load().and_then(|it| tidy::tidy(&it)),
@@ -82,7 +85,8 @@ mod tests {
 
     #[test]
     fn the_usage_names_every_command() {
-        for command in ["ci", "integration", "tidy", "package", "peers", "bench", "help"] {
+        for command in ["ci", "integration", "mutate", "tidy", "package", "peers", "bench", "help"]
+        {
             assert!(
                 USAGE.lines().any(|line| line.split_whitespace().next() == Some(command)),
                 "{command}"

@@ -38,6 +38,8 @@ pub(crate) fn peers(workspace: &Workspace) -> Result<bool> {
 
 /// The environment's Python. It is made once, and again when the pinned versions change.
 pub(crate) fn prepare(target: &Path) -> Result<PathBuf> {
+    // Two runs at once would install into one environment; the lock goes with the file.
+    let _alone = lock(&target.join("peers.lock"))?;
     let home = target.join("peers");
     let python =
         if cfg!(windows) { home.join("Scripts/python.exe") } else { home.join("bin/python") };
@@ -58,6 +60,11 @@ pub(crate) fn prepare(target: &Path) -> Result<PathBuf> {
         File::create(&stamp).and_then(|mut file| file.write_all(PINS.join("\n").as_bytes()));
     written.map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
     Ok(python)
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let locked = File::create(path).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| format!("cannot lock {}: {error}", path.display()))
 }
 
 fn base_python() -> Result<PathBuf> {

@@ -1,42 +1,56 @@
 //! Side-by-side benchmarks: each contender takes its turn in every round, and medians are told as ratios to the floor.
 //!
-//! `cargo xtask bench [NAME ...]` prints Markdown tables.
+//! `cargo xtask bench [NAME ...]` prints Markdown tables; `--write` puts them into `docs/benchmarks.md`, with a chart
+//! each.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![expect(clippy::disallowed_methods, reason = "the floor is bare system calls")]
 
 use std::{env, error::Error, process::ExitCode};
 
+mod chart;
+mod machine;
+mod report;
 mod rounds;
 mod storage;
 
+use report::Report;
+
 /// What a benchmark ends with.
-type Outcome = Result<(), Box<dyn Error>>;
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// A benchmark, by the name that asks for it.
 struct Benchmark {
     name: &'static str,
-    run: fn() -> Outcome,
+    run: fn() -> Outcome<Report>,
 }
 
 const BENCHMARKS: [Benchmark; 1] = [Benchmark { name: "storage", run: storage::run }];
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = env::args().skip(1).collect();
-    let is_known = |name: &String| BENCHMARKS.iter().any(|benchmark| benchmark.name == name);
-    if let Some(unknown) = wanted.iter().find(|name| !is_known(name)) {
+    let (options, wanted): (Vec<String>, Vec<String>) =
+        env::args().skip(1).partition(|arg| arg.starts_with("--"));
+    let write = options.iter().any(|option| option == "--write");
+    let is_known = |name: &&String| BENCHMARKS.iter().any(|benchmark| benchmark.name == **name);
+    let unknown = options.iter().filter(|option| *option != "--write");
+    if let Some(unknown) = unknown.chain(wanted.iter().filter(|name| !is_known(name))).next() {
         let known: Vec<_> = BENCHMARKS.iter().map(|benchmark| benchmark.name).collect();
-        eprintln!("no benchmark is named '{unknown}': choose from {}", known.join(", "));
+        eprintln!("'{unknown}' is no option and no benchmark: choose from {}", known.join(", "));
         return ExitCode::from(2);
     }
-    for Benchmark { name, run } in BENCHMARKS {
-        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+    for benchmark in BENCHMARKS {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == benchmark.name) {
             continue;
         }
-        println!("## {name}\n");
-        if let Err(error) = run() {
-            eprintln!("{name}: {error}");
+        if let Err(error) = tell(&benchmark, write) {
+            eprintln!("{}: {error}", benchmark.name);
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
+}
+
+fn tell(benchmark: &Benchmark, write: bool) -> Outcome {
+    let report = (benchmark.run)()?;
+    println!("{}", report.markdown());
+    if write { report::write(benchmark.name, &report) } else { Ok(()) }
 }

@@ -1,5 +1,8 @@
 //! Single-flight: of all who want one thing computed, one computes it and the others then find it done.
 //!
+//! Leases reach as far as they are asked to: among threads ([`Flights::new`]), among the processes of one machine
+//! ([`Flights::across_processes`]), or among all who share a [`Storage`] ([`Flights::on`]).
+//!
 //! ```
 //! use larder_storage::flight::Flights;
 //!
@@ -21,40 +24,92 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Fencing
+//!
+//! A thread or a lock file holds its lease as long as it lives, even while it is stopped. A lease on a storage can be
+//! lost: whoever is silent for its length, paused or cut off, is taken for dead, and may wake up later and go on. No
+//! lease can stop it; what it writes has to be refused. [`Lease::publish`] does so: it asks for the lease once more,
+//! and writes under a condition on what was there when the holder looked, so that a result is published exactly once
+//! even by one who loses the lease between the two. Whoever publishes elsewhere, as to a database, sends
+//! [`Lease::fence`] along and has anything refused that comes with a lower number than one seen before.
 
 use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::{self, ThreadId},
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
+use bytes::Bytes;
+
 use crate::{
-    Digest, Error, ErrorKind, Result,
+    Digest, Error, ErrorKind, Key, PutIf, Result, Storage, Version,
     lock::{self, FileLock},
 };
 
-/// One lease for each key: among the threads of a process, or among processes as well.
+mod claim;
+mod record;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use claim::{Claim, Held};
+use record::Place;
+use slot::{Seat, Slots};
+
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
+/// One lease for each key: among the threads of a process, among processes, or among all who share a storage.
 #[derive(Debug, Default)]
 pub struct Flights {
-    slots: Mutex<HashMap<Box<str>, Arc<Slot>>>,
-    locks: Option<PathBuf>,
+    reach: Reach,
+    slots: OnceLock<Arc<Slots>>,
 }
 
 #[derive(Debug, Default)]
-struct Slot {
-    holder: Mutex<Option<ThreadId>>,
-    free: Condvar,
+enum Reach {
+    #[default]
+    Threads,
+    Files(PathBuf),
+    Objects(Arc<dyn Storage>, Options),
+}
+
+/// How leases on a storage are held.
+#[derive(Clone, Debug)]
+pub struct Options {
+    lease: Duration,
+}
+
+impl Default for Options {
+    /// Leases of 30 seconds.
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(30) }
+    }
+}
+
+impl Options {
+    /// How long a holder may be silent before another takes over; at least 100 ms. Holders renew three times in it.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
 }
 
 /// The right to work on one key. Dropping it, also in a panic or by death of the process, hands it to the next.
 #[must_use = "the lease ends when this is dropped"]
 #[derive(Debug)]
 pub struct Lease<'a> {
-    flights: &'a Flights,
-    key: Box<str>,
-    slot: Arc<Slot>,
-    lock: Option<FileLock>,
+    // Dropped in this order: the threads of this process are let in last.
+    hold: Hold,
+    _seat: Seat<'a>,
+}
+
+#[derive(Debug)]
+enum Hold {
+    Thread,
+    File(Option<FileLock>),
+    Object(Held),
 }
 
 impl Flights {
@@ -64,153 +119,119 @@ impl Flights {
     }
 
     /// Leases also among processes, by lock files in the local directory `locks`, one for each key in flight.
-    /// What killed holders left there goes now.
+    /// What killed holders left there goes now. All values on one directory share their leases.
     pub fn across_processes(locks: impl Into<PathBuf>) -> Self {
         let locks = locks.into();
         // A file that stays, as in a directory that may only be read, is free for the next holder all the same.
         let _ = lock::sweep(&locks);
-        Self { locks: Some(locks), ..Self::default() }
+        Self { reach: Reach::Files(locks), ..Self::default() }
+    }
+
+    /// Leases among all who share `storage`, by one small object for each key, `flights/<BLAKE3 of the key>`.
+    ///
+    /// A thread renews the object while the lease is held. It stays when the lease ends, because its fence goes on
+    /// from there; it may be removed while nobody works on the key or waits for it, where nobody uses the fence. No
+    /// wall clock is read, so clocks need not agree.
+    /// Whoever waits looks ten times in a lease, and at least twice a second.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the lease is shorter than 100 ms.
+    pub fn on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
+        if options.lease < SHORTEST_LEASE {
+            let message = format!("a lease has at least 100 ms, not {:?}", options.lease);
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(Self { reach: Reach::Objects(storage, options), ..Self::default() })
     }
 
     /// Waits until nobody else holds `key`.
     ///
     /// # Errors
     ///
-    /// `Locked` where this thread holds `key` already, which would wait for itself; `Io` where a lock file fails.
+    /// `Locked` where this thread holds `key` already, through this value or another one on the same place, and would
+    /// wait for itself; `Io` where a lock file fails; what [`Storage::get`] and [`Storage::put`] fail with, and
+    /// `Corrupt` or `Format` where the object of the lease is none, on a storage.
     pub fn enter(&self, key: &str) -> Result<Lease<'_>> {
-        let slot = Arc::clone(lock(&self.slots).entry(key.into()).or_default());
-        slot.occupy().map_err(|()| {
-            let message =
-                format!("this thread works on {key:?} already: do not ask for it from inside");
-            Error::new(ErrorKind::Locked, message)
-        })?;
-        let mut lease = Lease { flights: self, key: key.into(), slot, lock: None };
-        if let Some(dir) = &self.locks {
-            lease.lock =
-                Some(FileLock::exclusive(&dir.join(Digest::of(key.as_bytes()).to_string()))?);
-        }
-        Ok(lease)
-    }
-}
-
-impl Slot {
-    /// Waits for the slot; fails where this thread would wait for itself.
-    fn occupy(&self) -> Result<(), ()> {
-        let me = thread::current().id();
-        let mut holder = lock(&self.holder);
-        while let Some(other) = *holder {
-            if other == me {
-                return Err(());
+        let seat = self.slots()?.occupy(key)?;
+        let hold = match &self.reach {
+            Reach::Threads => Hold::Thread,
+            Reach::Files(dir) => Hold::File(Some(FileLock::exclusive(&lock_file(dir, key))?)),
+            Reach::Objects(storage, options) => {
+                let claim = Claim::new(Place::new(storage, key)?, key, options.lease);
+                Hold::Object(claim.wait()?)
             }
-            holder = self.free.wait(holder).unwrap_or_else(PoisonError::into_inner);
+        };
+        Ok(Lease { hold, _seat: seat })
+    }
+
+    fn slots(&self) -> Result<&Slots> {
+        if let Some(slots) = self.slots.get() {
+            return Ok(slots);
         }
-        *holder = Some(me);
-        Ok(())
+        let slots = match &self.reach {
+            Reach::Files(dir) => Slots::of(dir)?,
+            Reach::Threads | Reach::Objects(..) => Arc::default(),
+        };
+        Ok(self.slots.get_or_init(|| slots))
     }
 }
 
-impl Drop for Lease<'_> {
+fn lock_file(dir: &Path, key: &str) -> PathBuf {
+    dir.join(Digest::of(key.as_bytes()).to_string())
+}
+
+impl Lease<'_> {
+    /// A number that grows with each lease of this key on this storage; `None` for a lease that cannot be lost.
+    pub fn fence(&self) -> Option<u64> {
+        match &self.hold {
+            Hold::Object(held) => Some(held.fence()),
+            Hold::Thread | Hold::File(_) => None,
+        }
+    }
+
+    /// Makes sure that the lease is still held, and renews it: nobody takes it over for its length from the start of
+    /// this call.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` where somebody else took over; what [`Storage::get`] and [`Storage::put`] fail with.
+    pub fn check(&self) -> Result<()> {
+        match &self.hold {
+            Hold::Object(held) => held.check(),
+            Hold::Thread | Hold::File(_) => Ok(()),
+        }
+    }
+
+    /// Publishes a result at `key` of `storage` if the lease is still held and what is there still has the version
+    /// `seen`, that is, what the holder found when it looked under the lease: `None` where there was nothing.
+    ///
+    /// Of all who work on one result, one publishes it, however they were paused.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` where somebody else took over or published; otherwise as [`check`](Self::check) and
+    /// [`Storage::put`].
+    pub fn publish(
+        &self,
+        storage: &dyn Storage,
+        key: &Key,
+        bytes: Bytes,
+        seen: Option<&Version>,
+    ) -> Result<()> {
+        self.check()?;
+        let when = seen.map_or(PutIf::Absent, |version| PutIf::Version(version.clone()));
+        storage.put(key, bytes, when)
+    }
+}
+
+impl Drop for Hold {
     fn drop(&mut self) {
-        if let Some(lock) = self.lock.take() {
+        if let Self::File(lock) = self
+            && let Some(lock) = lock.take()
+        {
             // A lock file that stays is harmless; the lock itself is released in any case.
             let _ = lock.remove();
         }
-        let mut slots = lock(&self.flights.slots);
-        let mut holder = lock(&self.slot.holder);
-        *holder = None;
-        self.slot.free.notify_one();
-        // Clones are made under the lock of the map, so two of them mean: the map's and ours.
-        if Arc::strong_count(&self.slot) == 2 {
-            slots.remove(&self.key);
-        }
-    }
-}
-
-// What these mutexes guard is whole after each statement, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        panic::{AssertUnwindSafe, catch_unwind},
-        sync::{
-            Barrier,
-            atomic::{AtomicBool, AtomicU32, Ordering},
-        },
-    };
-
-    use super::*;
-
-    fn run_once_among(flights: &Flights, threads: usize) -> u32 {
-        let (runs, done, start) =
-            (AtomicU32::new(0), AtomicBool::new(false), Barrier::new(threads));
-        thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    start.wait();
-                    let _lease = flights.enter("k").unwrap();
-                    if !done.load(Ordering::SeqCst) {
-                        runs.fetch_add(1, Ordering::SeqCst);
-                        done.store(true, Ordering::SeqCst);
-                    }
-                });
-            }
-        });
-        runs.into_inner()
-    }
-
-    #[test]
-    fn one_runs_and_nothing_is_left() {
-        let flights = Flights::new();
-        assert_eq!(run_once_among(&flights, 64), 1);
-        assert!(lock(&flights.slots).is_empty());
-    }
-
-    #[test]
-    fn lock_files_are_taken_away() {
-        let dir = tempfile::tempdir().unwrap();
-        let flights = Flights::across_processes(dir.path());
-        assert_eq!(run_once_among(&flights, 16), 1);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn two_values_on_one_directory_exclude_each_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let (ours, theirs) =
-            (Flights::across_processes(dir.path()), Flights::across_processes(dir.path()));
-        let lease = ours.enter("k").unwrap();
-        let file = dir.path().join(Digest::of(b"k").to_string());
-        assert!(FileLock::try_exclusive(&file).unwrap().is_none(), "the lease holds the file");
-        thread::scope(|scope| {
-            let other = scope.spawn(|| theirs.enter("k").map(drop));
-            drop(lease);
-            other.join().unwrap().unwrap();
-        });
-    }
-
-    #[test]
-    fn asking_from_inside_is_an_error_and_other_keys_are_free() {
-        let flights = Flights::new();
-        let lease = flights.enter("a").unwrap();
-        for _ in 0..2 {
-            assert_eq!(flights.enter("a").unwrap_err().kind(), ErrorKind::Locked);
-        }
-        drop(flights.enter("b").unwrap());
-        drop(lease);
-        drop(flights.enter("a").unwrap());
-    }
-
-    #[test]
-    fn a_panic_hands_over() {
-        let flights = Flights::new();
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let _lease = flights.enter("a").unwrap();
-            panic!("on purpose");
-        }));
-        assert!(outcome.is_err());
-        drop(flights.enter("a").unwrap());
     }
 }

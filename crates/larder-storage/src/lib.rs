@@ -38,6 +38,7 @@
 //!
 //! # Features
 //!
+//! - `object-store`: [`ObjectStorage`] on S3, GCS, Azure and web servers, and [`open`] for every storage by its URL.
 //! - `testing`: [`testing::conformance`], the suite that every [`Storage`] has to pass.
 
 #![expect(
@@ -54,6 +55,8 @@ mod key;
 mod local;
 pub mod lock;
 mod memory;
+#[cfg(feature = "object-store")]
+pub mod object;
 mod problem;
 mod progress;
 pub mod publish;
@@ -62,6 +65,8 @@ mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+#[cfg(feature = "object-store")]
+mod url;
 
 pub use digest::{Digest, crc32c, crc32c_append};
 pub use durability::Durability;
@@ -69,9 +74,13 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, RESERVED_SEGMENT};
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+#[cfg(feature = "object-store")]
+pub use object::ObjectStorage;
 pub use problem::Problem;
 pub use progress::Progress;
 pub use root::{ROOT_VARIABLE, default_root};
 pub use storage::{Entries, Entry, Object, PutIf, ReadAt, Storage, StorageExt, Upload, Version};
+#[cfg(feature = "object-store")]
+pub use url::{open, open_with};
 
 pub use bytes::Bytes;

@@ -61,6 +61,15 @@ impl LocalStorage {
         &self.stage
     }
 
+    /// The keys that [`list`](Storage::list) would give, without a look at each file for its length and time.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Storage::list), also from the iterator.
+    pub fn keys(&self, prefix: Option<&Key>) -> Result<impl Iterator<Item = Result<Key>> + use<>> {
+        Ok(walk::Walk::new(&self.root, prefix)?.map(|found| found.map(|found| found.key)))
+    }
+
     /// The file of `key`, whether or not it exists. Never outside the root.
     ///
     /// # Errors
@@ -110,7 +119,8 @@ impl Storage for LocalStorage {
     }
 
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
-        Ok(Box::new(walk::Walk::new(&self.root, prefix)?))
+        let objects = walk::Walk::new(&self.root, prefix)?;
+        Ok(Box::new(objects.filter_map(|found| found.and_then(walk::Found::entry).transpose())))
     }
 
     fn local_root(&self) -> Option<&Path> {

@@ -120,6 +120,7 @@ impl Stage {
             path: area.next(),
             root: self.root.clone(),
             durability: self.durability,
+            published: false,
             _area: area,
         })
     }
@@ -131,6 +132,8 @@ struct Slot {
     path: PathBuf,
     root: PathBuf,
     durability: Durability,
+    /// Whether it was renamed to where it is published: then nothing is left here.
+    published: bool,
     _area: Arc<Area>,
 }
 
@@ -150,18 +153,31 @@ impl Slot {
     }
 
     /// Renames to `target`, below directories that may come and go meanwhile.
-    fn rename(&self, target: &Path) -> Result<()> {
+    fn rename(&mut self, target: &Path) -> Result<()> {
         let failed = |error| Error::io(error, "cannot publish under this name").at_path(target);
         // A remover may take an empty parent away at any moment; each round needs another such race.
         for _ in 0..1000 {
-            let made = target.parent().map_or(Ok(()), fs::create_dir_all);
-            match made.and_then(|()| fs::rename(&self.path, target)) {
-                Err(error) if is_race(&error) && self.path.exists() && !lies_in_a_file(target) => {}
-                renamed => return renamed.map_err(failed),
+            match fs::rename(&self.path, target) {
+                Ok(()) => {
+                    self.published = true;
+                    return Ok(());
+                }
+                Err(error) if is_race(&error) && self.path.exists() && !lies_in_a_file(target) => {
+                    make_parent(target).map_err(failed)?;
+                }
+                Err(error) => return Err(failed(error)),
             }
         }
         Err(Error::new(ErrorKind::Conflict, "its directory is removed over and over")
             .at_path(target))
+    }
+}
+
+/// Makes the directories above `target`, unless somebody removes one of them meanwhile.
+fn make_parent(target: &Path) -> io::Result<()> {
+    match target.parent().map_or(Ok(()), fs::create_dir_all) {
+        Err(error) if is_race(&error) => Ok(()),
+        made => made,
     }
 }
 
@@ -176,8 +192,10 @@ fn lies_in_a_file(target: &Path) -> bool {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // What cannot be removed now is swept later.
-        let _ = self.remove();
+        if !self.published {
+            // What cannot be removed now is swept later.
+            let _ = self.remove();
+        }
     }
 }
 
@@ -199,7 +217,7 @@ impl StagedFile {
     /// `Full` or `Io` where it cannot be written, flushed or renamed. After a failed flush nothing is published;
     /// after a failed flush of the directory the file is there but its durability is not known.
     pub fn publish(self, target: &Path) -> Result<()> {
-        let Self { file, slot } = self;
+        let Self { file, mut slot } = self;
         let failed = |error| Error::io(error, "cannot write the file").at_path(target);
         let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
         if slot.durability.syncs() {
@@ -273,7 +291,7 @@ impl StagedDir {
     ///
     /// `Conflict` where `target` exists; `Full` or `Io` where it cannot be flushed or renamed.
     pub fn publish(self, target: &Path) -> Result<()> {
-        let slot = self.slot;
+        let mut slot = self.slot;
         if slot.durability.syncs() {
             sync::tree(&slot.path)?;
         }

@@ -1,6 +1,35 @@
-//! The contract of [`Storage`] as a suite that anybody's implementation can run.
+//! The contract of [`Storage`] as a suite that anybody's implementation can run, and storages that fail or count for
+//! the tests of whatever stands on one.
+//!
+//! ```
+//! use larder_storage::{Key, MemoryStorage, testing::{Fault, Model, sweep}};
+//!
+//! # fn main() -> larder_storage::Result<()> {
+//! let key = Key::new("report")?;
+//! let model = std::cell::RefCell::new(Model::new());
+//! let operations = sweep(
+//!     Fault::CrashAfter,
+//!     || {
+//!         model.take();
+//!         MemoryStorage::new()
+//!     },
+//!     |storage| _ = model.borrow_mut().put(storage, &key, "whole".into()),
+//!     |storage| model.borrow_mut().check(&storage, "after a crash"),
+//! );
+//! assert_eq!(operations, 1);
+//! # Ok(())
+//! # }
+//! ```
 
-use std::{io::Write, thread};
+mod counting;
+mod fault;
+mod model;
+
+pub use counting::{CountingStorage, Counts};
+pub use fault::{Fault, FaultStorage, sweep};
+pub use model::Model;
+
+use std::{io::Write, sync::Arc, thread};
 
 use crate::{Bytes, ErrorKind, Key, Object, PutIf, ReadAt, Storage, StorageExt, Version};
 
@@ -10,8 +39,20 @@ use crate::{Bytes, ErrorKind, Key, Object, PutIf, ReadAt, Storage, StorageExt, V
 ///
 /// Where the storage breaks the contract; the message names what was expected.
 pub fn conformance<S: Storage>(mut fresh: impl FnMut() -> S) {
-    for check in CHECKS {
+    for check in CHECKS.iter().chain(LOCAL_CHECKS) {
         check(&fresh());
+    }
+}
+
+/// As [`conformance`], for a storage behind a network protocol: an opened reader may lose its version, though it
+/// never gives bytes of another, and keys inside and above objects may be allowed.
+///
+/// # Panics
+///
+/// As [`conformance`].
+pub fn remote_conformance(mut fresh: impl FnMut() -> Arc<dyn Storage>) {
+    for check in CHECKS.iter().chain(REMOTE_CHECKS) {
+        check(&*fresh());
     }
 }
 
@@ -25,14 +66,21 @@ const CHECKS: &[fn(&dyn Storage)] = &[
     concurrent_creates_have_one_winner,
     concurrent_increments_lose_nothing,
     puts_and_removes_of_neighbours_never_fail,
-    readers_stay_on_their_version,
     readers_refuse_ranges_beyond_the_end,
     uploads_are_unseen_until_committed,
-    keys_inside_and_above_objects_exclude_each_other,
     lists_by_whole_segments,
     listing_sees_no_half_written_object,
     keys_are_never_folded,
     encoded_keys_come_back,
+];
+
+const LOCAL_CHECKS: &[fn(&dyn Storage)] =
+    &[readers_stay_on_their_version, keys_inside_and_above_objects_exclude_each_other];
+
+const REMOTE_CHECKS: &[fn(&dyn Storage)] = &[
+    readers_never_leave_their_version,
+    keys_inside_and_above_objects_harm_none,
+    uploads_of_several_parts_come_back,
 ];
 
 fn key(text: &str) -> Key {
@@ -207,6 +255,23 @@ fn readers_stay_on_their_version(storage: &dyn Storage) {
     assert_eq!(read(&*reader), b"old bytes");
 }
 
+fn readers_never_leave_their_version(storage: &dyn Storage) {
+    put(storage, "a", "old bytes");
+    let reader = storage.open(&key("a")).expect("open").expect("an object");
+    assert_eq!(read(&*reader), b"old bytes");
+    let reread = || {
+        let mut bytes = [0; 9];
+        match reader.read_at(0, &mut bytes) {
+            Ok(()) => assert_eq!(&bytes, b"old bytes"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+        }
+    };
+    put(storage, "a", "new bytes");
+    reread();
+    storage.remove(&key("a")).expect("remove");
+    reread();
+}
+
 fn readers_refuse_ranges_beyond_the_end(storage: &dyn Storage) {
     put(storage, "a", "12345");
     let reader = storage.open(&key("a")).expect("open").expect("an object");
@@ -256,6 +321,31 @@ fn keys_inside_and_above_objects_exclude_each_other(storage: &dyn Storage) {
         );
     }
     assert_eq!(listed(storage, None), [("a/b".to_owned(), 1)]);
+}
+
+fn keys_inside_and_above_objects_harm_none(storage: &dyn Storage) {
+    put(storage, "a/b", "x");
+    for text in ["a", "a/b/c"] {
+        match storage.put(&key(text), "y".into(), PutIf::Always) {
+            Ok(()) => assert_eq!(get(storage, text).as_deref(), Some(&b"y"[..])),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Invalid, "{error}"),
+        }
+        assert_eq!(get(storage, "a/b").as_deref(), Some(&b"x"[..]));
+    }
+}
+
+fn uploads_of_several_parts_come_back(storage: &dyn Storage) {
+    let bytes: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut upload = storage.create(&key("u")).expect("create");
+    upload.write_all(&bytes).expect("write");
+    assert_eq!(listed(storage, None), []);
+    upload.commit().expect("commit");
+    assert!(get(storage, "u").is_some_and(|found| found == bytes), "20 MB come back");
+
+    let mut dropped = storage.create(&key("u")).expect("create");
+    dropped.write_all(&bytes[1..]).expect("write");
+    drop(dropped);
+    assert!(get(storage, "u").is_some_and(|found| found == bytes), "the object is as it was");
 }
 
 fn lists_by_whole_segments(storage: &dyn Storage) {

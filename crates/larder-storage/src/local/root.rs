@@ -20,10 +20,19 @@ pub(super) struct Root(pub(super) PathBuf);
 impl Root {
     /// The file of `key`, whether or not it exists. Never outside the root.
     pub(super) fn path(&self, key: &Key) -> Result<PathBuf> {
-        let mut path = self.0.clone();
+        self.locate(key).map(|(path, _)| path)
+    }
+
+    /// The path of `key`, and whether there is a directory now.
+    fn locate(&self, key: &Key) -> Result<(PathBuf, bool)> {
+        let mut path = PathBuf::with_capacity(self.0.as_os_str().len() + 1 + key.as_str().len());
+        path.push(&self.0);
+        let mut is_dir = true;
         for segment in key.segments() {
             path.push(segment);
-            match fs::symlink_metadata(&path).map(|found| found.file_type()) {
+            let found = fs::symlink_metadata(&path).map(|found| found.file_type());
+            is_dir = found.as_ref().is_ok_and(fs::FileType::is_dir);
+            match found {
                 Ok(found) if found.is_symlink() => self.check_link(&path)?,
                 Ok(found) if !found.is_file() && !found.is_dir() => {
                     let message = "is a pipe, a socket or a device, and no object";
@@ -33,10 +42,10 @@ impl Root {
                 _ => {}
             }
         }
-        Ok(path)
+        Ok((path, is_dir))
     }
 
-    fn check_link(&self, link: &Path) -> Result<()> {
+    pub(super) fn check_link(&self, link: &Path) -> Result<()> {
         match fs::canonicalize(link) {
             Ok(target) if target.starts_with(&self.0) && !self.is_reserved(&target) => Ok(()),
             _ => Err(Error::new(
@@ -55,21 +64,15 @@ impl Root {
 
     pub(super) fn lock(&self, key: &Key) -> Result<FileLock> {
         let stripe = Digest::of(key.as_str().as_bytes()).as_bytes()[0];
-        FileLock::exclusive(
-            &self.0.join(RESERVED_SEGMENT).join("locks").join(format!("{stripe:02x}")),
-        )
+        FileLock::exclusive(&self.0.join(format!("{RESERVED_SEGMENT}/locks/{stripe:02x}")))
     }
 
     pub(super) fn read(&self, key: &Key) -> Result<Option<Bytes>> {
         let path = self.path(key)?;
-        let failed = |error| Error::io(error, "cannot read the object").at_path(&path);
-        let mut bytes = Vec::new();
-        match File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-            Ok(_) => Ok(Some(bytes.into())),
-            Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::IsADirectory => {
-                Ok(None)
-            }
-            Err(error) => Err(failed(error)),
+        match read_file(&path) {
+            Ok(bytes) => Ok(bytes.map(Bytes::from)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(Error::io(error, "cannot read the object").at_path(path)),
         }
     }
 
@@ -90,11 +93,13 @@ impl Root {
     }
 
     pub(super) fn publish(&self, key: &Key, staged: StagedFile, when: &PutIf) -> Result<()> {
-        let path = self.path(key)?;
+        let (path, is_dir) = self.locate(key)?;
         let _lock = self.lock(key)?;
         self.check_condition(key, &path, when)?;
         // A kill may have left directories without any object in them.
-        remove_hollow(&path);
+        if is_dir {
+            remove_hollow(&path);
+        }
         staged.publish(&path).map_err(|error| self.explain(key, &path, error))
     }
 
@@ -120,6 +125,22 @@ impl Root {
             }
         }
     }
+}
+
+/// The content of a file; `None` where there is none but a directory.
+fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Ok(None);
+    }
+    // A published file never grows, so its length is all there is to read.
+    let len = usize::try_from(found.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len)?;
+    bytes.resize(len, 0);
+    file.read_exact(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Removes a directory in which there is nothing but such directories; leaves everything else.

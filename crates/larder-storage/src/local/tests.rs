@@ -33,6 +33,11 @@ fn objects_are_plain_files_and_nothing_else_is_listed() {
     File::create(dir.path().join("CON")).unwrap();
     let listed: Vec<_> = storage.list(None).unwrap().map(|entry| entry.unwrap().key).collect();
     assert_eq!(listed, [key("a/b.json")]);
+    let prefixes = [None, Some(key("a")), Some(key("a/b.json"))];
+    for prefix in prefixes {
+        let keys = storage.keys(prefix.as_ref()).unwrap().collect::<Result<Vec<_>>>();
+        assert_eq!(keys.unwrap(), [key("a/b.json")]);
+    }
 }
 
 #[test]
@@ -97,6 +102,7 @@ fn a_link_out_of_the_root_is_refused_and_one_inside_followed() {
     symlink(outside.join("secret"), inside.join("peek")).unwrap();
     symlink("real", inside.join("alias")).unwrap();
     symlink(inside.join(".larder"), inside.join("sys")).unwrap();
+    symlink(inside.join(".larder/stage/lock"), inside.join("lock")).unwrap();
     fs::create_dir(outside.join("sub")).unwrap();
     File::create(outside.join("sub/secret")).unwrap();
     for prefix in ["door", "door/sub", "sys/stage"] {

@@ -5,30 +5,57 @@ use std::{
 };
 
 use super::root::Root;
-use crate::{
-    Error, Key, RESERVED_SEGMENT, Result,
-    publish::is_absent,
-    storage::{Entries, Entry},
-};
+use crate::{Error, Key, RESERVED_SEGMENT, Result, publish::is_absent, storage::Entry};
+
+/// An object that a walk came to.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) key: Key,
+    metadata: Lookup,
+}
+
+/// The length and time of an object: a system call of their own, made only for whoever asks.
+#[derive(Debug)]
+enum Lookup {
+    Done(Metadata),
+    Of(DirEntry),
+}
+
+impl Found {
+    /// With length and time; `None` where it was removed meanwhile.
+    pub(super) fn entry(self) -> Result<Option<Entry>> {
+        let found = match self.metadata {
+            Lookup::Done(found) => found,
+            Lookup::Of(entry) => match entry.metadata() {
+                Err(error) if is_absent(&error) => return Ok(None),
+                found => found.map_err(|error| failed(error, &entry.path()))?,
+            },
+        };
+        // Every platform that has directories to list has modification times.
+        let modified = found.modified().unwrap_or(std::time::SystemTime::UNIX_EPOCH);
+        Ok(Some(Entry { key: self.key, len: found.len(), modified }))
+    }
+}
 
 /// A depth-first walk over the objects below a directory; open directories are all it holds.
 #[derive(Debug)]
 pub(super) struct Walk {
-    root: PathBuf,
+    root: Root,
     /// The object that is the prefix itself.
-    single: Option<Entry>,
+    single: Option<Found>,
     open: Vec<(PathBuf, ReadDir, Option<Key>)>,
 }
 
 impl Walk {
     pub(super) fn new(root: &Root, prefix: Option<&Key>) -> Result<Self> {
-        let mut walk = Self { root: root.0.clone(), single: None, open: Vec::new() };
+        let mut walk = Self { root: root.clone(), single: None, open: Vec::new() };
         let start = prefix.map_or_else(|| Ok(root.0.clone()), |key| root.path(key))?;
         // Links on the way to the prefix are followed, as those to an object are; none below it is.
         match fs::metadata(&start) {
             Ok(found) if found.is_dir() => walk.enter(start, prefix.cloned())?,
             Ok(found) if found.is_file() => {
-                walk.single = prefix.map(|key| entry(key.clone(), &found));
+                let metadata = Lookup::Done(found);
+                walk.single = prefix.map(|key| Found { key: key.clone(), metadata });
             }
             Err(error) if !is_absent(&error) => return Err(failed(error, &start)),
             _ => {}
@@ -46,40 +73,38 @@ impl Walk {
         Ok(())
     }
 
-    /// What the path names; a symbolic link counts for its target while that stays inside the root.
-    fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
-        let found = match fs::symlink_metadata(path) {
-            Ok(found) if found.is_symlink() => {
-                let inside =
-                    fs::canonicalize(path).is_ok_and(|target| target.starts_with(&self.root));
-                // A linked directory could lead round in circles, so only files are listed through links.
-                return Ok(fs::metadata(path).ok().filter(|found| inside && found.is_file()));
-            }
-            found => found,
-        };
-        match found {
-            Err(error) if is_absent(&error) => Ok(None),
-            found => found.map(Some).map_err(|error| failed(error, path)),
-        }
-    }
-
     /// The object that a directory entry is; a directory is entered instead.
-    fn visit(&mut self, found: &DirEntry, above: Option<&Key>) -> Result<Option<Entry>> {
+    fn visit(&mut self, found: DirEntry, above: Option<&Key>) -> Result<Option<Found>> {
         let name = found.file_name();
         let Some(name) = name.to_str().filter(|name| !name.eq_ignore_ascii_case(RESERVED_SEGMENT))
         else {
             return Ok(None);
         };
         let key = above.map_or_else(|| Key::new(name), |above| above.join(name));
-        let (Ok(key), path) = (key, found.path()) else { return Ok(None) };
-        match self.metadata(&path)? {
-            Some(found) if found.is_dir() => self.enter(path, Some(key)).map(|()| None),
-            Some(found) if found.is_file() => Ok(Some(entry(key, &found))),
-            _ => Ok(None),
+        let Ok(key) = key else { return Ok(None) };
+        let kind = match found.file_type() {
+            Err(error) if is_absent(&error) => return Ok(None),
+            kind => kind.map_err(|error| failed(error, &found.path()))?,
+        };
+        if kind.is_dir() {
+            return self.enter(found.path(), Some(key)).map(|()| None);
         }
+        let metadata = if kind.is_symlink() {
+            self.target(&found.path()).map(Lookup::Done)
+        } else {
+            kind.is_file().then_some(Lookup::Of(found))
+        };
+        Ok(metadata.map(|metadata| Found { key, metadata }))
     }
 
-    fn advance(&mut self) -> Result<Option<Entry>> {
+    /// The file that a symbolic link counts for, while it stays inside the root. A linked directory could lead round
+    /// in circles, so none is listed.
+    fn target(&self, link: &Path) -> Option<Metadata> {
+        self.root.check_link(link).ok()?;
+        fs::metadata(link).ok().filter(Metadata::is_file)
+    }
+
+    fn advance(&mut self) -> Result<Option<Found>> {
         if let Some(single) = self.single.take() {
             return Ok(Some(single));
         }
@@ -89,8 +114,8 @@ impl Walk {
                 self.open.pop();
                 continue;
             };
-            if let Some(entry) = self.visit(&found, above.as_ref())? {
-                return Ok(Some(entry));
+            if let Some(object) = self.visit(found, above.as_ref())? {
+                return Ok(Some(object));
             }
         }
         Ok(None)
@@ -98,7 +123,7 @@ impl Walk {
 }
 
 impl Iterator for Walk {
-    type Item = <Entries<'static> as Iterator>::Item;
+    type Item = Result<Found>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.advance();
@@ -111,10 +136,4 @@ impl Iterator for Walk {
 
 fn failed(error: io::Error, path: &Path) -> Error {
     Error::io(error, "cannot list the directory").at_path(path)
-}
-
-fn entry(key: Key, found: &Metadata) -> Entry {
-    // Every platform that has directories to list has modification times.
-    let modified = found.modified().unwrap_or(std::time::SystemTime::UNIX_EPOCH);
-    Entry { key, len: found.len(), modified }
 }

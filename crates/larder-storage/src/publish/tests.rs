@@ -142,3 +142,18 @@ fn sweeping_nothing_makes_nothing() {
     assert_eq!(Stage::sweep(root.path()).unwrap(), 0);
     assert_eq!(count(root.path()), 0);
 }
+
+#[test]
+fn what_is_set_aside_is_moved_whole_and_over_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let (damaged, aside) = (root.path().join("damaged"), root.path().join("aside/damaged"));
+    fs::write(&damaged, b"evidence").unwrap();
+    set_aside(&damaged, &aside).unwrap();
+    assert!(!damaged.exists());
+    assert_eq!(fs::read(&aside).unwrap(), b"evidence");
+
+    fs::write(&damaged, b"more").unwrap();
+    assert_eq!(set_aside(&damaged, &aside).unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(fs::read(&damaged).unwrap(), b"more");
+    assert_eq!(fs::read(&aside).unwrap(), b"evidence");
+}

@@ -1,0 +1,87 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use super::*;
+
+mod objects;
+
+fn run_once_among(flights: &Flights, threads: usize) -> u32 {
+    let (runs, done, start) = (AtomicU32::new(0), AtomicBool::new(false), Barrier::new(threads));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                start.wait();
+                let _lease = flights.enter("k").unwrap();
+                if !done.load(Ordering::SeqCst) {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    done.store(true, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    runs.into_inner()
+}
+
+#[test]
+fn one_runs_and_nothing_is_left() {
+    let flights = Flights::new();
+    assert_eq!(run_once_among(&flights, 64), 1);
+    assert!(flights.slots().unwrap().is_empty());
+}
+
+#[test]
+fn lock_files_are_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let flights = Flights::across_processes(dir.path());
+    assert_eq!(run_once_among(&flights, 16), 1);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn two_values_on_one_directory_exclude_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let locks = dir.path().join("made/at/first/use");
+    let (ours, theirs) = (
+        Flights::across_processes(&locks),
+        Flights::across_processes(dir.path().join("made/../made/at/first/use")),
+    );
+    let lease = ours.enter("k").unwrap();
+    assert!(FileLock::try_exclusive(&lock_file(&locks, "k")).unwrap().is_none(), "holds the file");
+    assert_eq!(theirs.enter("k").unwrap_err().kind(), ErrorKind::Locked, "would wait for itself");
+    drop(theirs.enter("other").unwrap());
+    thread::scope(|scope| {
+        let other = scope.spawn(|| theirs.enter("k").map(drop));
+        drop(lease);
+        other.join().unwrap().unwrap();
+    });
+    drop(theirs.enter("k").unwrap());
+}
+
+#[test]
+fn asking_from_inside_is_an_error_and_other_keys_are_free() {
+    let flights = Flights::new();
+    let lease = flights.enter("a").unwrap();
+    for _ in 0..2 {
+        assert_eq!(flights.enter("a").unwrap_err().kind(), ErrorKind::Locked);
+    }
+    drop(flights.enter("b").unwrap());
+    drop(lease);
+    drop(flights.enter("a").unwrap());
+}
+
+#[test]
+fn a_panic_hands_over() {
+    let flights = Flights::new();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let _lease = flights.enter("a").unwrap();
+        panic!("on purpose");
+    }));
+    assert!(outcome.is_err());
+    drop(flights.enter("a").unwrap());
+}

@@ -1,0 +1,170 @@
+//! Objects on S3, GCS, Azure and any other store that `object_store` speaks to.
+
+use std::{fmt, path::Path as LocalPath, sync::Arc};
+
+use bytes::Bytes;
+use object_store::{GetOptions, ObjectStore, PutMode, path::Path};
+
+use crate::{
+    Error, ErrorKind, Key, Result,
+    storage::{Entries, Object, PutIf, ReadAt, Storage, Upload},
+};
+
+mod error;
+mod listing;
+mod options;
+mod probe;
+mod put;
+mod reader;
+mod runtime;
+mod upload;
+mod version;
+
+pub use options::Options;
+
+pub(crate) use error::failed;
+
+/// Objects in a remote store, named by a prefix and their keys, verbatim.
+///
+/// Every call blocks its thread until the server has answered; the requests run on one thread of Larder's own. Calls
+/// from asynchronous code never panic, but they hold up the thread they are made on: make them from
+/// `spawn_blocking`, or from a thread of one's own.
+///
+/// # Guarantees
+///
+/// - A conditional [`put`](Storage::put) is as atomic as the server makes it. [`new`](ObjectStorage::new) tries it out
+///   and refuses a server that ignores or races conditions, unless [`Options::probe`] is off.
+/// - A put carries a random nonce (the metadata `larder-nonce`), so that one's own success whose answer was lost is
+///   not taken for another writer's.
+/// - An opened reader gives bytes of the version that it opened; once that is replaced or removed, `Conflict`.
+/// - An upload is sent in parts of 8 MiB, of which two are in memory.
+///
+/// # Limits
+///
+/// - `a` and `a/b` can both be objects where the server allows it.
+/// - A conditional put whose answer was lost, and whose object was then replaced, is reported as `Conflict`.
+/// - Two concurrent [`remove`](Storage::remove)s of one object may both report that it was there.
+/// - An upload holds 10,000 parts at most, 80 GiB. A killed process leaves its parts on the server, unseen: have the
+///   bucket expire incomplete multipart uploads.
+#[derive(Clone)]
+pub struct ObjectStorage {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    read_only: bool,
+}
+
+impl ObjectStorage {
+    /// Objects in `store` below `prefix` (`""` for the whole store), once it has shown what it can do.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the prefix is no path; `Unsupported` where the server does not keep conditions; `NotFound`
+    /// where there is no such bucket; `Io` where the server refuses the credentials; `Backend` where it is out of
+    /// reach or fails.
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: &str, options: &Options) -> Result<Self> {
+        let prefix = Path::parse(prefix).map_err(|error| failed(error.into(), "cannot open"))?;
+        let storage = Self { store, prefix, read_only: options.read_only };
+        if options.probe && !storage.read_only {
+            probe::run(&storage.store, &storage.prefix)?;
+        }
+        Ok(storage)
+    }
+
+    /// Where the object of `key` lies in the store.
+    fn place(&self, key: &Key) -> Result<Path> {
+        let path = match self.prefix.as_ref() {
+            "" => key.to_string(),
+            prefix => format!("{prefix}/{key}"),
+        };
+        if path.len() > Key::MAX_LEN {
+            let why = format!(
+                "with its prefix is longer than {} bytes: no server takes it",
+                Key::MAX_LEN
+            );
+            return Err(Error::new(ErrorKind::Invalid, why).at_key(key));
+        }
+        Path::parse(path)
+            .map_err(|error| failed(error.into(), "cannot name the object").at_key(key))
+    }
+
+    fn place_to_write(&self, key: &Key) -> Result<Path> {
+        if self.read_only {
+            let why = "cannot be written: web servers are opened for reading only";
+            return Err(Error::new(ErrorKind::Unsupported, why).at_key(key));
+        }
+        self.place(key)
+    }
+}
+
+impl Storage for ObjectStorage {
+    fn get(&self, key: &Key) -> Result<Option<Object>> {
+        let (store, path) = (self.store.clone(), self.place(key)?);
+        let outcome = runtime::wait(async move {
+            let found = store.get_opts(&path, GetOptions::default()).await?;
+            let version = version::of(&found.meta);
+            Ok((found.bytes().await?, version))
+        })?;
+        let found =
+            error::found(outcome).map_err(|error| failed(error, "cannot get").at_key(key))?;
+        Ok(found.map(|(bytes, version)| match version {
+            Some(version) => Object::with_version(bytes, version),
+            None => Object::new(bytes),
+        }))
+    }
+
+    fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
+        let reader = reader::Pinned::open(self.store.clone(), self.place(key)?);
+        Ok(reader.map_err(|error| error.at_key(key))?.map(|reader| Box::new(reader) as _))
+    }
+
+    fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
+        let path = self.place_to_write(key)?;
+        let mode = match &when {
+            PutIf::Always => PutMode::Overwrite,
+            PutIf::Absent => PutMode::Create,
+            PutIf::Version(version) => PutMode::Update(version::to_update(version)),
+        };
+        let outcome = runtime::wait(put::put(self.store.clone(), path, bytes, mode))?;
+        outcome.map_err(|error| error::not_put(error, &when).at_key(key))
+    }
+
+    fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        let path = self.place_to_write(key)?;
+        Ok(Box::new(upload::Parts::new(self.store.clone(), path, key)))
+    }
+
+    /// Asks whether the object is there, then deletes it: the protocols do not tell.
+    fn remove(&self, key: &Key) -> Result<bool> {
+        let (store, path) = (self.store.clone(), self.place_to_write(key)?);
+        let outcome = runtime::wait(async move {
+            put::head(&*store, &path).await?;
+            put::delete(&*store, path).await
+        })?;
+        let removed =
+            error::found(outcome).map_err(|error| failed(error, "cannot remove").at_key(key))?;
+        Ok(removed.is_some())
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
+        let start = prefix.map(|key| self.place(key)).transpose()?;
+        Ok(Box::new(listing::Listing::new(self.store.clone(), &self.prefix, start)?))
+    }
+
+    fn local_root(&self) -> Option<&LocalPath> {
+        None
+    }
+}
+
+// What a client prints of itself in full may hold its credentials.
+impl fmt::Debug for ObjectStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectStorage")
+            .field("store", &format_args!("{}", self.store))
+            .field("prefix", &self.prefix.as_ref())
+            .field("read_only", &self.read_only)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Faults of the operating system at every step: kills, failing flushes, full and read-only disks, no descriptors.
+
+mod flushed;
+#[cfg(unix)]
+mod locks;
+mod mounts;
+mod steps;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use larder_storage::{Durability, Key, LocalStorage, PutIf, Storage};
+
+use crate::{
+    power::staged,
+    support::{skip, text},
+};
+
+/// What `larder-worker change` can do.
+pub(crate) const CHANGES: [&str; 8] =
+    ["open", "put", "replace", "deep", "remove", "upload", "publish", "discard"];
+
+/// Every object below a root.
+pub(crate) type State = BTreeMap<String, Vec<u8>>;
+
+/// The state that each change starts from.
+pub(crate) fn prepare(root: &Path) -> State {
+    let storage = LocalStorage::open(root, Durability::Power).unwrap();
+    for key in ["old/a", "old/deep/b", "old/large", "trees/old/one", "trees/old/deep/two"] {
+        storage.put(&Key::new(key).unwrap(), vec![b'o'; 9000].into(), PutIf::Always).unwrap();
+    }
+    drop(storage);
+    state(root)
+}
+
+/// What the next process finds, and that it leaves nothing staged.
+pub(crate) fn state(root: &Path) -> State {
+    let storage = LocalStorage::open(root, Durability::Power).unwrap();
+    assert_eq!(staged(root), [] as [PathBuf; 0], "opening sweeps the stage");
+    let keys: Vec<_> = storage.list(None).unwrap().map(|entry| entry.unwrap().key).collect();
+    let read = |key: &Key| storage.get(key).unwrap().unwrap().into_bytes().into();
+    keys.iter().map(|key| (key.to_string(), read(key))).collect()
+}
+
+/// The state after a change that meets no fault.
+pub(crate) fn changed(root: &Path, what: &str) -> State {
+    prepare(root);
+    let mut command = Command::new(worker());
+    let output = command.arg("change").arg(root).arg(what).output().unwrap();
+    assert!(is_done(&output), "{what}");
+    state(root)
+}
+
+pub(crate) fn worker() -> &'static str {
+    env!("CARGO_BIN_EXE_larder-worker")
+}
+
+/// Whether the change was acknowledged.
+pub(crate) fn is_done(output: &Output) -> bool {
+    output.stdout == b"done\n"
+}
+
+/// Runs a change under strace; `None`, and `test` counted as skipped, where there is none that works.
+pub(crate) fn strace(test: &str, options: &[&str], root: &Path, what: &str) -> Option<Output> {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-s", "0"]).args(options);
+    command.arg(worker()).arg("change").arg(root).arg(what);
+    match command.output() {
+        Ok(output) if !text(&output.stderr).contains("PTRACE") => Some(output),
+        _ => {
+            skip(test, "no strace that may trace: install the package strace");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_process_without_free_file_descriptors_says_so_and_harms_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 32; exec \"$@\"", "sh", worker(), "exhaust"]).arg(dir.path());
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found = state(dir.path());
+    assert_eq!(found["old/a"], [b'o'; 9000]);
+    assert_eq!(found.len(), 7, "five, the one before and the one after");
+}

@@ -1,0 +1,83 @@
+//! A disk that is full, and one that may only be read.
+
+use larder_storage::ErrorKind;
+
+use super::*;
+
+/// A small file system in memory.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    fn make(test: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=256k", "larder-test"]).arg(dir.path());
+        if mount.output().is_ok_and(|output| output.status.success()) {
+            return Some(Self(dir));
+        }
+        skip(test, "mounting a tmpfs needs Linux and root");
+        None
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().join("root")
+    }
+
+    fn make_read_only(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,ro"]).arg(self.0.path());
+        assert!(mount.status().unwrap().success());
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        // Lazily: what another test's child holds for a moment is in nobody's way.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+#[test]
+fn a_full_disk_is_told_and_keeps_the_old_objects() {
+    let Some(disk) = Tmpfs::make("a full disk") else { return };
+    let root = disk.root();
+    let old = prepare(&root);
+    let storage = LocalStorage::open(&root, Durability::Power).unwrap();
+    for name in ["old/a", "fresh"] {
+        let put = storage.put(&key(name), vec![0; 1 << 20].into(), PutIf::Always);
+        assert_eq!(put.unwrap_err().kind(), ErrorKind::Full);
+        let mut upload = storage.create(&key(name)).unwrap();
+        let written = std::io::Write::write_all(&mut upload, &[0; 1 << 20]);
+        assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    }
+    storage.put(&key("small"), "fits".into(), PutIf::Always).unwrap();
+    assert!(storage.remove(&key("small")).unwrap());
+    drop(storage);
+    assert_eq!(staged(&root), [] as [PathBuf; 0], "nothing is left behind");
+    assert_eq!(state(&root), old);
+}
+
+#[test]
+fn a_read_only_disk_is_read_and_refuses_the_rest() {
+    let Some(disk) = Tmpfs::make("a read-only disk") else { return };
+    let root = disk.root();
+    let old = prepare(&root);
+    disk.make_read_only();
+    assert_eq!(state(&root), old);
+    let storage = LocalStorage::open(&root, Durability::Power).unwrap();
+    let failures = [
+        storage.put(&key("old/a"), "new".into(), PutIf::Always).unwrap_err(),
+        storage.create(&key("fresh")).unwrap_err(),
+        storage.remove(&key("old/a")).unwrap_err(),
+        LocalStorage::open(root.join("new"), Durability::Process).unwrap_err(),
+    ];
+    for error in failures {
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    }
+    drop(storage);
+    assert_eq!(state(&root), old);
+}
