@@ -1,6 +1,7 @@
 //! Faults of the operating system at every step: kills, failing flushes, full and read-only disks, no descriptors.
 
 mod flushed;
+mod kills;
 #[cfg(unix)]
 mod locks;
 mod mounts;
@@ -16,7 +17,7 @@ use larder_storage::{Durability, Key, LocalStorage, PutIf, Storage};
 
 use crate::{
     power::staged,
-    support::{skip, text},
+    support::{not_possible, skip, text},
 };
 
 /// What `larder-worker change` can do.
@@ -70,8 +71,12 @@ pub(crate) fn strace(test: &str, options: &[&str], root: &Path, what: &str) -> O
     command.arg(worker()).arg("change").arg(root).arg(what);
     match command.output() {
         Ok(output) if !text(&output.stderr).contains("PTRACE") => Some(output),
-        _ => {
-            skip(test, "no strace that may trace: install the package strace");
+        Ok(_) => {
+            not_possible(test, "strace may not trace: processes here have no right to ptrace");
+            None
+        }
+        Err(error) => {
+            skip(test, &format!("no strace, install the package of that name: {error}"));
             None
         }
     }

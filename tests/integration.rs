@@ -8,6 +8,7 @@
 mod dependencies;
 mod faults;
 mod flight;
+mod integrity;
 mod interchange;
 mod misuse;
 mod object;

@@ -1,12 +1,17 @@
 //! The storage contract on real object stores.
 
-use std::{process::Command, thread};
+use std::{env, net::TcpListener, process::Command, thread, time::Instant};
 
 use larder_storage::{
     ErrorKind, Key, PutIf, Storage, StorageExt, object::Options, open_with, testing,
 };
 
-use crate::servers::{Careless, servers};
+use crate::{
+    servers::{Careless, Fault, Server, options, servers},
+    support::text,
+};
+
+mod answers;
 
 #[test]
 fn the_conformance_suite_is_green_on_real_servers() {
@@ -23,18 +28,15 @@ fn the_conformance_suite_is_green_on_real_servers() {
 fn eight_processes_count_to_exactly_200_on_every_storage() {
     let dir = tempfile::tempdir().unwrap();
     let local = format!("file://{}", dir.path().display());
-    count(&local, &[]);
+    count(&local, vec![]);
     for server in servers("increments by eight processes") {
-        count(&server.url("counted"), &server.settings());
+        count(&server.url("counted"), server.settings());
     }
 }
 
 /// Lets eight processes increment one counter 25 times each, and checks the sum.
-fn count(url: &str, settings: &[(&str, String)]) {
-    let options = settings
-        .iter()
-        .fold(Options::default(), |options, (name, value)| options.setting(*name, value.as_str()));
-    let storage = open_with(url, &options).unwrap();
+fn count(url: &str, settings: Vec<(&'static str, String)>) {
+    let storage = open_with(url, &options(settings.clone())).unwrap();
     let counter = Key::new("counters/shared").unwrap();
     storage.put(&counter, "0".into(), PutIf::Absent).unwrap();
     let work = |_| {
@@ -77,36 +79,70 @@ fn race(storage: &dyn Storage, round: u32) -> usize {
 
 #[test]
 fn a_listing_goes_on_past_its_first_page() {
-    for server in servers("a listing of several pages") {
+    for server in servers("a listing of several pages").filter(|it| it.name() != "moto") {
         let storage = server.reopen("pages");
-        thread::scope(|scope| {
-            for writer in 0..2 {
-                let storage = &storage;
-                scope.spawn(move || {
-                    for number in 0..501 {
-                        let key = Key::new(format!("{writer}/{number}")).unwrap();
-                        storage.put(&key, "x".into(), PutIf::Always).unwrap();
-                    }
-                });
-            }
-        });
-        let listed = storage.list(None).unwrap().map(Result::unwrap);
-        let mut keys: Vec<_> = listed.map(|entry| entry.key).collect();
-        keys.sort();
-        keys.dedup();
-        assert_eq!(keys.len(), 1002, "{}", server.name());
+        fill(&*storage, 1002);
+        assert_eq!(listed(&*storage), 1002, "{}", server.name());
     }
+}
+
+#[test]
+fn a_listing_asks_for_no_page_before_it_is_needed() {
+    for server in servers("pages of a listing").filter(|it| it.name() == "moto") {
+        let (proxy, storage) = server.behind_proxy("lazy");
+        fill(&*server.reopen("lazy"), 2501);
+        let pages = || proxy.count(&["GET", "list-type=2"]);
+        for (taken, asked) in [(3, 1), (1000, 1), (1001, 2), (usize::MAX, 3)] {
+            let entries = storage.list(None).unwrap().take(taken).map(Result::unwrap);
+            assert_eq!(entries.count(), taken.min(2501));
+            assert_eq!(pages(), asked, "requests for {taken} entries");
+            let keys = storage.keys(None).unwrap().take(taken).map(Result::unwrap);
+            assert_eq!(keys.count(), taken.min(2501));
+            assert_eq!(pages(), asked, "requests for {taken} keys");
+        }
+        assert_eq!(listed(&*storage), 2501);
+        // A page that never comes ends the listing with an error.
+        proxy.spoil(&["continuation-token"], 1, Fault::Refused(400));
+        let entries: Vec<_> = storage.list(None).unwrap().collect();
+        assert_eq!(entries.len(), 1001);
+        let told = entries[1000].as_ref().map_err(|error| error.kind());
+        assert_eq!(told.unwrap_err(), ErrorKind::Backend);
+    }
+}
+
+/// Puts this many objects, some beside and some below each other.
+fn fill(storage: &dyn Storage, number: usize) {
+    const WRITERS: usize = 4;
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            scope.spawn(move || {
+                for number in (writer..number).step_by(WRITERS) {
+                    let key = Key::new(format!("{}/{number}", number % 3)).unwrap();
+                    storage.put(&key, "x".into(), PutIf::Always).unwrap();
+                }
+            });
+        }
+    });
+}
+
+/// How many different keys are listed.
+fn listed(storage: &dyn Storage) -> usize {
+    let mut keys: Vec<_> = storage.keys(None).unwrap().map(Result::unwrap).collect();
+    keys.sort();
+    keys.dedup();
+    keys.len()
 }
 
 #[test]
 fn a_missing_bucket_is_told() {
     for server in servers("a missing bucket") {
-        let outcome = open_with("s3://no-such-bucket/x", &server.options());
+        let outcome = open_with(&server.url_in("no-such-bucket", "x"), &server.options());
         let error = outcome.expect_err(server.name());
         // SeaweedFS tells no writer which buckets there are.
         let told = if server.name() == "SeaweedFS" { ErrorKind::Io } else { ErrorKind::NotFound };
         assert_eq!(error.kind(), told, "{}: {error:?}", server.name());
-        let storage = open_with("s3://no-such-bucket/x", &server.options().probe(false)).unwrap();
+        let url = server.url_in("no-such-bucket", "x");
+        let storage = open_with(&url, &server.options().probe(false)).unwrap();
         let outcome = storage.get(&Key::new("a").unwrap());
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NotFound, "{}", server.name());
     }
@@ -115,14 +151,94 @@ fn a_missing_bucket_is_told() {
 #[test]
 fn a_server_that_ignores_conditions_is_refused() {
     let careless = Careless::start();
-    let options = Options::default()
-        .setting("aws_endpoint", careless.address())
-        .setting("aws_access_key_id", "a")
-        .setting("aws_secret_access_key", "b");
+    let options = s3_options(careless.address());
     let error = open_with("s3://bucket/x", &options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
     assert!(error.message().contains("lets a create replace an object"), "{error}");
     assert!(open_with("s3://bucket/x", &options.probe(false)).is_ok());
+}
+
+fn s3_options(endpoint: String) -> Options {
+    Options::default()
+        .setting("aws_endpoint", endpoint)
+        .setting("aws_access_key_id", "a")
+        .setting("aws_secret_access_key", "b")
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let options = s3_options(endpoint).setting("read_timeout", "200ms");
+    let started = Instant::now();
+    let error = open_with("s3://bucket/x", &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Backend, "{error:?}");
+    assert!(started.elapsed().as_secs() < 15, "{:?}", started.elapsed());
+}
+
+#[test]
+fn missing_credentials_are_told_with_the_settings_that_give_them() {
+    // Where none are set, the client asks the cloud's machine, which is not there either.
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_larder-worker"));
+    worker.args(["increment-at", "s3://bucket/x", "counter", "1"]);
+    let set = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_"));
+    set.for_each(|(name, _)| _ = worker.env_remove(name));
+    worker.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1");
+    let output = worker.output().unwrap();
+    let told = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(told.contains("Invalid: ") && told.contains("AWS_ACCESS_KEY_ID"), "{told}");
+}
+
+#[test]
+fn wrong_credentials_are_told() {
+    for server in servers("refused credentials") {
+        let (proxy, storage) = server.behind_proxy("refused");
+        let key = Key::new("a").unwrap();
+        for status in [401, 403] {
+            proxy.spoil(&[], 2, Fault::Refused(status));
+            let outcomes = [
+                storage.put(&key, "x".into(), PutIf::Absent).unwrap_err(),
+                storage.get(&key).unwrap_err(),
+            ];
+            for error in outcomes {
+                assert_eq!(error.kind(), ErrorKind::Io, "{}: {error:?}", server.name());
+                assert!(error.message().contains("credentials: check them"), "{error}");
+            }
+        }
+        refuses_a_wrong_key(server);
+    }
+}
+
+/// The others take every key.
+fn refuses_a_wrong_key(server: &Server) {
+    if server.name() == "azurite" {
+        let options = server.options().setting("azure_storage_account_key", "d3Jvbmc=");
+        let error = open_with(&server.url("refused"), &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    }
+}
+
+#[test]
+fn names_that_no_server_holds_are_refused_before_they_are_sent() {
+    for server in servers("names that are too long") {
+        let (proxy, storage) = server.behind_proxy("a-prefix");
+        let long = Key::new(vec!["x".repeat(255); 4].join("/")).unwrap();
+        let refused = [
+            storage.put(&long, "x".into(), PutIf::Always).unwrap_err(),
+            storage.get(&long).unwrap_err(),
+            storage.create(&long).unwrap_err(),
+            storage.list(Some(&long)).err().unwrap(),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+            assert!(error.message().contains("1024 bytes"), "{error}");
+        }
+        assert_eq!(proxy.count(&[]), 0, "{}", server.name());
+        let longest = Key::new(&long.as_str()[.."a-prefix/".len().abs_diff(1023)]).unwrap();
+        storage.put(&longest, "x".into(), PutIf::Always).unwrap();
+        assert_eq!(storage.get_text(&longest).unwrap().as_deref(), Some("x"), "{}", server.name());
+    }
 }
 
 #[test]

@@ -16,8 +16,10 @@ use larder_storage::{Storage, object::Options, open_with};
 use crate::support::skip;
 
 mod careless;
+mod proxy;
 
 pub(crate) use careless::Careless;
+pub(crate) use proxy::{Fault, Proxy};
 
 /// Runs a server in a directory of its own until standard input ends, as it does when the test's process does,
 /// however it dies. Then nothing of the server is left.
@@ -33,38 +35,97 @@ with tempfile.TemporaryDirectory() as home:
         server.wait()
 "#;
 
+/// moto looks whether a condition holds, and then acts, while other threads do so too. A test of races needs a server
+/// that is right, so this one answers one request at a time.
+const MOTO: &str = r#"
+import sys, threading
+from moto.moto_server import werkzeug_app as moto
+from werkzeug.serving import run_simple
+application, alone = moto.DomainDispatcherApplication(moto.create_backend_app), threading.Lock()
+def answer(environ, start_response):
+    with alone:
+        return application(environ, start_response)
+run_simple("127.0.0.1", int(sys.argv[1]), answer, threaded=True, request_handler=moto.MotoRequestHandler)
+"#;
+
 /// The bucket that every server has.
 const BUCKET: &str = "larder";
 /// How long a server may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A server that speaks the S3 protocol.
+/// A server, and how to speak to it.
 #[derive(Debug)]
 pub(crate) struct Server {
-    name: &'static str,
+    dialect: &'static Dialect,
     port: u16,
     /// Its standard input closes with this process.
     _launcher: Child,
 }
 
+/// One kind of server.
+#[derive(Debug)]
+struct Dialect {
+    name: &'static str,
+    /// Where it lies, from the directory of the Python that runs the peers.
+    program: &'static str,
+    /// A program of our own for the Python, in the place of that one.
+    instead: Option<&'static str>,
+    args: fn(u16) -> Vec<String>,
+    scheme: &'static str,
+    settings: fn(u16) -> Vec<(&'static str, String)>,
+    make_bucket: fn(u16) -> bool,
+}
+
+static DIALECTS: [Dialect; 3] = [
+    Dialect {
+        name: "moto",
+        program: "moto_server",
+        instead: Some(MOTO),
+        args: moto,
+        scheme: "s3",
+        settings: s3_settings,
+        make_bucket: make_s3_bucket,
+    },
+    Dialect {
+        name: "SeaweedFS",
+        program: "weed",
+        instead: None,
+        args: seaweed,
+        scheme: "s3",
+        settings: s3_settings,
+        make_bucket: make_s3_bucket,
+    },
+    Dialect {
+        name: "azurite",
+        program: "../node/node_modules/.bin/azurite-blob",
+        instead: None,
+        args: azurite,
+        scheme: "az",
+        settings: azure_settings,
+        make_bucket: make_azure_container,
+    },
+];
+
 /// The servers that can be started here; `test` is skipped for each of the others.
 pub(crate) fn servers(test: &str) -> impl Iterator<Item = &'static Server> {
-    static MOTO: OnceLock<Option<Server>> = OnceLock::new();
-    static SEAWEED: OnceLock<Option<Server>> = OnceLock::new();
-    let started = [
-        ("moto", MOTO.get_or_init(|| Server::start("moto", "moto_server", moto))),
-        ("SeaweedFS", SEAWEED.get_or_init(|| Server::start("SeaweedFS", "weed", seaweed))),
-    ];
-    started.into_iter().filter_map(move |(name, server)| {
+    static STARTED: OnceLock<Vec<Option<Server>>> = OnceLock::new();
+    let started = STARTED.get_or_init(|| {
+        // All are on their way up before the first is asked whether it is there.
+        let started: Vec<_> = DIALECTS.iter().map(Server::start).collect();
+        started.iter().flatten().for_each(Server::wait_for_bucket);
+        started
+    });
+    DIALECTS.iter().zip(started).filter_map(move |(dialect, server)| {
         if server.is_none() {
-            skip(&format!("{test} on {name}"), "not installed: `cargo xtask integration` does it");
+            let test = format!("{test} on {}", dialect.name);
+            skip(&test, "not installed: `cargo xtask integration` does it, azurite where npm is");
         }
         server.as_ref()
     })
 }
 
 fn moto(port: u16) -> Vec<String> {
-    format!("-H 127.0.0.1 -p {port}").split(' ').map(str::to_owned).collect()
+    vec![port.to_string()]
 }
 
 fn seaweed(port: u16) -> Vec<String> {
@@ -95,33 +156,51 @@ fn free_ports() -> Vec<u16> {
     held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
-impl Server {
-    /// None where the environment for Python peers has no such program.
-    fn start(name: &'static str, program: &str, args: fn(u16) -> Vec<String>) -> Option<Self> {
-        let python = PathBuf::from(env::var_os("LARDER_PYTHON")?);
-        let program = python.with_file_name(program);
-        if !fs::exists(&program).unwrap() {
-            return None;
-        }
-        let port = free_ports()[0];
-        let mut launcher = Command::new(&python);
-        launcher.arg("-c").arg(LAUNCHER).arg(program).args(args(port)).stdin(Stdio::piped());
-        let server = Self { name, port, _launcher: launcher.spawn().unwrap() };
-        server.make_bucket();
-        Some(server)
-    }
+/// The account that azurite has from the start, and its key; both are public.
+const AZURE_ACCOUNT: &str = "devstoreaccount1";
+const AZURE_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-    /// Asks for the bucket until there is one.
-    fn make_bucket(&self) {
-        let started = Instant::now();
-        while !self.put_bucket().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
-            assert!(started.elapsed() < PATIENCE, "{} does not start", self.name);
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
+/// Signs as the protocol asks. The path stands twice, because the account is a part of it already.
+const MAKE_CONTAINER: &str = r#"
+import base64, email.utils, hashlib, hmac, sys, urllib.request
+port, account, key, container = sys.argv[1:]
+headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+signed = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()))
+text = "PUT" + "\n" * 12 + signed + f"/{account}/{account}/{container}\nrestype:container"
+digest = hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()
+headers["Authorization"] = f"SharedKey {account}:{base64.b64encode(digest).decode()}"
+url = f"http://127.0.0.1:{port}/{account}/{container}?restype=container"
+request = urllib.request.Request(url, method="PUT", headers=headers, data=None)
+urllib.request.urlopen(request, timeout=10)
+"#;
 
-    fn put_bucket(&self) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+fn azurite(port: u16) -> Vec<String> {
+    // A newer client is refused by its version alone.
+    let fixed = "--blobHost 127.0.0.1 --inMemoryPersistence --silent --disableTelemetry --skipApiVersionCheck";
+    let fixed = fixed.split(' ').map(str::to_owned);
+    fixed.chain(["--blobPort".into(), port.to_string()]).collect()
+}
+
+fn s3_settings(port: u16) -> Vec<(&'static str, String)> {
+    vec![
+        ("aws_endpoint", format!("http://127.0.0.1:{port}")),
+        ("aws_access_key_id", "reader".into()),
+        ("aws_secret_access_key", "secret".into()),
+    ]
+}
+
+fn azure_settings(port: u16) -> Vec<(&'static str, String)> {
+    vec![
+        ("azure_storage_endpoint", format!("http://127.0.0.1:{port}/{AZURE_ACCOUNT}")),
+        ("azure_storage_account_name", AZURE_ACCOUNT.into()),
+        ("azure_storage_account_key", AZURE_KEY.into()),
+    ]
+}
+
+fn make_s3_bucket(port: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         write!(
             stream,
@@ -130,28 +209,83 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+fn make_azure_container(port: u16) -> bool {
+    // Python takes a while to start: not before the server listens.
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+        && python_of_peers().is_some_and(|python| {
+            let mut signer = Command::new(python);
+            signer.args([
+                "-c",
+                MAKE_CONTAINER,
+                &port.to_string(),
+                AZURE_ACCOUNT,
+                AZURE_KEY,
+                BUCKET,
+            ]);
+            signer.stderr(Stdio::null()).status().unwrap().success()
+        })
+}
+
+fn python_of_peers() -> Option<PathBuf> {
+    env::var_os("LARDER_PYTHON").map(PathBuf::from)
+}
+
+impl Server {
+    /// None where the environment for Python peers has no such program.
+    fn start(dialect: &'static Dialect) -> Option<Self> {
+        let python = python_of_peers()?;
+        let program = python.with_file_name(dialect.program);
+        if !fs::exists(&program).unwrap() {
+            return None;
+        }
+        let port = free_ports()[0];
+        let mut launcher = Command::new(&python);
+        launcher.args(["-c", LAUNCHER]);
+        match dialect.instead {
+            Some(text) => launcher.arg(&python).args(["-c", text]),
+            None => launcher.arg(program),
+        };
+        launcher.args((dialect.args)(port));
+        launcher.stdin(Stdio::piped());
+        Some(Self { dialect, port, _launcher: launcher.spawn().unwrap() })
+    }
+
+    /// Asks for the bucket until there is one.
+    fn wait_for_bucket(&self) {
+        let started = Instant::now();
+        while !(self.dialect.make_bucket)(self.port) {
+            assert!(started.elapsed() < PATIENCE, "{} does not start", self.name());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.name
+        self.dialect.name
+    }
+
+    pub(crate) fn speaks_s3(&self) -> bool {
+        self.dialect.scheme == "s3"
     }
 
     pub(crate) fn url(&self, prefix: &str) -> String {
-        format!("s3://{BUCKET}/{prefix}")
+        self.url_in(BUCKET, prefix)
+    }
+
+    pub(crate) fn url_in(&self, bucket: &str, prefix: &str) -> String {
+        format!("{}://{bucket}/{prefix}", self.dialect.scheme)
     }
 
     /// What a client has to know, by the names of `object_store`.
-    pub(crate) fn settings(&self) -> [(&'static str, String); 3] {
-        [
-            ("aws_endpoint", format!("http://127.0.0.1:{}", self.port)),
-            ("aws_access_key_id", "reader".into()),
-            ("aws_secret_access_key", "secret".into()),
-        ]
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        (self.dialect.settings)(self.port)
     }
 
     pub(crate) fn options(&self) -> Options {
-        let settings = self.settings().into_iter();
-        settings.fold(Options::default(), |options, (name, value)| options.setting(name, value))
+        options(self.settings())
     }
 
     pub(crate) fn open(&self, prefix: &str) -> Arc<dyn Storage> {
@@ -162,4 +296,20 @@ impl Server {
     pub(crate) fn reopen(&self, prefix: &str) -> Arc<dyn Storage> {
         open_with(&self.url(prefix), &self.options().probe(false)).unwrap()
     }
+
+    /// As [`reopen`](Self::reopen), by way of a proxy.
+    pub(crate) fn behind_proxy(&self, prefix: &str) -> (Proxy, Arc<dyn Storage>) {
+        let proxy = Proxy::start(self.port);
+        let options = options((self.dialect.settings)(proxy.port()));
+        // A server that stalls is not waited for longer than a test can wait.
+        let options = options.setting("read_timeout", "1s").probe(false);
+        let storage = open_with(&self.url(prefix), &options).unwrap();
+        (proxy, storage)
+    }
+}
+
+/// These settings, as options.
+pub(crate) fn options(settings: Vec<(&'static str, String)>) -> Options {
+    let settings = settings.into_iter();
+    settings.fold(Options::default(), |options, (name, value)| options.setting(name, value))
 }

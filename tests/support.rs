@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     fs::OpenOptions,
     io::Write,
     path::{Path, PathBuf},
@@ -62,11 +63,26 @@ pub(crate) fn python(test: &str, program: &str, args: &[&Path]) -> Option<Output
     Some(Command::new(python).arg("-c").arg(program).args(args).output().unwrap())
 }
 
-/// Counts a test as skipped, loudly.
+/// Whether there is such a program, one that prints its version.
+pub(crate) fn is_installed(program: impl AsRef<OsStr>) -> bool {
+    Command::new(program).arg("-V").output().is_ok()
+}
+
+/// Counts a test as skipped, loudly, for want of something that can be installed.
 pub(crate) fn skip(test: &str, why: &str) {
-    eprintln!("SKIPPED: {test}: {why}");
+    note(&format!("SKIPPED: {test}: {why}"));
+}
+
+/// Counts a test as skipped, loudly, for want of a right that no installation brings: to mount, say, or to trace.
+pub(crate) fn not_possible(test: &str, why: &str) {
+    note(&format!("NOT POSSIBLE HERE: {test}: {why}"));
+}
+
+fn note(line: &str) {
+    eprintln!("{line}");
     if let Some(list) = env::var_os("LARDER_SKIPS") {
         let mut list = OpenOptions::new().create(true).append(true).open(list).unwrap();
-        writeln!(list, "{test}: {why}").unwrap();
+        // In one call: other tests write too.
+        list.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }

@@ -3,6 +3,8 @@
 
 #[path = "worker/change.rs"]
 mod change;
+#[path = "worker/churn.rs"]
+mod churn;
 #[path = "worker/flight.rs"]
 mod flight;
 
@@ -23,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         ["change", root, what] => change::change(Path::new(root), what),
+        ["churn", root, first] => churn::churn(Path::new(root), first.parse()?),
         ["flight", reach, root, lease_ms] => {
             flight::work(reach, Path::new(root), lease_ms.parse()?)
         }

@@ -99,7 +99,7 @@ fn a_flush_or_a_write_that_fails_is_told_and_leaves_the_old_or_the_new() {
     let dir = tempfile::tempdir().unwrap();
     for (call, error, kind) in [("fsync", "EIO", "Io"), ("write", "ENOSPC", "Full")] {
         // The last write is that of the worker's own answer.
-        for what in ["put", "replace", "deep", "upload"] {
+        for what in CHANGES {
             let old = prepare(&dir.path().join(call).join(what).join("old"));
             let new = changed(&dir.path().join(call).join(what).join("new"), what);
             for nth in 1.. {

@@ -1,6 +1,7 @@
 //! A disk of its own, in a file, whose power can be cut.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::File,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
@@ -10,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{skip, text};
+use crate::support::{is_installed, not_possible, skip, text};
 
 /// FS_IOC_SHUTDOWN with the argument for "flush nothing, not even the journal", on each path that it reads.
 const CUTTER: &str = r#"
@@ -36,30 +37,34 @@ pub(crate) struct Disk {
 impl Disk {
     /// A new disk with the file system `kind`, or `None` where this machine allows none: then `test` counts as skipped.
     pub(crate) fn make(test: &str, kind: &str) -> Option<Self> {
-        match Self::try_make(kind) {
-            Ok(disk) => Some(disk),
-            Err(reason) => {
-                let needs = "power cuts need Linux, root, a loop device, Python and";
-                skip(test, &format!("{needs} mkfs.{kind}: {reason}"));
-                None
+        let mkfs = format!("mkfs.{kind}");
+        for program in [OsStr::new(&mkfs), "mount".as_ref(), &python()] {
+            if !is_installed(program) {
+                skip(test, &format!("no {}: install it", program.display()));
+                return None;
             }
         }
+        let made = Self::try_make(&mkfs);
+        made.map_err(|reason| {
+            let needs = "power cuts need Linux, root and a loop device";
+            not_possible(test, &format!("{needs}: {reason}"));
+        })
+        .ok()
     }
 
-    fn try_make(kind: &str) -> Result<Self, String> {
+    fn try_make(mkfs: &str) -> Result<Self, String> {
         let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (image, mount) = (dir.path().join("image"), dir.path().join("mount"));
         // The smallest size that mkfs.xfs takes; sparse, so that it costs little.
         File::create(&image).and_then(|file| file.set_len(300 << 20)).unwrap();
         std::fs::create_dir(&mount).unwrap();
-        run(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image))?;
-        let mut cutter =
-            Command::new(std::env::var_os("LARDER_PYTHON").unwrap_or("python3".into()))
-                .args(["-c", CUTTER])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .map_err(|error| format!("cannot run python3: {error}"))?;
+        run(Command::new(mkfs).arg("-q").arg(&image))?;
+        let mut cutter = Command::new(python())
+            .args(["-c", CUTTER])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot run python3: {error}"))?;
         let (orders, answers) = (cutter.stdin.take().unwrap(), cutter.stdout.take().unwrap());
         let disk =
             Self { image, mount, cutter, orders, answers: BufReader::new(answers), _dir: dir };
@@ -107,6 +112,10 @@ impl Drop for Disk {
         let _ = self.cutter.kill();
         let _ = self.cutter.wait();
     }
+}
+
+fn python() -> OsString {
+    std::env::var_os("LARDER_PYTHON").unwrap_or("python3".into())
 }
 
 /// Runs to the end; a failure is told by what the program said.

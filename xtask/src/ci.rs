@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::integration;
+use crate::peers;
 use crate::run::{self, Result};
 use crate::tidy;
 use crate::workspace::Workspace;
@@ -14,8 +15,14 @@ use crate::workspace::Workspace;
 type Step = (&'static str, fn(&Workspace) -> Result<bool>);
 
 /// Cheapest first: a slip is told in seconds. The tests come last, on their own, for the line they end with.
-const STEPS: [Step; 5] =
-    [("fmt", fmt), ("tidy", tidy::tidy), ("clippy", clippy), ("doc", doc), ("package", package)];
+const STEPS: [Step; 6] = [
+    ("fmt", fmt),
+    ("tidy", tidy::tidy),
+    ("peers", peers),
+    ("clippy", clippy),
+    ("doc", doc),
+    ("package", package),
+];
 
 /// Runs the steps up to the first that fails; whether all passed.
 pub(crate) fn ci(workspace: &Workspace) -> Result<bool> {
@@ -76,6 +83,18 @@ fn remove_dir_all(dir: &Path) -> Result<()> {
 
 fn fmt(workspace: &Workspace) -> Result<bool> {
     run::passes(workspace.cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// Early, so that what is missing is told before the long steps.
+fn peers(workspace: &Workspace) -> Result<bool> {
+    match peers::prepare(&workspace.target) {
+        Ok(_) => Ok(true),
+        Err(reason) if integration::peers_are_required() => Err(reason),
+        Err(reason) => {
+            println!("no Python peers, the tests against them will be skipped: {reason}");
+            Ok(true)
+        }
+    }
 }
 
 fn clippy(workspace: &Workspace) -> Result<bool> {

@@ -11,12 +11,18 @@ use crate::peers;
 use crate::run::{self, Result};
 use crate::workspace::Workspace;
 
-/// How the tests went. Prints as `N passed, M failed, K skipped`.
+/// What a line of the list of skipped tests begins with, where the machine does not give the right to run the test.
+const NOT_POSSIBLE: &str = "NOT POSSIBLE HERE: ";
+
+/// How the tests went. Prints as `N passed, M failed, K skipped`, and how many of those could not run on this machine,
+/// if any.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     passed: u64,
     failed: u64,
     skipped: u64,
+    /// Of the skipped ones, those that lack a right, which nothing that is installed brings.
+    not_possible: u64,
 }
 
 /// Runs every test and prints the counts as the last line; whether all is well.
@@ -30,8 +36,8 @@ pub(crate) fn integration(workspace: &Workspace, args: &[OsString]) -> Result<bo
 pub(crate) fn run(workspace: &Workspace, args: &[OsString]) -> Result<Counts> {
     let mut counts = check_features(workspace)?;
     counts.add(&run_tests(workspace, args)?);
-    if counts.skipped > 0 && peers_are_required() {
-        println!("LARDER_REQUIRE_PEERS=1 allows no skipped test: {} were skipped", counts.skipped);
+    if counts.are_short() && peers_are_required() {
+        println!("LARDER_REQUIRE_PEERS=1: install what the tests that are SKIPPED above ask for");
     }
     Ok(counts)
 }
@@ -55,7 +61,8 @@ fn check_features(workspace: &Workspace) -> Result<Counts> {
         ]);
         let passed = run::passes(&mut command)?;
         println!("check larder with only [{feature}] ... {}", if passed { "ok" } else { "FAILED" });
-        counts.add(&Counts { passed: passed.into(), failed: (!passed).into(), skipped: 0 });
+        let (passed, failed) = (passed.into(), (!passed).into());
+        counts.add(&Counts { passed, failed, ..Counts::default() });
     }
     Ok(counts)
 }
@@ -85,8 +92,8 @@ fn run_tests(workspace: &Workspace, args: &[OsString]) -> Result<Counts> {
         counts.failed = 1;
     }
     let reasons = read_skips(&skips)?;
-    reasons.iter().for_each(|reason| println!("SKIPPED: {reason}"));
-    counts.mark_skipped(reasons.len() as u64);
+    reasons.iter().for_each(|reason| println!("{reason}"));
+    counts.mark_skipped(&reasons);
     Ok(counts)
 }
 
@@ -101,6 +108,7 @@ fn parse(line: &str) -> Option<Counts> {
         passed: number("passed")?,
         failed: number("failed")?,
         skipped: number("ignored")?,
+        not_possible: 0,
     })
 }
 
@@ -124,31 +132,44 @@ fn read_skips(skips: &Path) -> Result<Vec<String>> {
     }
 }
 
-fn peers_are_required() -> bool {
+pub(crate) fn peers_are_required() -> bool {
     env::var_os("LARDER_REQUIRE_PEERS").is_some_and(|value| value == "1")
 }
 
 impl Counts {
     pub(crate) fn are_good(&self) -> bool {
-        self.failed == 0 && (self.skipped == 0 || !peers_are_required())
+        self.failed == 0 && !(self.are_short() && peers_are_required())
+    }
+
+    /// Whether something that could be installed is missing.
+    fn are_short(&self) -> bool {
+        self.skipped > self.not_possible
     }
 
     fn add(&mut self, more: &Counts) {
         self.passed += more.passed;
         self.failed += more.failed;
         self.skipped += more.skipped;
+        self.not_possible += more.not_possible;
     }
 
     /// A test that skips itself returns early, so its harness took it for passed.
-    fn mark_skipped(&mut self, tests: u64) {
+    fn mark_skipped(&mut self, reasons: &[String]) {
+        let tests = reasons.len() as u64;
         self.passed = self.passed.saturating_sub(tests);
         self.skipped += tests;
+        self.not_possible +=
+            reasons.iter().filter(|reason| reason.starts_with(NOT_POSSIBLE)).count() as u64;
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)?;
+        match self.not_possible {
+            0 => Ok(()),
+            some => write!(f, " ({some} of them not possible here)"),
+        }
     }
 }
 
@@ -159,9 +180,12 @@ mod tests {
     #[test]
     fn a_result_line_gives_its_counts() {
         let good = "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 7 filtered out; finished in 0.01s";
-        assert_eq!(parse(good), Some(Counts { passed: 12, failed: 0, skipped: 3 }));
+        assert_eq!(
+            parse(good),
+            Some(Counts { passed: 12, failed: 0, skipped: 3, not_possible: 0 })
+        );
         let bad = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.50s";
-        assert_eq!(parse(bad), Some(Counts { passed: 1, failed: 2, skipped: 0 }));
+        assert_eq!(parse(bad), Some(Counts { passed: 1, failed: 2, skipped: 0, not_possible: 0 }));
     }
 
     #[test]
@@ -184,20 +208,42 @@ mod tests {
     #[test]
     fn a_skipped_test_is_not_a_passed_one() {
         let mut counts = Counts::default();
-        counts.add(&Counts { passed: 5, failed: 1, skipped: 1 });
-        counts.add(&Counts { passed: 2, failed: 0, skipped: 0 });
-        counts.mark_skipped(3);
-        assert_eq!(counts.to_string(), "4 passed, 1 failed, 4 skipped");
+        counts.add(&Counts { passed: 5, failed: 1, skipped: 1, not_possible: 0 });
+        counts.add(&Counts { passed: 2, ..Counts::default() });
+        counts.mark_skipped(&["SKIPPED: a: no strace".into(), "SKIPPED: b: no Python".into()]);
+        assert_eq!(counts.to_string(), "5 passed, 1 failed, 3 skipped");
         assert!(!counts.are_good());
+    }
+
+    #[test]
+    fn what_the_machine_does_not_allow_is_told_apart_from_what_is_not_installed() {
+        let mut counts = Counts { passed: 9, ..Counts::default() };
+        assert!(!counts.are_short());
+        counts.mark_skipped(&["NOT POSSIBLE HERE: power cuts: not root".into()]);
+        assert!(!counts.are_short(), "no package gives root");
+        assert_eq!(
+            counts.to_string(),
+            "8 passed, 0 failed, 1 skipped (1 of them not possible here)"
+        );
+        counts.mark_skipped(&["SKIPPED: kills: no strace".into()]);
+        assert!(counts.are_short());
+        assert_eq!(
+            counts.to_string(),
+            "7 passed, 0 failed, 2 skipped (1 of them not possible here)"
+        );
     }
 
     #[test]
     fn skips_are_read_a_line_each_and_cleared_before_the_next_run() {
         let path = env::temp_dir().join(format!("larder-xtask-skips-{}", std::process::id()));
         let mut file = fs::File::create(&path).unwrap();
-        io::Write::write_all(&mut file, b"reads_npy: no Python\n\nreads_parquet: no Python\n")
-            .unwrap();
-        let reasons = ["reads_npy: no Python".to_owned(), "reads_parquet: no Python".to_owned()];
+        io::Write::write_all(
+            &mut file,
+            b"SKIPPED: reads_npy: no Python\n\nSKIPPED: reads_parquet: no Python\n",
+        )
+        .unwrap();
+        let reasons =
+            ["reads_npy", "reads_parquet"].map(|test| format!("SKIPPED: {test}: no Python"));
         assert_eq!(read_skips(&path), Ok(reasons.to_vec()));
         assert_eq!(clear(&path), Ok(()));
         assert_eq!(read_skips(&path), Ok(Vec::new()));

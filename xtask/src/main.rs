@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "what these commands print is what they are for")]
 
 mod ci;
+mod fuzz;
 mod integration;
 mod mutate;
 mod peers;
@@ -20,7 +21,8 @@ usage: cargo xtask COMMAND
 
   ci                  everything that has to pass before a change lands
   integration [ARGS]  every unit, crate, doc and integration test; ARGS go on to cargo test
-  mutate [WORDS]      take each flush, rename and lock out of larder-storage: some test has to fail
+  fuzz [TARGET ...]   arbitrary bytes for every decoder, --seconds 60 each; what is found fails the run
+  mutate [WORDS]      take each flush, rename, lock and condition out of larder-storage: some test has to fail
   tidy                the rules of the workspace that no compiler checks
   package             pack every published crate and build each from its package
   peers               the pinned Python packages to compare with, installed under target/peers
@@ -28,7 +30,7 @@ usage: cargo xtask COMMAND
   help                this text
 
 environment:
-  LARDER_REQUIRE_PEERS=1  a skipped test fails the run";
+  LARDER_REQUIRE_PEERS=1  a test skipped for want of a program or a package fails the run";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -53,6 +55,7 @@ fn dispatch(command: &str, rest: &[OsString]) -> Option<Result<bool>> {
     Some(match (command, rest) {
         ("integration", _) => Workspace::load().and_then(|it| integration::integration(&it, rest)),
         ("mutate", _) => Workspace::load().and_then(|it| mutate::mutate(&it, rest)),
+        ("fuzz", _) => Workspace::load().and_then(|it| fuzz::fuzz(&it, rest)),
         ("bench", _) => bench(rest),
         ("ci", []) => Workspace::load().and_then(|it| ci::ci(&it)),
         ("tidy", []) => Workspace::load().and_then(|it| tidy::tidy(&it)),
@@ -85,7 +88,8 @@ mod tests {
 
     #[test]
     fn the_usage_names_every_command() {
-        for command in ["ci", "integration", "mutate", "tidy", "package", "peers", "bench", "help"]
+        for command in
+            ["ci", "integration", "fuzz", "mutate", "tidy", "package", "peers", "bench", "help"]
         {
             assert!(
                 USAGE.lines().any(|line| line.split_whitespace().next() == Some(command)),

@@ -1,4 +1,5 @@
-//! The mutation check: takes each flush, rename and lock out of `larder-storage` in turn; some test has to fail.
+//! The mutation check: takes each flush, rename, lock and condition out of `larder-storage` in turn; some test has
+//! to fail.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,12 +9,14 @@
 mod list;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::peers;
 use crate::run::{self, Result};
 use crate::workspace::Workspace;
 use list::MUTANTS;
@@ -25,6 +28,8 @@ struct Mutant {
     name: &'static str,
     /// From the sources of `larder-storage`.
     file: &'static str,
+    /// The tests that are likely to catch it.
+    first: Suite,
     snippet: &'static str,
     replacement: &'static str,
 }
@@ -35,31 +40,47 @@ enum Verdict {
     /// By the first test that failed.
     Caught(String),
     Survived,
+    /// Says nothing about the tests: the mutant has to be mended.
+    DoesNotBuild,
 }
 
-/// The tests of which one has to fail, quickest first.
-const TESTS: [&[&str]; 3] = [
-    &["--package", "larder-storage", "--features", "testing", "--lib"],
-    &[
-        "--package",
-        "larder-tests",
-        "--test",
-        "integration",
-        "--",
-        "faults::flushed",
-        "faults::locks",
-    ],
-    &[
-        "--package",
-        "larder-tests",
-        "--test",
-        "integration",
-        "--",
-        "faults::",
-        "power::",
-        "storage::",
-    ],
-];
+/// The tests of which one has to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suite {
+    /// Beside the code.
+    Unit,
+    /// What is flushed before what, and who waits for whom.
+    Traced,
+    /// Kills, power cuts, and several processes.
+    Killed,
+    /// Answers of real servers that are lost on their way.
+    Served,
+}
+
+impl Suite {
+    /// Quickest first.
+    const ALL: [Self; 4] = [Self::Unit, Self::Traced, Self::Killed, Self::Served];
+
+    /// Every suite, `self` before the others.
+    fn first(self) -> impl Iterator<Item = Self> {
+        std::iter::once(self).chain(Self::ALL.into_iter().filter(move |it| *it != self))
+    }
+
+    /// What `cargo test` builds for it, and which of those tests it runs.
+    fn tests(self) -> (&'static [&'static str], &'static [&'static str]) {
+        let together: &[&str] = &["--package", "larder-tests", "--test", "integration"];
+        match self {
+            Self::Unit => (&["--package", "larder-storage", "--all-features", "--lib"], &[]),
+            Self::Traced => (together, &["faults::flushed", "faults::locks"]),
+            Self::Killed => (together, &KILLED),
+            Self::Served => (together, &["object::answers"]),
+        }
+    }
+}
+
+/// Of the servers only the one that the suite brings along: the others take long to start.
+const KILLED: [&str; 5] =
+    ["faults::", "power::", "storage::", "flight::", "object::a_server_that_ignores_conditions"];
 
 /// A mutant may make a test wait for ever.
 const SECONDS: &str = "240";
@@ -68,25 +89,38 @@ const SECONDS: &str = "240";
 pub(crate) fn mutate(workspace: &Workspace, words: &[OsString]) -> Result<bool> {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let chosen = MUTANTS.iter().filter(|it| words.iter().all(|word| it.name.contains(&**word)));
-    let copy = Copy::make(workspace)?;
-    if let Verdict::Caught(test) = copy.test()? {
-        return Err(format!("{test} fails with nothing taken out: mend that first"));
-    }
-    let (start, mut caught, mut survived) = (Instant::now(), 0, 0);
-    for mutant in chosen {
-        match copy.test_without(mutant)? {
-            Verdict::Caught(test) => {
-                caught += 1;
-                println!("{:<52} caught by {test}", mutant.name);
-            }
-            Verdict::Survived => {
-                survived += 1;
-                println!("{:<52} SURVIVED", mutant.name);
-            }
+    let copy = Copy::make(workspace, peers::prepare(&workspace.target)?)?;
+    match copy.test(Suite::Unit)? {
+        Verdict::Survived => {}
+        Verdict::DoesNotBuild => return Err("the tests do not build with nothing taken out".into()),
+        Verdict::Caught(test) => {
+            return Err(format!("{test} fails with nothing taken out: mend that first"));
         }
     }
-    println!("{caught} caught, {survived} survived, in {} s", start.elapsed().as_secs());
-    Ok(survived == 0)
+    let width = MUTANTS.iter().map(|mutant| mutant.name.len()).max().unwrap_or(0);
+    println!("{:<width$}  what the tests said", "what was taken out");
+    let (start, mut caught, mut others) = (Instant::now(), 0, 0);
+    for mutant in chosen {
+        let verdict = copy.test_without(mutant)?;
+        if matches!(verdict, Verdict::Caught(_)) {
+            caught += 1
+        } else {
+            others += 1
+        }
+        println!("{:<width$}  {verdict}", mutant.name);
+    }
+    println!("{caught} caught, {others} not, in {} s", start.elapsed().as_secs());
+    Ok(others == 0)
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caught(test) => write!(f, "caught by {test}"),
+            Self::Survived => f.write_str("SURVIVED: no test fails without it"),
+            Self::DoesNotBuild => f.write_str("DOES NOT BUILD: mend its replacement in list.rs"),
+        }
+    }
 }
 
 impl Mutant {
@@ -107,12 +141,15 @@ impl Mutant {
 struct Copy {
     root: PathBuf,
     target: PathBuf,
+    /// For the servers and for cutting the power.
+    python: PathBuf,
 }
 
 impl Copy {
-    fn make(workspace: &Workspace) -> Result<Self> {
+    fn make(workspace: &Workspace, python: PathBuf) -> Result<Self> {
         let home = workspace.target.join("mutants");
-        let copy = Self { root: home.join("workspace"), target: home.join("target") };
+        let (root, target) = (home.join("workspace"), home.join("target"));
+        let copy = Self { root, target, python };
         let failed = |error| format!("cannot copy the workspace: {error}");
         match fs::remove_dir_all(&copy.root) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -126,29 +163,32 @@ impl Copy {
         let failed = |error| format!("cannot change {}: {error}", path.display());
         let source = fs::read_to_string(&path).map_err(failed)?;
         fs::write(&path, mutant.apply(&source)?).map_err(failed)?;
-        let verdict = self.test().map_err(|error| format!("without {}: {error}", mutant.name));
+        let verdict =
+            self.test(mutant.first).map_err(|error| format!("without {}: {error}", mutant.name));
         fs::write(&path, source).map_err(failed)?;
         verdict
     }
 
-    fn test(&self) -> Result<Verdict> {
-        for tests in TESTS {
-            if let Verdict::Caught(test) = self.run(tests)? {
-                return Ok(Verdict::Caught(test));
+    fn test(&self, first: Suite) -> Result<Verdict> {
+        for suite in first.first() {
+            match self.run(suite)? {
+                Verdict::Survived => {}
+                verdict => return Ok(verdict),
             }
         }
         Ok(Verdict::Survived)
     }
 
-    fn run(&self, tests: &[&str]) -> Result<Verdict> {
-        let cargo = run::cargo();
+    fn run(&self, suite: Suite) -> Result<Verdict> {
+        let (cargo, (built, chosen)) = (run::cargo(), suite.tests());
         let mut build = Command::new(cargo.get_program());
-        let before_filters = tests.iter().take_while(|arg| **arg != "--");
-        build.args(["test", "--quiet", "--no-run"]).args(before_filters);
-        run::capture(self.at_home(&mut build))?;
+        build.args(["test", "--quiet", "--no-run"]).args(built);
+        if run::capture(self.at_home(&mut build)).is_err() {
+            return Ok(Verdict::DoesNotBuild);
+        }
         let mut command = Command::new("timeout");
-        command.args(["--signal=KILL", SECONDS]).arg(cargo.get_program()).arg("test").args(tests);
-        let output = self.at_home(&mut command).output();
+        command.args(["--signal=KILL", SECONDS]).arg(cargo.get_program()).arg("test");
+        let output = self.at_home(command.args(built).arg("--").args(chosen)).output();
         let output = output.map_err(|error| format!("cannot run timeout: {error}"))?;
         if output.status.success() {
             return Ok(Verdict::Survived);
@@ -160,7 +200,10 @@ impl Copy {
     }
 
     fn at_home<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env("CARGO_TARGET_DIR", &self.target).current_dir(&self.root).stdin(Stdio::null())
+        // Without debug information it links in half the time.
+        command.env("CARGO_TARGET_DIR", &self.target).env("CARGO_PROFILE_DEV_DEBUG", "0");
+        command.env("LARDER_PYTHON", &self.python);
+        command.current_dir(&self.root).stdin(Stdio::null())
     }
 }
 
@@ -202,10 +245,21 @@ mod tests {
 
     #[test]
     fn a_snippet_that_is_gone_or_ambiguous_is_an_error() {
-        let mutant = Mutant { name: "n", file: "lock.rs", snippet: "lock();", replacement: "" };
+        let (name, file, first) = ("n", "lock.rs", Suite::Unit);
+        let mutant = Mutant { name, file, first, snippet: "lock();", replacement: "" };
         assert_eq!(mutant.apply("a lock(); b").unwrap(), "a  b");
         for source in ["", "lock(); lock();"] {
             assert!(mutant.apply(source).unwrap_err().contains("list.rs"), "{source}");
+        }
+    }
+
+    #[test]
+    fn every_suite_is_asked_once() {
+        for first in Suite::ALL {
+            let mut asked: Vec<_> = first.first().collect();
+            assert_eq!(asked[0], first);
+            asked.sort_by_key(|suite| Suite::ALL.iter().position(|it| it == suite));
+            assert_eq!(asked, Suite::ALL);
         }
     }
 

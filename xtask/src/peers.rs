@@ -1,4 +1,4 @@
-//! The Python packages that the tests compare with, in a virtual environment under `target/`.
+//! The Python packages that the tests compare with, in a virtual environment under `target/`, and azurite beside them.
 
 use std::env;
 use std::fs::{self, File};
@@ -26,6 +26,9 @@ const PINS: &[&str] = &[
     "zarr==3.4.2",
 ];
 
+/// Speaks the Azure protocol; the newest that Node.js 20 runs. Installed where npm is.
+const AZURITE: &str = "azurite@3.35.0";
+
 /// Exits with success in a Python that the pinned versions install on: gsegutils takes no other than 3.12.
 const PROBE: &str =
     "import sys, venv, ensurepip, sqlite3; sys.exit(sys.version_info[:2] != (3, 12))";
@@ -41,9 +44,16 @@ pub(crate) fn prepare(target: &Path) -> Result<PathBuf> {
     // Two runs at once would install into one environment; the lock goes with the file.
     let _alone = lock(&target.join("peers.lock"))?;
     let home = target.join("peers");
+    let python = prepare_python(&home)?;
+    if let Err(reason) = prepare_node(&home.join("node")) {
+        println!("no azurite, the tests on it will be skipped: {reason}");
+    }
+    Ok(python)
+}
+
+fn prepare_python(home: &Path) -> Result<PathBuf> {
     let python =
         if cfg!(windows) { home.join("Scripts/python.exe") } else { home.join("bin/python") };
-    // Written last, so that an environment half made is made again.
     let stamp = home.join("pins.txt");
     if fs::read_to_string(&stamp).is_ok_and(|pins| pins == PINS.join("\n")) && works(&python) {
         return Ok(python);
@@ -51,15 +61,34 @@ pub(crate) fn prepare(target: &Path) -> Result<PathBuf> {
     let base = base_python()?;
     let pins = PINS.join(" ");
     println!("making the Python environment {} with {pins}", home.display());
-    run::capture(Command::new(base).args(["-m", "venv", "--clear"]).arg(&home))?;
+    run::capture(Command::new(base).args(["-m", "venv", "--clear"]).arg(home))?;
     let options =
         ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"];
     run::capture(Command::new(&python).args(options).args(PINS))
         .map_err(|reason| format!("cannot install {pins}, is the network there? {reason}"))?;
-    let written =
-        File::create(&stamp).and_then(|mut file| file.write_all(PINS.join("\n").as_bytes()));
-    written.map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
+    write_stamp(&stamp, &PINS.join("\n"))?;
     Ok(python)
+}
+
+/// Installs azurite, once. npm keeps what it downloads for the next time.
+fn prepare_node(home: &Path) -> Result<()> {
+    let stamp = home.join("pins.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|pins| pins == AZURITE) {
+        return Ok(());
+    }
+    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    run::capture(Command::new(npm).arg("--version"))?;
+    println!("installing {AZURITE} in {}", home.display());
+    let options =
+        ["install", "--no-audit", "--no-fund", "--no-save", "--prefer-offline", "--loglevel=error"];
+    run::capture(Command::new(npm).args(options).arg("--prefix").arg(home).arg(AZURITE))?;
+    write_stamp(&stamp, AZURITE)
+}
+
+/// Written last, so that what was installed by half is installed again.
+fn write_stamp(stamp: &Path, pins: &str) -> Result<()> {
+    let written = File::create(stamp).and_then(|mut file| file.write_all(pins.as_bytes()));
+    written.map_err(|error| format!("cannot write {}: {error}", stamp.display()))
 }
 
 fn lock(path: &Path) -> Result<File> {

@@ -40,9 +40,11 @@ pub(crate) fn draw(tables: &[Table]) -> String {
     let mut y = TOP;
     for table in tables {
         y += TITLE;
+        // Titles may be longer than the names: a white edge keeps the lines of the scale out of them.
         let _ = writeln!(
             svg,
-            "<text x=\"12\" y=\"{:.1}\" font-weight=\"bold\" fill=\"#1f2328\">{}</text>",
+            "<text x=\"12\" y=\"{:.1}\" font-weight=\"bold\" fill=\"#1f2328\" stroke=\"#ffffff\" \
+             stroke-width=\"5\" paint-order=\"stroke\">{}</text>",
             y - 8.0,
             escape(&table.title)
         );

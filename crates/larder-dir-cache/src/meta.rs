@@ -93,7 +93,11 @@ fn parse_ours(value: Value, path: &Path) -> Result<Option<Ours>> {
         return Err(Error::new(ErrorKind::Format, message).at_path(path));
     }
     let ours: Option<Ours> = serde_json::from_value(value).ok();
-    Ok(ours.filter(|ours| ours.build_cost_ns.is_none_or(|cost| cost <= MAX_NUMBER)))
+    let is_sound = |ours: &Ours| {
+        ours.format == META_FORMAT_VERSION
+            && ours.build_cost_ns.is_none_or(|cost| cost <= MAX_NUMBER)
+    };
+    Ok(ours.filter(is_sound))
 }
 
 /// The file's JSON object; `None` where it holds anything else.

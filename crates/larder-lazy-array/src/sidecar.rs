@@ -115,7 +115,17 @@ impl Sidecar {
         };
         let value: Value = serde_json::from_slice(json).map_err(damaged)?;
         check_versions(&value).map_err(|error| error.at_key(key))?;
-        serde_json::from_value(value).map_err(damaged)
+        let sidecar: Self = serde_json::from_value(value).map_err(damaged)?;
+        if sidecar.newest().is_some_and(|newest| !sidecar.is_of(newest)) {
+            let message = "describes another array to GSEGUtils than to Larder";
+            return Err(Error::new(ErrorKind::Corrupt, message).at_key(key));
+        }
+        Ok(sidecar)
+    }
+
+    /// Whether the fields of GSEGUtils describe this file.
+    fn is_of(&self, stamp: &Stamp) -> bool {
+        (&self.shape, &self.dtype) == (&stamp.shape, &stamp.dtype)
     }
 
     /// The sidecar as JSON, one field a line.
@@ -202,6 +212,17 @@ mod tests {
         assert_eq!(taken, [false, true, true, false]);
         assert!(!sidecar.accepts(177, 1));
         assert_eq!(sidecar.newest(), Some(&stamp(2)));
+    }
+
+    #[test]
+    fn what_the_python_package_reads_has_to_be_what_is_read_here() {
+        let whole = String::from_utf8(Sidecar::new(stamp(1)).json().unwrap()).unwrap();
+        assert!(parse(&whole).is_ok());
+        for (from, to) in [("\"<f8\"", "\"<i8\""), ("\"<f8\"", "\">f8\""), ("    3\n", "    7\n")] {
+            let damaged = whole.replacen(from, to, 1);
+            assert_ne!(damaged, whole);
+            assert_eq!(parse(&damaged).unwrap_err().kind(), ErrorKind::Corrupt, "{damaged}");
+        }
     }
 
     #[test]

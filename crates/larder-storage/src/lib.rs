@@ -79,7 +79,9 @@ pub use object::ObjectStorage;
 pub use problem::Problem;
 pub use progress::Progress;
 pub use root::{ROOT_VARIABLE, default_root};
-pub use storage::{Entries, Entry, Object, PutIf, ReadAt, Storage, StorageExt, Upload, Version};
+pub use storage::{
+    Entries, Entry, Keys, Object, PutIf, ReadAt, Storage, StorageExt, Upload, Version,
+};
 #[cfg(feature = "object-store")]
 pub use url::{open, open_with};
 

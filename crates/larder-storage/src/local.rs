@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::{
     Durability, Error, ErrorKind, Key, Result,
     publish::{Stage, StagedFile, create_dirs, is_absent},
-    storage::{Entries, Object, PutIf, ReadAt, Storage, Upload},
+    storage::{Entries, Keys, Object, PutIf, ReadAt, Storage, Upload, read_range},
 };
 
 mod reader;
@@ -61,15 +61,6 @@ impl LocalStorage {
         &self.stage
     }
 
-    /// The keys that [`list`](Storage::list) would give, without a look at each file for its length and time.
-    ///
-    /// # Errors
-    ///
-    /// As [`list`](Storage::list), also from the iterator.
-    pub fn keys(&self, prefix: Option<&Key>) -> Result<impl Iterator<Item = Result<Key>> + use<>> {
-        Ok(walk::Walk::new(&self.root, prefix)?.map(|found| found.map(|found| found.key)))
-    }
-
     /// The file of `key`, whether or not it exists. Never outside the root.
     ///
     /// # Errors
@@ -83,6 +74,11 @@ impl LocalStorage {
 impl Storage for LocalStorage {
     fn get(&self, key: &Key) -> Result<Option<Object>> {
         Ok(self.root.read(key)?.map(Object::new))
+    }
+
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        let reader = reader::FileReader::open(&self.path(key)?)?;
+        reader.map(|reader| read_range(&reader, key, offset, len)).transpose()
     }
 
     fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
@@ -116,6 +112,11 @@ impl Storage for LocalStorage {
         self.root.prune(&path);
         self.stage.settle(&path)?;
         Ok(true)
+    }
+
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
+        let objects = walk::Walk::new(&self.root, prefix)?;
+        Ok(Box::new(objects.map(|found| found.map(|found| found.key))))
     }
 
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::{
     Error, ErrorKind, Key, Result,
-    storage::{Entries, Entry, Object, PutIf, ReadAt, Storage, Upload, check_range},
+    storage::{Entries, Entry, Keys, Object, PutIf, ReadAt, Storage, Upload, check_range},
 };
 
 /// Objects in memory: the reference implementation of [`Storage`], and one for tests.
@@ -51,6 +51,13 @@ impl Storage for MemoryStorage {
         Ok(self.read().get(key).map(|stored| Object::new(stored.bytes.clone())))
     }
 
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        let Some(Stored { bytes, .. }) = self.read().get(key).cloned() else { return Ok(None) };
+        check_range(bytes.len() as u64, offset, len).map_err(|error| error.at_key(key))?;
+        let start = offset as usize;
+        Ok(Some(bytes.slice(start..start + len)))
+    }
+
     fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
         Ok(self.read().get(key).map(|stored| Box::new(Pinned(stored.bytes.clone())) as _))
     }
@@ -70,6 +77,10 @@ impl Storage for MemoryStorage {
 
     fn remove(&self, key: &Key) -> Result<bool> {
         Ok(self.write().remove(key).is_some())
+    }
+
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
+        Ok(Box::new(self.list(prefix)?.map(|found| found.map(|entry| entry.key))))
     }
 
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {

@@ -7,7 +7,7 @@ use object_store::{GetOptions, ObjectStore, PutMode, path::Path};
 
 use crate::{
     Error, ErrorKind, Key, Result,
-    storage::{Entries, Object, PutIf, ReadAt, Storage, Upload},
+    storage::{Entries, Keys, Object, PutIf, ReadAt, Storage, Upload},
 };
 
 mod error;
@@ -24,6 +24,9 @@ pub use options::Options;
 
 pub(crate) use error::failed;
 
+/// The most bytes of a prefix: one segment of any key fits below it.
+const LONGEST_PREFIX: usize = Key::MAX_LEN - 1 - Key::MAX_SEGMENT_LEN;
+
 /// Objects in a remote store, named by a prefix and their keys, verbatim.
 ///
 /// Every call blocks its thread until the server has answered; the requests run on one thread of Larder's own. Calls
@@ -34,7 +37,7 @@ pub(crate) use error::failed;
 ///
 /// - A conditional [`put`](Storage::put) is as atomic as the server makes it. [`new`](ObjectStorage::new) tries it out
 ///   and refuses a server that ignores or races conditions, unless [`Options::probe`] is off.
-/// - A put carries a random nonce (the metadata `larder-nonce`), so that one's own success whose answer was lost is
+/// - A put carries a random nonce (the metadata `lardernonce`), so that one's own success whose answer was lost is
 ///   not taken for another writer's.
 /// - An opened reader gives bytes of the version that it opened; once that is replaced or removed, `Conflict`.
 /// - An upload is sent in parts of 8 MiB, of which two are in memory.
@@ -42,7 +45,8 @@ pub(crate) use error::failed;
 /// # Limits
 ///
 /// - `a` and `a/b` can both be objects where the server allows it.
-/// - A conditional put whose answer was lost, and whose object was then replaced, is reported as `Conflict`.
+/// - A conditional put whose answer was lost, and whose object was replaced before one could look, is an error all the
+///   same, `Backend` or `Conflict`, although it had succeeded: whoever then does it again does it twice.
 /// - Two concurrent [`remove`](Storage::remove)s of one object may both report that it was there.
 /// - An upload holds 10,000 parts at most, 80 GiB. A killed process leaves its parts on the server, unseen: have the
 ///   bucket expire incomplete multipart uploads.
@@ -62,7 +66,7 @@ impl ObjectStorage {
     /// where there is no such bucket; `Io` where the server refuses the credentials; `Backend` where it is out of
     /// reach or fails.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: &str, options: &Options) -> Result<Self> {
-        let prefix = Path::parse(prefix).map_err(|error| failed(error.into(), "cannot open"))?;
+        let prefix = checked(prefix)?;
         let storage = Self { store, prefix, read_only: options.read_only };
         if options.probe && !storage.read_only {
             probe::run(&storage.store, &storage.prefix)?;
@@ -112,6 +116,11 @@ impl Storage for ObjectStorage {
         }))
     }
 
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        reader::range(self.store.clone(), self.place(key)?, key, offset, len)
+            .map_err(|error| error.at_key(key))
+    }
+
     fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
         let reader = reader::Pinned::open(self.store.clone(), self.place(key)?);
         Ok(reader.map_err(|error| error.at_key(key))?.map(|reader| Box::new(reader) as _))
@@ -145,6 +154,10 @@ impl Storage for ObjectStorage {
         Ok(removed.is_some())
     }
 
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
+        Ok(Box::new(self.list(prefix)?.map(|found| found.map(|entry| entry.key))))
+    }
+
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
         let start = prefix.map(|key| self.place(key)).transpose()?;
         Ok(Box::new(listing::Listing::new(self.store.clone(), &self.prefix, start)?))
@@ -153,6 +166,22 @@ impl Storage for ObjectStorage {
     fn local_root(&self) -> Option<&LocalPath> {
         None
     }
+}
+
+/// A prefix below which there is room for keys, and that is a name of objects on every server.
+fn checked(prefix: &str) -> Result<Path> {
+    let refused = |why| Error::new(ErrorKind::Invalid, format!("the prefix of the store {why}"));
+    if prefix.len() > LONGEST_PREFIX {
+        let why = format!("is longer than {LONGEST_PREFIX} bytes: no keys would fit below it");
+        return Err(refused(why));
+    }
+    if prefix.contains(char::is_control) {
+        return Err(refused("holds a control character: leave it out".to_owned()));
+    }
+    Path::parse(prefix).map_err(|error| {
+        let why = "has an empty segment, '.' or '..': leave it out".to_owned();
+        refused(why).with_source(error)
+    })
 }
 
 // What a client prints of itself in full may hold its credentials.

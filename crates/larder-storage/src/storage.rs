@@ -22,6 +22,13 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// `Io` or `Backend` where the storage fails.
     fn get(&self, key: &Key) -> Result<Option<Object>>;
 
+    /// `len` bytes of the object from `offset` on: one request where the storage is remote.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the range ends after the object; `Io` or `Backend` where the storage fails.
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>>;
+
     /// A reader of parts of the object, pinned to the version that is there now.
     ///
     /// # Errors
@@ -51,17 +58,28 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// `Io` or `Backend` where the storage fails.
     fn remove(&self, key: &Key) -> Result<bool>;
 
-    /// The objects whose keys are `prefix` or lie below it (all, without one), lazily and in no promised order.
+    /// The keys that are `prefix` or lie below it (all, without one), lazily and in no promised order.
     ///
     /// # Errors
     ///
     /// `Io` or `Backend` where the storage fails, also from the iterator.
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>>;
+
+    /// As [`keys`](Storage::keys), with the length and time of each object: on a local disk, a system call more for
+    /// each.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys`](Storage::keys).
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>>;
 
     /// The local directory that holds the objects as files named by their keys, where there is one: for mapping
     /// files, for databases and for directories.
     fn local_root(&self) -> Option<&Path>;
 }
+
+/// What [`Storage::keys`] returns.
+pub type Keys<'a> = Box<dyn Iterator<Item = Result<Key>> + Send + 'a>;
 
 /// What [`Storage::list`] returns.
 pub type Entries<'a> = Box<dyn Iterator<Item = Result<Entry>> + Send + 'a>;
@@ -173,19 +191,6 @@ pub trait Upload: io::Write + Send + fmt::Debug {
 
 /// Conveniences on every [`Storage`].
 pub trait StorageExt: Storage {
-    /// `len` bytes of the object from `offset` on.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid` where the range ends after the object; otherwise as [`Storage::open`].
-    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
-        let Some(reader) = self.open(key)? else { return Ok(None) };
-        check_range(reader.len(), offset, len).map_err(|error| error.at_key(key))?;
-        let mut buf = vec![0; len];
-        reader.read_at(offset, &mut buf)?;
-        Ok(Some(buf.into()))
-    }
-
     /// The length of the object in bytes.
     ///
     /// # Errors
@@ -235,6 +240,15 @@ pub trait StorageExt: Storage {
 }
 
 impl<S: Storage + ?Sized> StorageExt for S {}
+
+/// `len` bytes from `offset` on of an object that was opened as `key`.
+pub(crate) fn read_range(reader: &dyn ReadAt, key: &Key, offset: u64, len: usize) -> Result<Bytes> {
+    // Before memory is taken for what cannot be there.
+    check_range(reader.len(), offset, len).map_err(|error| error.at_key(key))?;
+    let mut bytes = vec![0; len];
+    reader.read_at(offset, &mut bytes)?;
+    Ok(bytes.into())
+}
 
 /// Checks that `len` bytes from `offset` on lie within an object of `size` bytes.
 pub(crate) fn check_range(size: u64, offset: u64, len: usize) -> Result<()> {

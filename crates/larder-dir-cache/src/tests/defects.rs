@@ -131,7 +131,7 @@ fn sizes_are_what_the_disk_has() {
 
 #[test]
 fn malformed_metadata_is_told_and_stops_nothing() {
-    let bad: [&[u8]; 10] = [
+    let bad: [&[u8]; 11] = [
         b"[1]",
         b"null",
         b"{",
@@ -143,6 +143,8 @@ fn malformed_metadata_is_told_and_stops_nothing() {
         br#"{"size": 1, "access_count": 18446744073709551615}"#,
         br#"{"size": 1, "access_count": 1, "larder": {"format": 1, "size": 1, "files": 1, "built_at_ns": 1,
              "build_cost_ns": 18446744073709551615, "pinned": false}}"#,
+        br#"{"size": 1, "access_count": 1, "larder": {"format": 0, "size": 1, "files": 1, "built_at_ns": 1,
+             "build_cost_ns": null, "pinned": false}}"#,
     ];
     let dir = tempfile::tempdir().unwrap();
     for (n, text) in bad.iter().enumerate() {
@@ -152,7 +154,7 @@ fn malformed_metadata_is_told_and_stops_nothing() {
     seed_entry(dir.path(), "null", br#"{"size": null, "access_count": 6}"#);
     let recorder = Arc::new(Recorder::default());
     let cache =
-        DirCache::open(dir.path(), quiet(disk(8) * 19 / 2).observer(Arc::clone(&recorder) as _))
+        DirCache::open(dir.path(), quiet(disk(8) * 21 / 2).observer(Arc::clone(&recorder) as _))
             .unwrap();
     let heard = recorder.heard();
     let errors = heard.iter().filter(|what| what.starts_with("error Corrupt adopting bad")).count();

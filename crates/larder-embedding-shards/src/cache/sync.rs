@@ -77,10 +77,8 @@ impl EmbeddingCache {
 
     /// The keys of all shards, sorted.
     pub(super) fn list(&self) -> Result<Vec<Key>> {
-        let mut shards = Vec::new();
-        for entry in self.storage.list(Some(&Key::new(SHARDS)?))? {
-            shards.push(entry?.key);
-        }
+        let mut shards: Vec<_> =
+            self.storage.keys(Some(&Key::new(SHARDS)?))?.collect::<Result<_>>()?;
         shards.retain(is_shard);
         shards.sort();
         Ok(shards)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use larder_storage::{
-    Bytes, Entries, Key, MemoryStorage, Object, PutIf, ReadAt, Result, Storage, Upload,
+    Bytes, Entries, Key, Keys, MemoryStorage, Object, PutIf, ReadAt, Result, Storage, Upload,
 };
 
 /// A storage in memory that counts its open readers and notes what is put.
@@ -55,6 +55,10 @@ impl Storage for WatchedStorage {
         self.objects.get(key)
     }
 
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        self.objects.get_range(key, offset, len)
+    }
+
     fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
         let Some(reader) = self.objects.open(key)? else { return Ok(None) };
         let live = self.live.fetch_add(1, Ordering::Relaxed) + 1;
@@ -77,6 +81,10 @@ impl Storage for WatchedStorage {
 
     fn remove(&self, key: &Key) -> Result<bool> {
         self.objects.remove(key)
+    }
+
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
+        self.objects.keys(prefix)
     }
 
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {

@@ -10,6 +10,7 @@ use std::{
 use super::*;
 
 mod objects;
+mod races;
 
 fn run_once_among(flights: &Flights, threads: usize) -> u32 {
     let (runs, done, start) = (AtomicU32::new(0), AtomicBool::new(false), Barrier::new(threads));

@@ -9,6 +9,10 @@ use object_store::{
 
 use crate::{Error, ErrorKind, PutIf};
 
+/// What the clouds' machines are asked at, each by its own client, for credentials that nobody set.
+const MACHINE_CREDENTIALS: [&str; 3] =
+    ["/latest/api/token", "/computeMetadata/v1/", "/metadata/identity/oauth2/token"];
+
 /// `what` failed: why, of which kind, and what to do about it.
 pub(crate) fn failed(error: Remote, what: &str) -> Error {
     let text = OneLine::new(&error);
@@ -16,6 +20,9 @@ pub(crate) fn failed(error: Remote, what: &str) -> Error {
         Remote::NotFound { .. } => no_bucket(),
         Remote::AlreadyExists { .. } | Remote::Precondition { .. } | Remote::NotModified { .. } => {
             (ErrorKind::Conflict, "another writer came first: read it again")
+        }
+        Remote::PermissionDenied { .. } if text.0.contains("RequestTimeTooSkewed") => {
+            (ErrorKind::Io, "the server refuses this machine's time: set its clock")
         }
         Remote::PermissionDenied { .. } | Remote::Unauthenticated { .. } => (
             ErrorKind::Io,
@@ -78,8 +85,7 @@ fn no_bucket() -> (ErrorKind, &'static str) {
 }
 
 fn generic(error: &Remote, text: &str) -> (ErrorKind, &'static str) {
-    // Where nobody set credentials, the clients ask the cloud's machine for its own.
-    if text.contains("169.254.169.254") || text.contains("metadata.google.internal") {
+    if MACHINE_CREDENTIALS.iter().any(|path| text.contains(path)) {
         (
             ErrorKind::Invalid,
             "no credentials: set those of the store, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::error::is_connect;
 
-/// The metadata by which a writer knows its own object again.
-const NONCE: &str = "larder-nonce";
+/// The metadata by which a writer knows its own object again. Azure takes no hyphen in such a name, and some proxies
+/// drop headers that hold an underscore.
+const NONCE: &str = "lardernonce";
 /// A server may refuse a put because of another one that then fails. How often such a put is tried again.
 const TRIES: u32 = 6;
 

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::{Error as Remote, GetOptions, GetRange, ObjectStore, path::Path};
 
 use super::{
@@ -7,8 +8,8 @@ use super::{
     put, runtime,
 };
 use crate::{
-    Error, ErrorKind, Result,
-    storage::{ReadAt, check_range},
+    Error, ErrorKind, Key, Result,
+    storage::{ReadAt, check_range, read_range},
 };
 
 /// Reads parts of one version of an object; each read is one request.
@@ -33,11 +34,48 @@ impl Pinned {
         Ok(Some(Self { store, path, len: meta.size, tag }))
     }
 
+    /// Whether the version is still there, as far as the server tells.
+    fn is_current(&self) -> Result<bool> {
+        let (store, path) = (self.store.clone(), self.path.clone());
+        let there = runtime::wait(async move { put::head(&*store, &path).await })?;
+        Ok(match found(there) {
+            Ok(there) => there.is_some_and(|there| there.meta.e_tag.as_ref() == Some(&self.tag)),
+            Err(_) => true,
+        })
+    }
+
     fn replaced(&self) -> Error {
         let why =
             format!("{}: was replaced or removed since it was opened: open it again", self.path);
         Error::new(ErrorKind::Conflict, why)
     }
+}
+
+/// `len` bytes from `offset` on of what is there now, in one request where they are there.
+pub(super) fn range(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    key: &Key,
+    offset: u64,
+    len: usize,
+) -> Result<Option<Bytes>> {
+    let end = offset.saturating_add(len as u64);
+    // No range of a request is empty, or ends beyond what a number holds.
+    if len > 0 && end < u64::MAX {
+        let options = GetOptions { range: Some((offset..end).into()), ..GetOptions::default() };
+        let (asked, at) = (store.clone(), path.clone());
+        let outcome =
+            runtime::wait(async move { asked.get_opts(&at, options).await?.bytes().await })?;
+        match found(outcome) {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) if bytes.len() == len => return Ok(Some(bytes)),
+            // Servers differ in how they refuse a range: a look at the length tells.
+            Ok(Some(_)) | Err(Remote::Generic { .. }) => {}
+            Err(error) => return Err(failed(error, "cannot get")),
+        }
+    }
+    let Some(reader) = Pinned::open(store, path)? else { return Ok(None) };
+    read_range(&reader, key, offset, len).map(Some)
 }
 
 impl ReadAt for Pinned {
@@ -70,6 +108,8 @@ impl ReadAt for Pinned {
             Ok(_) | Err(Remote::Precondition { .. } | Remote::NotFound { .. }) => {
                 Err(self.replaced())
             }
+            // The client asks for the rest of an answer that was cut, and tells no condition that fails there.
+            Err(_) if !self.is_current()? => Err(self.replaced()),
             Err(error) => Err(failed(error, &format!("{}: cannot read", self.path))),
         }
     }

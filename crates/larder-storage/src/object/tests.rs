@@ -4,6 +4,8 @@ use object_store::memory::InMemory;
 use super::*;
 use crate::testing;
 
+mod pinned;
+
 fn fresh(prefix: &str) -> Arc<dyn Storage> {
     Arc::new(ObjectStorage::new(Arc::new(InMemory::new()), prefix, &Options::default()).unwrap())
 }
@@ -45,6 +47,30 @@ fn refuses_names_that_grow_too_long_with_the_prefix() {
     let key = Key::new(vec!["x".repeat(255); 4].join("/")).unwrap();
     let outcome = storage.put(&key, "x".into(), PutIf::Always);
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn refuses_prefixes_that_leave_no_room_or_are_no_names() {
+    for prefix in ["a//b", "a/../b", "./a", "a\nb", "a\u{0}", &"x".repeat(769)] {
+        let store = Arc::new(InMemory::new());
+        let error = ObjectStorage::new(store, prefix, &Options::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+        assert!(error.message().starts_with("the prefix of the store "), "{error}");
+    }
+    let longest = "x".repeat(768);
+    fresh(&longest).put(&Key::new("x".repeat(255)).unwrap(), "x".into(), PutIf::Absent).unwrap();
+}
+
+#[test]
+fn a_wrong_clock_is_told_from_wrong_credentials() {
+    let refused = |code: &str| {
+        let (path, source) = (String::from("a"), code.into());
+        failed(object_store::Error::PermissionDenied { path, source }, "cannot get")
+    };
+    let (clock, key) = (refused("RequestTimeTooSkewed"), refused("SignatureDoesNotMatch"));
+    assert_eq!((clock.kind(), key.kind()), (ErrorKind::Io, ErrorKind::Io));
+    assert!(clock.message().contains("set its clock"), "{clock}");
+    assert!(key.message().contains("credentials"), "{key}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
     },
 };
 
-use crate::{Bytes, Entries, Key, Object, PutIf, ReadAt, Result, Storage, Upload};
+use crate::{Bytes, Entries, Key, Keys, Object, PutIf, ReadAt, Result, Storage, Upload};
 
 /// A storage that counts what is asked of it, failures included.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub struct CountingStorage<S> {
 pub struct Counts {
     /// Calls of [`Storage::get`].
     pub gets: u64,
+    /// Calls of [`Storage::get_range`].
+    pub ranges: u64,
     /// Calls of [`Storage::open`].
     pub opens: u64,
     /// Calls of [`ReadAt::read_at`].
@@ -34,9 +36,9 @@ pub struct Counts {
     pub commits: u64,
     /// Calls of [`Storage::remove`].
     pub removes: u64,
-    /// Calls of [`Storage::list`].
+    /// Calls of [`Storage::keys`] and [`Storage::list`].
     pub lists: u64,
-    /// Bytes that `get` and `read_at` gave.
+    /// Bytes that `get`, `get_range` and `read_at` gave.
     pub bytes_read: u64,
     /// Bytes that `put` and uploads took.
     pub bytes_written: u64,
@@ -45,6 +47,7 @@ pub struct Counts {
 #[derive(Debug, Default)]
 struct Counters {
     gets: AtomicU64,
+    ranges: AtomicU64,
     opens: AtomicU64,
     reads: AtomicU64,
     puts: AtomicU64,
@@ -68,6 +71,7 @@ impl<S: Storage> CountingStorage<S> {
         let counters = &*self.counters;
         Counts {
             gets: read(&counters.gets),
+            ranges: read(&counters.ranges),
             opens: read(&counters.opens),
             reads: read(&counters.reads),
             puts: read(&counters.puts),
@@ -90,6 +94,13 @@ impl<S: Storage> Storage for CountingStorage<S> {
         add(&self.counters.gets, 1);
         let found = self.inner.get(key)?;
         add(&self.counters.bytes_read, found.as_ref().map_or(0, |object| object.bytes().len()));
+        Ok(found)
+    }
+
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        add(&self.counters.ranges, 1);
+        let found = self.inner.get_range(key, offset, len)?;
+        add(&self.counters.bytes_read, found.as_ref().map_or(0, Bytes::len));
         Ok(found)
     }
 
@@ -117,6 +128,11 @@ impl<S: Storage> Storage for CountingStorage<S> {
     fn remove(&self, key: &Key) -> Result<bool> {
         add(&self.counters.removes, 1);
         self.inner.remove(key)
+    }
+
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
+        add(&self.counters.lists, 1);
+        self.inner.keys(prefix)
     }
 
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
@@ -178,7 +194,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::{MemoryStorage, StorageExt};
+    use crate::MemoryStorage;
 
     #[test]
     fn counts_what_is_asked() {
@@ -188,21 +204,24 @@ mod tests {
         storage.put(&key, "12345".into(), PutIf::Absent).unwrap_err();
         storage.get(&key).unwrap();
         storage.get_range(&key, 1, 3).unwrap();
+        storage.open(&key).unwrap().unwrap().read_at(0, &mut [0; 2]).unwrap();
         let mut upload = storage.create(&key).unwrap();
         upload.write_all(b"123").unwrap();
         upload.commit().unwrap();
         storage.remove(&key).unwrap();
         assert_eq!(storage.list(None).unwrap().count(), 0);
+        assert_eq!(storage.keys(None).unwrap().count(), 0);
         let expected = Counts {
             gets: 1,
+            ranges: 1,
             opens: 1,
             reads: 1,
             puts: 2,
             creates: 1,
             commits: 1,
             removes: 1,
-            lists: 1,
-            bytes_read: 8,
+            lists: 2,
+            bytes_read: 10,
             bytes_written: 8,
         };
         assert_eq!(storage.counts(), expected);

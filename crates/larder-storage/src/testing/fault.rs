@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Bytes, Entries, Error, ErrorKind, Key, Object, PutIf, ReadAt, Result, Storage, Upload,
+    Bytes, Entries, Error, ErrorKind, Key, Keys, Object, PutIf, ReadAt, Result, Storage, Upload,
 };
 
 /// What goes wrong with an operation.
@@ -131,6 +131,10 @@ impl<S: Storage> Storage for FaultStorage<S> {
         self.script.run(|| self.inner.get(key))
     }
 
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        self.script.run(|| self.inner.get_range(key, offset, len))
+    }
+
     fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
         let opened = self.script.run(|| self.inner.open(key))?;
         let script = Arc::clone(&self.script);
@@ -148,6 +152,10 @@ impl<S: Storage> Storage for FaultStorage<S> {
 
     fn remove(&self, key: &Key) -> Result<bool> {
         self.script.run(|| self.inner.remove(key))
+    }
+
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
+        self.script.run(|| self.inner.keys(prefix))
     }
 
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {

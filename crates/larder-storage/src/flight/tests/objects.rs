@@ -13,22 +13,22 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Entries, MemoryStorage, Object, ReadAt, StorageExt, Upload,
+    Bytes, Entries, Keys, MemoryStorage, Object, ReadAt, StorageExt, Upload,
     flight::claim::{Grip, Look},
 };
 
-const LEASE: Duration = Duration::from_secs(30);
+pub(super) const LEASE: Duration = Duration::from_secs(30);
 
 fn claim(storage: &Arc<dyn Storage>) -> Claim {
     Claim::new(Place::new(storage, "k").unwrap(), "k", LEASE)
 }
 
 /// A claim of another thread, so that it is not refused as re-entry.
-fn foreign(storage: &Arc<dyn Storage>) -> Claim {
+pub(super) fn foreign(storage: &Arc<dyn Storage>) -> Claim {
     thread::scope(|scope| scope.spawn(|| claim(storage)).join().unwrap())
 }
 
-fn memory() -> Arc<dyn Storage> {
+pub(super) fn memory() -> Arc<dyn Storage> {
     Arc::new(MemoryStorage::new())
 }
 
@@ -178,6 +178,10 @@ impl Storage for Forgetful {
         self.0.get(key)
     }
 
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        self.0.get_range(key, offset, len)
+    }
+
     fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
         self.0.open(key)
     }
@@ -193,6 +197,10 @@ impl Storage for Forgetful {
 
     fn remove(&self, key: &Key) -> Result<bool> {
         self.0.remove(key)
+    }
+
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
+        self.0.keys(prefix)
     }
 
     fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {

@@ -1,0 +1,148 @@
+//! Two who are at one lease at once: another claim comes between a look and the write that follows it.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex,
+        mpsc::{self, Receiver},
+    },
+    time::Instant,
+};
+
+use super::{
+    objects::{LEASE, foreign, memory},
+    *,
+};
+use crate::{
+    Entries, Keys, Object, ReadAt, Upload,
+    flight::claim::{Grip, Look},
+};
+
+type Meddling = Box<dyn FnOnce() + Send>;
+
+/// A storage on which somebody else acts before the next put.
+struct Meddled {
+    inner: Arc<dyn Storage>,
+    meddling: Mutex<Option<Meddling>>,
+}
+
+impl fmt::Debug for Meddled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meddled").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl Storage for Meddled {
+    fn get(&self, key: &Key) -> Result<Option<Object>> {
+        self.inner.get(key)
+    }
+
+    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        self.inner.get_range(key, offset, len)
+    }
+
+    fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
+        self.inner.open(key)
+    }
+
+    fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
+        let meddling = self.meddling.lock().unwrap().take();
+        if let Some(meddling) = meddling {
+            meddling();
+        }
+        self.inner.put(key, bytes, when)
+    }
+
+    fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        self.inner.create(key)
+    }
+
+    fn remove(&self, key: &Key) -> Result<bool> {
+        self.inner.remove(key)
+    }
+
+    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
+        self.inner.keys(prefix)
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
+        self.inner.list(prefix)
+    }
+
+    fn local_root(&self) -> Option<&Path> {
+        self.inner.local_root()
+    }
+}
+
+/// A lease on a storage of two handles: through the first, `rival` takes the lease before the next write.
+struct Scene {
+    meddled: Arc<Meddled>,
+    plain: Arc<dyn Storage>,
+    start: Instant,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let plain = memory();
+        let meddled = Arc::new(Meddled { inner: Arc::clone(&plain), meddling: Mutex::default() });
+        Self { meddled, plain, start: Instant::now() }
+    }
+
+    fn claim(&self) -> Claim {
+        foreign(&(Arc::clone(&self.meddled) as Arc<dyn Storage>))
+    }
+
+    fn after(&self, lease: Duration) -> impl Fn() -> Instant + use<> {
+        let then = self.start + lease;
+        move || then
+    }
+
+    /// Has `rival` take the lease when the time comes; its grip comes through the channel.
+    fn let_in(
+        &self,
+        mut rival: Claim,
+        now: impl Fn() -> Instant + Send + 'static,
+    ) -> Receiver<Grip> {
+        let (give, taken) = mpsc::channel();
+        let meddling = move || {
+            let Look::Taken(fence) = rival.look(now).unwrap() else { panic!("the lease is free") };
+            give.send(rival.grip(fence)).unwrap();
+        };
+        *self.meddled.meddling.lock().unwrap() = Some(Box::new(meddling));
+        taken
+    }
+}
+
+#[test]
+fn of_two_who_find_a_lease_that_nobody_ever_held_one_takes_it() {
+    let scene = Scene::new();
+    let taken = scene.let_in(foreign(&scene.plain), Instant::now);
+    assert!(matches!(scene.claim().look(Instant::now).unwrap(), Look::Raced));
+    taken.recv().unwrap().renew().expect("the first to write holds it");
+}
+
+#[test]
+fn of_two_who_wait_for_the_end_of_a_lease_one_takes_it() {
+    let scene = Scene::new();
+    let (mut silent, mut late) = (foreign(&scene.plain), scene.claim());
+    let mut rival = foreign(&scene.plain);
+    assert!(matches!(silent.look(scene.after(Duration::ZERO)).unwrap(), Look::Taken(1)));
+    for waiting in [&mut late, &mut rival] {
+        assert!(matches!(waiting.look(scene.after(Duration::ZERO)).unwrap(), Look::Held(_)));
+    }
+    let taken = scene.let_in(rival, scene.after(LEASE));
+    assert!(matches!(late.look(scene.after(LEASE)).unwrap(), Look::Raced));
+    taken.recv().unwrap().renew().expect("the first to write holds it");
+}
+
+#[test]
+fn a_holder_who_renews_while_it_is_taken_over_has_lost_it() {
+    let scene = Scene::new();
+    let (mut holder, mut rival) = (scene.claim(), foreign(&scene.plain));
+    assert!(matches!(holder.look(scene.after(Duration::ZERO)).unwrap(), Look::Taken(1)));
+    assert!(matches!(rival.look(scene.after(Duration::ZERO)).unwrap(), Look::Held(_)));
+    let taken = scene.let_in(rival, scene.after(LEASE));
+    let lost = holder.grip(1).renew().unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Conflict);
+    taken.recv().unwrap().renew().expect("the renewal left the new holder alone");
+}

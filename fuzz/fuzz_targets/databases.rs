@@ -1,0 +1,82 @@
+//! A file in the place of a database: the store opens or refuses it, answers or refuses each question, and never
+//! replaces, empties or removes the file. The first byte of the input says whose database it is.
+#![no_main]
+
+use std::{fs, path::Path};
+
+use larder_dir_cache::DirCache;
+use larder_embedding_shards::{Dtype, EmbeddingCache, PoolType, WindowKey};
+use larder_fuzz::allow;
+use larder_kv_cache::KvCache;
+use larder_provenance::{Id, ProvenanceStore};
+use larder_storage::{Durability, ErrorKind, Result};
+use libfuzzer_sys::fuzz_target;
+
+/// SQLite tells damage that it meets in a definition from other failures no further than `Backend`.
+const KINDS: &[ErrorKind] = &[ErrorKind::Corrupt, ErrorKind::Format, ErrorKind::Backend];
+
+fuzz_target!(|data: &[u8]| {
+    let Some((store, file)) = data.split_first() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (name, open): (&str, fn(&Path) -> Result<()>) = match store % 4 {
+        0 => ("kv/n.sqlite", kv),
+        1 => ("shards.sqlite", shards),
+        2 => ("dirs.sqlite", dirs),
+        _ => ("provenance.sqlite", records),
+    };
+    let path = dir.path().join(".larder").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, file).unwrap();
+    let opened = allow(open(dir.path()), KINDS);
+    let after = fs::read(&path).unwrap();
+    assert!(opened.is_some() || after == file, "a refused database was changed");
+    assert!(!after.is_empty() || file.is_empty(), "the database was emptied");
+});
+
+fn kv(dir: &Path) -> Result<()> {
+    let options = larder_kv_cache::Options::default().durability(Durability::Scratch);
+    let cache = KvCache::open(dir, "n", options)?;
+    allow(cache.get::<String>("k"), KINDS);
+    allow(cache.keys(), KINDS);
+    allow(cache.status(), KINDS);
+    allow(cache.verify(), KINDS);
+    Ok(())
+}
+
+fn shards(dir: &Path) -> Result<()> {
+    let options = larder_embedding_shards::Options::default().durability(Durability::Scratch);
+    let cache = EmbeddingCache::open(dir, options)?;
+    let key = WindowKey {
+        window_hash: [0; 32],
+        encoder_hash: [0; 32],
+        state_layer: 0,
+        pool_type: PoolType::CenteredMean,
+        pool_radius: 0,
+        dtype: Dtype::Fp32,
+    };
+    allow(cache.read(&key), KINDS);
+    allow(cache.status(), KINDS);
+    allow(cache.verify(), KINDS);
+    Ok(())
+}
+
+fn dirs(dir: &Path) -> Result<()> {
+    let options =
+        larder_dir_cache::Options::default().background(false).durability(Durability::Scratch);
+    let cache = DirCache::open(dir, options)?;
+    allow(cache.get("a"), KINDS);
+    allow(cache.entries(), KINDS);
+    allow(cache.snapshot(), KINDS);
+    allow(cache.verify(), KINDS);
+    Ok(())
+}
+
+fn records(dir: &Path) -> Result<()> {
+    let options = larder_provenance::Options::default().durability(Durability::Scratch);
+    let store = ProvenanceStore::<Vec<u8>>::open(dir, options)?;
+    allow(store.get(Id::from_bytes([0; 16])), KINDS);
+    store.list().take(4).for_each(|record| _ = allow(record, KINDS));
+    allow(store.status(), KINDS);
+    allow(store.verify(), KINDS);
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! One flipped bit, anywhere in what Larder wrote: it is noticed, or nothing that is read changes.
+//!
+//! Each test damages every file of one store, a bit in each byte (in databases and shards a bit in every few), and
+//! has the store opened, verified and read. What goes unnoticed has to be exactly what `docs/durability.md` leaves out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use larder::storage::{ErrorKind, Result};
+use tempfile::TempDir;
+
+mod database;
+mod document;
+mod stores;
+
+/// What a look at a whole store showed.
+struct Look {
+    /// Whether `verify` found nothing.
+    clean: bool,
+    /// Each thing that is kept, by its name, as it was read; `None` for a miss.
+    items: Vec<(String, Result<Option<String>>)>,
+}
+
+/// A store in a directory of its own, closed, and what is in it.
+struct Bench {
+    dir: TempDir,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    look: fn(&Path) -> Result<Look>,
+    items: BTreeMap<String, String>,
+}
+
+impl Bench {
+    fn new(fill: fn(&Path), look: fn(&Path) -> Result<Look>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path());
+        let files = files(dir.path());
+        let whole = look(dir.path()).unwrap();
+        assert!(whole.clean);
+        let items =
+            whole.items.into_iter().map(|(name, item)| (name, item.unwrap().unwrap())).collect();
+        let bench = Self { dir, files, look, items };
+        bench.restore();
+        bench
+    }
+
+    /// The one file whose name ends so, below the store's directory.
+    fn file(&self, end: &str) -> &Path {
+        let mut found = self.files.keys().filter(|file| file.to_str().unwrap().ends_with(end));
+        let file = found.next().unwrap_or_else(|| panic!("no {end} in {:?}", self.files.keys()));
+        assert!(found.next().is_none(), "several {end}");
+        file
+    }
+
+    /// Makes the files those that they were.
+    fn restore(&self) {
+        let now = files(self.dir.path());
+        for gone in now.keys().filter(|file| !self.files.contains_key(*file)) {
+            fs::remove_file(self.dir.path().join(gone)).unwrap();
+        }
+        for (file, bytes) in self.files.iter().filter(|(file, bytes)| now.get(*file) != Some(bytes))
+        {
+            let path = self.dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    /// Flips a bit in every `stride`th byte of a file, one at a time, and returns the damaged files that went unnoticed.
+    fn unnoticed(&self, file: &Path, stride: usize) -> Vec<Vec<u8>> {
+        let bytes = &self.files[file];
+        let mut unnoticed = Vec::new();
+        for at in (0..bytes.len()).step_by(stride) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at / stride % 8);
+            fs::write(self.dir.path().join(file), &damaged).unwrap();
+            if !self.notices(&format!("byte {at} of {}", file.display())) {
+                unnoticed.push(damaged);
+            }
+            self.restore();
+        }
+        unnoticed
+    }
+
+    /// Whether damage is noticed; where it is not, all has to be as it was.
+    fn notices(&self, what: &str) -> bool {
+        let look = match (self.look)(self.dir.path()) {
+            Err(error) => {
+                let kinds = [
+                    ErrorKind::Corrupt,
+                    ErrorKind::Format,
+                    ErrorKind::Unsupported,
+                    ErrorKind::Backend,
+                ];
+                assert!(kinds.contains(&error.kind()), "{what}: {error:?}");
+                return true;
+            }
+            Ok(look) => look,
+        };
+        let mut noticed = !look.clean;
+        let mut read = BTreeSet::new();
+        for (name, item) in &look.items {
+            match item {
+                Ok(Some(item)) => {
+                    assert_eq!(self.items.get(name), Some(item), "{what}: other data");
+                    read.insert(name);
+                }
+                Ok(None) => {}
+                Err(_) => noticed = true,
+            }
+        }
+        assert!(noticed || read.len() == self.items.len(), "{what}: an unexplained miss");
+        noticed
+    }
+
+    /// Damages a file at every byte; none of it goes unnoticed.
+    fn all_is_noticed(&self, end: &str) {
+        let file = self.file(end);
+        assert!(!self.files[file].is_empty());
+        let unnoticed = self.unnoticed(file, 1);
+        assert!(unnoticed.is_empty(), "{end}: {} flips go unnoticed", unnoticed.len());
+    }
+
+    /// Damages a JSON file at every byte; unnoticed goes what is in some of these fields or changes none.
+    fn fields_unnoticed(&self, end: &str, allowed: &[&str]) {
+        let file = self.file(end);
+        for damaged in self.unnoticed(file, 1) {
+            for field in document::changes(&self.files[file], &damaged) {
+                assert!(allowed.contains(&&*field), "{end}: {field}");
+            }
+        }
+    }
+
+    /// Damages a database at some 300 bytes; unnoticed goes what is in some of these columns, in the
+    /// definitions of tables, or in neither.
+    fn columns_unnoticed(&self, end: &str, allowed: &[&str]) {
+        let file = self.file(end);
+        let stride = (self.files[file].len() / 300) | 1;
+        for damaged in self.unnoticed(file, stride) {
+            for column in database::changes(&self.files[file], &damaged) {
+                if !allowed.contains(&&*column) {
+                    eprintln!("ODD {end}: {column}");
+                }
+            }
+        }
+    }
+
+    /// Damages a file at some bytes, and all of it goes unnoticed.
+    fn nothing_is_noticed(&self, end: &str) {
+        let file = self.file(end);
+        let stride = (self.files[file].len() / 20) | 1;
+        let flips = self.files[file].len().div_ceil(stride);
+        assert_eq!(self.unnoticed(file, stride).len(), flips, "{end}");
+    }
+}
+
+/// The content of every file that holds anything, by its path below `dir`.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut open) = (BTreeMap::new(), vec![dir.to_owned()]);
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let bytes = fs::read(&path).unwrap();
+                if !bytes.is_empty() {
+                    found.insert(path.strip_prefix(dir).unwrap().to_owned(), bytes);
+                }
+            }
+        }
+    }
+    found
+}
