@@ -84,7 +84,7 @@ impl FileLock {
         loop {
             let file = open(path).map_err(|error| failed(error, path))?;
             lock(&file, mode).map_err(|error| failed(error, path))?;
-            if true {
+            if is_current(&file, path).map_err(|error| failed(error, path))? {
                 return Ok(Self { _file: file, path: path.to_owned(), mode });
             }
         }
