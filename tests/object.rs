@@ -7,7 +7,7 @@ use larder_storage::{
 };
 
 use crate::{
-    servers::{Careless, Fault, Server, options, servers},
+    servers::{Careless, Fault, Server, on_each_server, options, servers},
     support::text,
 };
 
@@ -15,13 +15,13 @@ mod answers;
 
 #[test]
 fn the_conformance_suite_is_green_on_real_servers() {
-    for server in servers("conformance") {
+    on_each_server("conformance", |server| {
         server.open("probed");
         let mut fresh = 0..;
         testing::remote_conformance(|| {
             server.reopen(&format!("a b%41é/{}", fresh.next().unwrap_or(0)))
         });
-    }
+    });
 }
 
 #[test]
@@ -29,9 +29,9 @@ fn eight_processes_count_to_exactly_200_on_every_storage() {
     let dir = tempfile::tempdir().unwrap();
     let local = format!("file://{}", dir.path().display());
     count(&local, vec![]);
-    for server in servers("increments by eight processes") {
+    on_each_server("increments by eight processes", |server| {
         count(&server.url("counted"), server.settings());
-    }
+    });
 }
 
 /// Lets eight processes increment one counter 25 times each, and checks the sum.
@@ -52,13 +52,23 @@ fn count(url: &str, settings: Vec<(&'static str, String)>) {
     assert_eq!(storage.get_text(&counter).unwrap().as_deref(), Some("200"), "{url}");
 }
 
+/// How many races are run at once.
+const LANES: usize = 8;
+
 #[test]
 fn of_400_races_for_a_create_each_has_one_winner() {
-    for server in servers("races for a create") {
+    on_each_server("races for a create", |server| {
         let storage = server.open("races");
-        let won: usize = (0..400).map(|round| race(&*storage, round)).sum();
-        assert_eq!(won, 400, "{}", server.name());
-    }
+        // Some at a time: where two meet at one object, SeaweedFS lets one of them sleep.
+        let storage = &*storage;
+        let lane =
+            move |lane| (0..400).skip(lane).step_by(LANES).map(|round| race(storage, round)).sum();
+        let won: Vec<usize> = thread::scope(|scope| {
+            let lanes: Vec<_> = (0..LANES).map(|nth| scope.spawn(move || lane(nth))).collect();
+            lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
+        });
+        assert_eq!(won.iter().sum::<usize>(), 400, "{}", server.name());
+    });
 }
 
 /// How many of two writers made the object.
@@ -79,35 +89,40 @@ fn race(storage: &dyn Storage, round: u32) -> usize {
 
 #[test]
 fn a_listing_goes_on_past_its_first_page() {
-    for server in servers("a listing of several pages").filter(|it| it.name() != "moto") {
+    on_each_server("a listing of several pages", |server| {
+        // The next test fills three pages there.
+        if server.name() == "moto" {
+            return;
+        }
         let storage = server.reopen("pages");
         fill(&*storage, 1002);
         assert_eq!(listed(&*storage), 1002, "{}", server.name());
-    }
+    });
 }
 
 #[test]
 fn a_listing_asks_for_no_page_before_it_is_needed() {
-    for server in servers("pages of a listing").filter(|it| it.name() == "moto") {
-        let (proxy, storage) = server.behind_proxy("lazy");
-        fill(&*server.reopen("lazy"), 2501);
-        let pages = || proxy.count(&["GET", "list-type=2"]);
-        for (taken, asked) in [(3, 1), (1000, 1), (1001, 2), (usize::MAX, 3)] {
-            let entries = storage.list(None).unwrap().take(taken).map(Result::unwrap);
-            assert_eq!(entries.count(), taken.min(2501));
-            assert_eq!(pages(), asked, "requests for {taken} entries");
-            let keys = storage.keys(None).unwrap().take(taken).map(Result::unwrap);
-            assert_eq!(keys.count(), taken.min(2501));
-            assert_eq!(pages(), asked, "requests for {taken} keys");
-        }
-        assert_eq!(listed(&*storage), 2501);
-        // A page that never comes ends the listing with an error.
-        proxy.spoil(&["continuation-token"], 1, Fault::Refused(400));
-        let entries: Vec<_> = storage.list(None).unwrap().collect();
-        assert_eq!(entries.len(), 1001);
-        let told = entries[1000].as_ref().map_err(|error| error.kind());
-        assert_eq!(told.unwrap_err(), ErrorKind::Backend);
+    let Some(server) = servers("pages of a listing").find(|server| server.name() == "moto") else {
+        return;
+    };
+    let (proxy, storage) = server.behind_proxy("lazy");
+    fill(&*server.reopen("lazy"), 2501);
+    let pages = || proxy.count(&["GET", "list-type=2"]);
+    for (taken, asked) in [(3, 1), (1000, 1), (1001, 2), (usize::MAX, 3)] {
+        let entries = storage.list(None).unwrap().take(taken).map(Result::unwrap);
+        assert_eq!(entries.count(), taken.min(2501));
+        assert_eq!(pages(), asked, "requests for {taken} entries");
+        let keys = storage.keys(None).unwrap().take(taken).map(Result::unwrap);
+        assert_eq!(keys.count(), taken.min(2501));
+        assert_eq!(pages(), asked, "requests for {taken} keys");
     }
+    assert_eq!(listed(&*storage), 2501);
+    // A page that never comes ends the listing with an error.
+    proxy.spoil(&["continuation-token"], 1, Fault::Refused(400));
+    let entries: Vec<_> = storage.list(None).unwrap().collect();
+    assert_eq!(entries.len(), 1001);
+    let told = entries[1000].as_ref().map_err(|error| error.kind());
+    assert_eq!(told.unwrap_err(), ErrorKind::Backend);
 }
 
 /// Puts this many objects, some beside and some below each other.
@@ -135,7 +150,7 @@ fn listed(storage: &dyn Storage) -> usize {
 
 #[test]
 fn a_missing_bucket_is_told() {
-    for server in servers("a missing bucket") {
+    on_each_server("a missing bucket", |server| {
         let outcome = open_with(&server.url_in("no-such-bucket", "x"), &server.options());
         let error = outcome.expect_err(server.name());
         // SeaweedFS tells no writer which buckets there are.
@@ -145,7 +160,7 @@ fn a_missing_bucket_is_told() {
         let storage = open_with(&url, &server.options().probe(false)).unwrap();
         let outcome = storage.get(&Key::new("a").unwrap());
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NotFound, "{}", server.name());
-    }
+    });
 }
 
 #[test]
@@ -192,7 +207,7 @@ fn missing_credentials_are_told_with_the_settings_that_give_them() {
 
 #[test]
 fn wrong_credentials_are_told() {
-    for server in servers("refused credentials") {
+    on_each_server("refused credentials", |server| {
         let (proxy, storage) = server.behind_proxy("refused");
         let key = Key::new("a").unwrap();
         for status in [401, 403] {
@@ -207,7 +222,7 @@ fn wrong_credentials_are_told() {
             }
         }
         refuses_a_wrong_key(server);
-    }
+    });
 }
 
 /// The others take every key.
@@ -221,7 +236,7 @@ fn refuses_a_wrong_key(server: &Server) {
 
 #[test]
 fn names_that_no_server_holds_are_refused_before_they_are_sent() {
-    for server in servers("names that are too long") {
+    on_each_server("names that are too long", |server| {
         let (proxy, storage) = server.behind_proxy("a-prefix");
         let long = Key::new(vec!["x".repeat(255); 4].join("/")).unwrap();
         let refused = [
@@ -238,7 +253,7 @@ fn names_that_no_server_holds_are_refused_before_they_are_sent() {
         let longest = Key::new(&long.as_str()[.."a-prefix/".len().abs_diff(1023)]).unwrap();
         storage.put(&longest, "x".into(), PutIf::Always).unwrap();
         assert_eq!(storage.get_text(&longest).unwrap().as_deref(), Some("x"), "{}", server.name());
-    }
+    });
 }
 
 #[test]

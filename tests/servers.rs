@@ -35,6 +35,19 @@ with tempfile.TemporaryDirectory() as home:
         server.wait()
 "#;
 
+/// Runs a check on every server that can be started here, on all of them at once.
+pub(crate) fn on_each_server(test: &str, check: impl Fn(&'static Server) + Sync) {
+    thread::scope(|scope| {
+        for server in servers(test) {
+            let check = &check;
+            thread::Builder::new()
+                .name(server.name().into())
+                .spawn_scoped(scope, move || check(server))
+                .unwrap();
+        }
+    });
+}
+
 /// moto looks whether a condition holds, and then acts, while other threads do so too. A test of races needs a server
 /// that is right, so this one answers one request at a time.
 const MOTO: &str = r#"

@@ -54,8 +54,10 @@ fuzz_target!(|data: &[u8]| {
         let stored: i64 =
             rows.db().query_row("SELECT crc32c FROM entry", [], |row| row.get(0)).unwrap();
         assert_eq!(stored, i64::from(checksum(&rows)));
-        cache.set("k", &value).unwrap();
-        assert_eq!(cache.get("k").unwrap(), Lookup::Hit(value));
+        // No id is left where one has the last number.
+        if allow(cache.set("k", &value), &[ErrorKind::Corrupt]).is_some() {
+            assert_eq!(cache.get("k").unwrap(), Lookup::Hit(value));
+        }
     }
     rows.restore();
     assert_eq!(cache.get::<String>("k").unwrap().hit().as_deref(), Some("value"));

@@ -4,7 +4,7 @@ use std::{io::Write, sync::Arc};
 
 use larder_storage::{Bytes, ErrorKind, Key, PutIf, Result, Storage, StorageExt, Version};
 
-use crate::servers::{Fault, Proxy, Server, servers};
+use crate::servers::{Fault, Proxy, Server, on_each_server};
 
 /// More than one part of an upload.
 const PARTS: usize = 9 << 20;
@@ -62,7 +62,7 @@ fn losses() -> [Fault; 4] {
 
 #[test]
 fn a_create_whose_answer_is_lost_succeeds_exactly_once() {
-    for server in servers("lost answers to creates") {
+    on_each_server("lost answers to creates", |server| {
         for (round, loss) in losses().into_iter().enumerate() {
             let scene = Scene::new(server, &format!("lost-create-{round}"));
             scene.proxy.spoil(&["PUT"], 1, loss);
@@ -72,12 +72,12 @@ fn a_create_whose_answer_is_lost_succeeds_exactly_once() {
             let again = scene.put("ours", PutIf::Absent);
             assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict, "{}", server.name());
         }
-    }
+    });
 }
 
 #[test]
 fn an_update_whose_answer_is_lost_succeeds_exactly_once() {
-    for server in servers("lost answers to updates") {
+    on_each_server("lost answers to updates", |server| {
         let scene = Scene::new(server, "lost-update");
         scene.put("0", PutIf::Absent).unwrap();
         for (round, loss) in losses().into_iter().enumerate() {
@@ -89,12 +89,12 @@ fn an_update_whose_answer_is_lost_succeeds_exactly_once() {
             let again = scene.put("9", PutIf::Version(seen));
             assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict, "{}", server.name());
         }
-    }
+    });
 }
 
 #[test]
 fn anothers_object_is_never_taken_for_ones_own() {
-    for server in servers("other writers while answers are lost") {
+    on_each_server("other writers while answers are lost", |server| {
         // Even where both write the same bytes, so that the object's ETag does not tell.
         for theirs in ["theirs", "ours"] {
             let scene = Scene::new(server, &format!("not-ours-{theirs}"));
@@ -113,12 +113,12 @@ fn anothers_object_is_never_taken_for_ones_own() {
                 }
             }
         }
-    }
+    });
 }
 
 #[test]
 fn an_unconditional_put_is_sent_until_it_is_answered() {
-    for server in servers("lost answers to puts") {
+    on_each_server("lost answers to puts", |server| {
         let scene = Scene::new(server, "lost-put");
         for loss in losses() {
             scene.proxy.spoil(&["PUT"], 1, loss);
@@ -129,13 +129,13 @@ fn an_unconditional_put_is_sent_until_it_is_answered() {
         scene.proxy.spoil(&["DELETE"], 1, Fault::unanswered());
         assert!(scene.storage.remove(&scene.key).unwrap());
         assert_eq!(scene.there(), None, "{}", server.name());
-    }
+    });
 }
 
 #[test]
 fn an_upload_whose_answers_are_lost_is_settled() {
     let bytes: Vec<u8> = (0..PARTS).map(|at| (at % 251) as u8).collect();
-    for server in servers("lost answers to uploads") {
+    on_each_server("lost answers to uploads", |server| {
         let scene = Scene::new(server, "lost-upload");
         for loss in [Fault::unanswered(), Fault::Denied(500)] {
             scene.other.remove(&scene.key).unwrap();
@@ -152,14 +152,14 @@ fn an_upload_whose_answers_are_lost_is_settled() {
         let error = scene.upload(&bytes).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Backend, "{}: {error:?}", server.name());
         assert_eq!(scene.there().as_deref(), Some("old"), "{}", server.name());
-    }
+    });
 }
 
 #[test]
 fn an_object_that_is_cut_half_way_comes_whole_or_not_at_all() {
     let old: Vec<u8> = (0..600_000).map(|at| (at % 251) as u8).collect();
     let new: Vec<u8> = old.iter().map(|byte| !byte).collect();
-    for server in servers("answers cut half way") {
+    on_each_server("answers cut half way", |server| {
         let scene = Scene::new(server, "cut");
         scene.storage.put(&scene.key, old.clone().into(), PutIf::Always).unwrap();
         let reader = scene.storage.open(&scene.key).unwrap().unwrap();
@@ -183,12 +183,12 @@ fn an_object_that_is_cut_half_way_comes_whole_or_not_at_all() {
         let error = reader.read_at(7, &mut part).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{}: {error:?}", server.name());
         assert!(scene.proxy.is_done());
-    }
+    });
 }
 
 #[test]
 fn a_reader_whose_object_is_replaced_between_two_reads_is_told() {
-    for server in servers("objects replaced under readers") {
+    on_each_server("objects replaced under readers", |server| {
         let scene = Scene::new(server, "replaced");
         scene.put("old bytes", PutIf::Always).unwrap();
         let reader = scene.storage.open(&scene.key).unwrap().unwrap();
@@ -199,12 +199,12 @@ fn a_reader_whose_object_is_replaced_between_two_reads_is_told() {
         assert_eq!(error.kind(), ErrorKind::Conflict, "{}: {error:?}", server.name());
         assert!(error.message().contains("open it again"), "{error}");
         assert_eq!((&first, &second), (b"old", &[0; 6]), "{}", server.name());
-    }
+    });
 }
 
 #[test]
 fn a_server_that_is_busy_for_a_while_is_asked_again() {
-    for server in servers("busy servers") {
+    on_each_server("busy servers", |server| {
         let scene = Scene::new(server, "busy");
         for (words, status) in [(&["PUT"], 503), (&["GET"], 500), (&["HEAD"], 429)] {
             scene.proxy.spoil(words, 3, Fault::Refused(status));
@@ -213,5 +213,5 @@ fn a_server_that_is_busy_for_a_while_is_asked_again() {
         assert_eq!(scene.storage.get_text(&scene.key).unwrap().as_deref(), Some("text"));
         assert_eq!(scene.storage.head(&scene.key).unwrap(), Some(4));
         assert!(scene.proxy.is_done(), "{}", server.name());
-    }
+    });
 }
