@@ -108,15 +108,13 @@ fn a_listing_asks_for_no_page_before_it_is_needed() {
     let (proxy, storage) = server.behind_proxy("lazy");
     fill(&*server.reopen("lazy"), 2501);
     let pages = || proxy.count(&["GET", "list-type=2"]);
-    for (taken, asked) in [(3, 1), (1000, 1), (1001, 2), (usize::MAX, 3)] {
+    for (taken, asked) in [(3, 1), (1000, 1), (1001, 2)] {
         let entries = storage.list(None).unwrap().take(taken).map(Result::unwrap);
-        assert_eq!(entries.count(), taken.min(2501));
+        assert_eq!(entries.count(), taken);
         assert_eq!(pages(), asked, "requests for {taken} entries");
-        let keys = storage.keys(None).unwrap().take(taken).map(Result::unwrap);
-        assert_eq!(keys.count(), taken.min(2501));
-        assert_eq!(pages(), asked, "requests for {taken} keys");
     }
     assert_eq!(listed(&*storage), 2501);
+    assert_eq!(pages(), 3, "requests for all keys");
     // A page that never comes ends the listing with an error.
     proxy.spoil(&["continuation-token"], 1, Fault::Refused(400));
     let entries: Vec<_> = storage.list(None).unwrap().collect();

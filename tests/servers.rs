@@ -49,12 +49,12 @@ pub(crate) fn on_each_server(test: &str, check: impl Fn(&'static Server) + Sync)
 }
 
 /// moto looks whether a condition holds, and then acts, while other threads do so too. A test of races needs a server
-/// that is right, so this one answers one request at a time.
+/// that is right, so this one answers one request at a time, and looks for no other service than S3.
 const MOTO: &str = r#"
 import sys, threading
 from moto.moto_server import werkzeug_app as moto
 from werkzeug.serving import run_simple
-application, alone = moto.DomainDispatcherApplication(moto.create_backend_app), threading.Lock()
+application, alone = moto.create_backend_app("s3"), threading.Lock()
 def answer(environ, start_response):
     with alone:
         return application(environ, start_response)
