@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use larder_storage::{Error, ErrorKind};
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHORT_READ};
 
 /// The result of work inside [`Database::read`](crate::Database::read) or [`write`](crate::Database::write).
 pub type Attempt<T> = Result<T, Failure>;
@@ -37,16 +37,16 @@ impl Failure {
     }
 }
 
+const DAMAGED: &str = "the database is damaged: nothing was changed; `repair` moves it aside";
+
 /// What an error of SQLite means to somebody who did not know that there was a database.
 fn explain(error: rusqlite::Error, path: &Path) -> Error {
     let (kind, message) = match error.sqlite_error_code() {
         None if is_odd_value(&error) => {
             (ErrorKind::Corrupt, "the database holds a value that cannot be: `verify` tells which")
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
-            ErrorKind::Corrupt,
-            "the database is damaged: nothing was changed; `repair` moves it aside",
-        ),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (ErrorKind::Corrupt, DAMAGED),
+        Some(ErrorCode::SystemIoFailure) if is_cut_short(&error) => (ErrorKind::Corrupt, DAMAGED),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (ErrorKind::Locked, "another process has held the database for a minute: try again")
         }
@@ -64,6 +64,11 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
         _ => (ErrorKind::Backend, "the database failed"),
     };
     Error::new(kind, message).at_path(path).with_source(error)
+}
+
+/// Whether the file ended before a page that belongs to it, which the disk that read it cannot help.
+fn is_cut_short(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHORT_READ)
 }
 
 /// Whether a column held another type, length or range than was ever written.

@@ -195,6 +195,25 @@ fn a_value_that_was_never_written_is_damage() {
 }
 
 #[test]
+fn a_file_cut_short_in_a_long_value_is_damaged_and_no_disk_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let database = open_test(&path).unwrap();
+    let long = "INSERT INTO t (v) VALUES (zeroblob(100000))";
+    database.write(|tx| Ok(tx.execute(long, [])?)).unwrap();
+    drop(database);
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 100).unwrap();
+
+    let database = open_test(&path).unwrap();
+    let read = database
+        .read(|db| Ok(db.query_row("SELECT v FROM t", [], |row| row.get::<_, Vec<u8>>(0))?));
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::Corrupt);
+    drop(database);
+    assert!(repair(&path, &SCHEMA).unwrap().is_some());
+}
+
+#[test]
 fn a_database_that_was_taken_away_is_not_made_anew_by_a_reader() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
