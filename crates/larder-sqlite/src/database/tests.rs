@@ -209,6 +209,7 @@ fn a_file_cut_short_in_a_long_value_is_damaged_and_no_disk_is_full() {
     let read = database
         .read(|db| Ok(db.query_row("SELECT v FROM t", [], |row| row.get::<_, Vec<u8>>(0))?));
     assert_eq!(read.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(database.verify().unwrap_err().kind(), ErrorKind::Corrupt);
     drop(database);
     assert!(repair(&path, &SCHEMA).unwrap().is_some());
 }
