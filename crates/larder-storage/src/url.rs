@@ -29,7 +29,8 @@ const DEFAULTS: [(&str, &str); 4] =
 /// | `az://container/prefix` | Azure Blob Storage; `AZURE_STORAGE_ACCOUNT_NAME`, ... |
 /// | `http://host/prefix`, `https://...` | a web server, for reading only |
 ///
-/// Google Cloud Storage works as far as `object_store` itself is tested on it; Larder's own tests do not reach it.
+/// Larder's own tests run on servers that speak the protocols of S3 (moto, SeaweedFS) and Azure (azurite). None speaks
+/// Google's: that is claimed only as far as `object_store` tests itself on it, and as the probe at open shows each time.
 ///
 /// ```
 /// use larder_storage::{Key, PutIf};
