@@ -16,6 +16,13 @@ mod database;
 mod document;
 mod stores;
 
+/// Columns of which a flipped bit can hide a row, and so make a miss.
+const HIDING: [&str; 2] = ["meta.value", "records.state"];
+
+fn never(_: &[u8]) -> bool {
+    false
+}
+
 /// What a look at a whole store showed.
 struct Look {
     /// Whether `verify` found nothing.
@@ -69,14 +76,19 @@ impl Bench {
     }
 
     /// Flips a bit in every `stride`th byte of a file, one at a time, and returns the damaged files that went unnoticed.
-    fn unnoticed(&self, file: &Path, stride: usize) -> Vec<Vec<u8>> {
+    fn unnoticed(
+        &self,
+        file: &Path,
+        stride: usize,
+        may_miss: impl Fn(&[u8]) -> bool,
+    ) -> Vec<Vec<u8>> {
         let bytes = &self.files[file];
         let mut unnoticed = Vec::new();
         for at in (0..bytes.len()).step_by(stride) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at / stride % 8);
             fs::write(self.dir.path().join(file), &damaged).unwrap();
-            if !self.notices(&format!("byte {at} of {}", file.display())) {
+            if !self.notices(&format!("byte {at} of {}", file.display()), || may_miss(&damaged)) {
                 unnoticed.push(damaged);
             }
             self.restore();
@@ -84,16 +96,11 @@ impl Bench {
         unnoticed
     }
 
-    /// Whether damage is noticed; where it is not, all has to be as it was.
-    fn notices(&self, what: &str) -> bool {
+    /// Whether damage is noticed; where it is not, all has to be as it was, or there has to be a reason for a miss.
+    fn notices(&self, what: &str, may_miss: impl Fn() -> bool) -> bool {
         let look = match (self.look)(self.dir.path()) {
             Err(error) => {
-                let kinds = [
-                    ErrorKind::Corrupt,
-                    ErrorKind::Format,
-                    ErrorKind::Unsupported,
-                    ErrorKind::Backend,
-                ];
+                let kinds = [ErrorKind::Corrupt, ErrorKind::Format, ErrorKind::Unsupported];
                 assert!(kinds.contains(&error.kind()), "{what}: {error:?}");
                 return true;
             }
@@ -111,7 +118,8 @@ impl Bench {
                 Err(_) => noticed = true,
             }
         }
-        assert!(noticed || read.len() == self.items.len(), "{what}: an unexplained miss");
+        let may_miss = noticed || read.len() == self.items.len() || may_miss();
+        assert!(may_miss, "{what}: an unexplained miss");
         noticed
     }
 
@@ -119,30 +127,31 @@ impl Bench {
     fn all_is_noticed(&self, end: &str) {
         let file = self.file(end);
         assert!(!self.files[file].is_empty());
-        let unnoticed = self.unnoticed(file, 1);
+        let unnoticed = self.unnoticed(file, 1, never);
         assert!(unnoticed.is_empty(), "{end}: {} flips go unnoticed", unnoticed.len());
     }
 
     /// Damages a JSON file at every byte; unnoticed goes what is in some of these fields or changes none.
     fn fields_unnoticed(&self, end: &str, allowed: &[&str]) {
         let file = self.file(end);
-        for damaged in self.unnoticed(file, 1) {
+        for damaged in self.unnoticed(file, 1, never) {
             for field in document::changes(&self.files[file], &damaged) {
                 assert!(allowed.contains(&&*field), "{end}: {field}");
             }
         }
     }
 
-    /// Damages a database at some 300 bytes; unnoticed goes what is in some of these columns, in the
-    /// definitions of tables, or in neither.
+    /// Damages a database at some 300 bytes; unnoticed goes what is in some of these columns, or in
+    /// none.
     fn columns_unnoticed(&self, end: &str, allowed: &[&str]) {
         let file = self.file(end);
         let stride = (self.files[file].len() / 300) | 1;
-        for damaged in self.unnoticed(file, stride) {
-            for column in database::changes(&self.files[file], &damaged) {
-                if !allowed.contains(&&*column) {
-                    eprintln!("ODD {end}: {column}");
-                }
+        let changes = |damaged: &[u8]| database::changes(&self.files[file], damaged);
+        let hides = |damaged: &[u8]| changes(damaged).iter().any(|it| HIDING.contains(&&**it));
+        for damaged in self.unnoticed(file, stride, hides) {
+            for column in changes(&damaged) {
+                let is_allowed = allowed.contains(&&*column) || HIDING.contains(&&*column);
+                assert!(is_allowed, "{end}: {column}");
             }
         }
     }
@@ -152,7 +161,7 @@ impl Bench {
         let file = self.file(end);
         let stride = (self.files[file].len() / 20) | 1;
         let flips = self.files[file].len().div_ceil(stride);
-        assert_eq!(self.unnoticed(file, stride).len(), flips, "{end}");
+        assert_eq!(self.unnoticed(file, stride, never).len(), flips, "{end}");
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
-use rusqlite::{Connection, types::Value};
+use rusqlite::{
+    Connection, Row,
+    types::{Value, ValueRef},
+};
 
 /// The tables and columns, as `table.column`, that the second database does not hold as the first one does. Nothing
 /// where only free space or SQLite's own bookkeeping differs.
@@ -18,8 +21,7 @@ pub(super) fn changes(whole: &[u8], damaged: &[u8]) -> BTreeSet<String> {
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_stat%'";
     let mut tables = whole.prepare(tables).unwrap();
     let names = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    let names = names.map(|name| name.unwrap()).chain(["sqlite_schema".to_owned()]);
-    names.flat_map(|name| table_changes(&whole, &damaged, &name)).collect()
+    names.flat_map(|name| table_changes(&whole, &damaged, &name.unwrap())).collect()
 }
 
 fn table_changes(whole: &Connection, damaged: &Connection, table: &str) -> BTreeSet<String> {
@@ -41,5 +43,10 @@ fn table_changes(whole: &Connection, damaged: &Connection, table: &str) -> BTree
 fn rows(db: &Connection, table: &str) -> rusqlite::Result<Vec<Vec<Value>>> {
     let mut query = db.prepare(&format!("SELECT * FROM {table} NOT INDEXED"))?;
     let columns = query.column_count();
-    query.query_map([], |row| (0..columns).map(|at| row.get(at)).collect())?.collect()
+    let value = |row: &Row<'_>, at| match row.get_ref(at)? {
+        // Damaged text may be none.
+        ValueRef::Text(text) => Ok(Value::Blob(text.to_vec())),
+        other => Ok(other.try_into()?),
+    };
+    query.query_map([], |row| (0..columns).map(|at| value(row, at)).collect())?.collect()
 }

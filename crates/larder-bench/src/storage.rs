@@ -1,6 +1,6 @@
 //! Local storage against object_store's, cacache and bare system calls.
 
-use std::io;
+use std::{cell::Cell, fs, io, path::PathBuf};
 
 use futures_util::FutureExt;
 use larder_storage::Bytes;
@@ -21,28 +21,42 @@ and bare system calls, the floor. Objects are in the page cache when they are re
 flushes files and directories as well. Entries of a listing have a name, a length and a time.";
 
 pub(crate) fn run() -> Outcome<Report> {
+    let dirs = Directories::new()?;
     let mut tables = Vec::new();
     for (label, len) in [("400 B", 400), ("64 KiB", 65_536)] {
         let bytes = Bytes::from(vec![7; len]);
         for fresh in [true, false] {
             let what = if fresh { "a fresh name" } else { "a name in use" };
-            tables.push(put::unflushed(&format!("put {label} under {what}"), &bytes, fresh)?);
-            tables.push(put::flushed(
-                &format!("put {label} under {what}, flushed"),
-                &bytes,
-                fresh,
-            )?);
+            let title = format!("put {label} under {what}");
+            tables.push(put::unflushed(&title, &dirs.next()?, &bytes, fresh)?);
+            tables.push(put::flushed(&format!("{title}, flushed"), &dirs.next()?, &bytes, fresh)?);
         }
-        tables.push(read::whole(&format!("get {label}"), &bytes)?);
+        tables.push(read::whole(&format!("get {label}"), &dirs.next()?, &bytes)?);
     }
-    tables.push(read::range()?);
-    tables.push(list::all()?);
+    tables.push(read::range(&dirs.next()?)?);
+    tables.push(list::all(&dirs.next()?)?);
     Ok(Report { about: ABOUT, peers: &["object_store", "cacache"], tables })
 }
 
-/// On the file system that builds lie on, which is seldom one in memory.
-fn directory() -> io::Result<TempDir> {
-    tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target"))
+/// Empty directories on the file system that builds lie on, which is seldom one in memory. All stay to the end of the
+/// run: ext4 without a journal looks at every inode that was freed within the last seconds whenever it makes a file.
+struct Directories {
+    parent: TempDir,
+    made: Cell<usize>,
+}
+
+impl Directories {
+    fn new() -> io::Result<Self> {
+        let parent = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target"))?;
+        Ok(Self { parent, made: Cell::new(0) })
+    }
+
+    fn next(&self) -> io::Result<PathBuf> {
+        let number = self.made.replace(self.made.get() + 1);
+        let dir = self.parent.path().join(number.to_string());
+        fs::create_dir(&dir)?;
+        Ok(dir)
+    }
 }
 
 /// What a future that never waits ends with: outside a runtime object_store does file work within the call.

@@ -1,27 +1,16 @@
 use std::path::Path;
 
 use larder_sqlite::{Attempt, Database};
-use larder_storage::{Error, ErrorKind, Problem, Result};
+use larder_storage::{ErrorKind, Problem, Result};
 use rusqlite::{Connection, Row};
 use serde::de::IgnoredAny;
 
-use crate::{
-    VerifyReport,
-    table::{SCHEMA, Stored},
-};
+use crate::{VerifyReport, table::Stored};
 
-/// Checks the tables and the structure of the database, then every live entry; `place` names an entry in a message.
+/// Checks the database itself, then every live entry; `place` names an entry in a message.
 pub(crate) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Result<VerifyReport> {
-    let has_tables = database.read(|db| Ok(tables(db)? == expected()?));
-    let checked = has_tables.and_then(|has_tables| {
-        if !has_tables {
-            return Err(
-                Error::new(ErrorKind::Corrupt, "the tables are damaged").at_path(database.path())
-            );
-        }
-        database.verify()?;
-        database.read(|db| entries(db, database.path(), &place))
-    });
+    let checked =
+        database.verify().and_then(|()| database.read(|db| entries(db, database.path(), &place)));
     match checked {
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             let problem = Problem::new(database.path().display(), error.chain());
@@ -29,21 +18,6 @@ pub(crate) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Res
         }
         checked => checked,
     }
-}
-
-/// The definitions of this format's tables. One flipped bit in them can change what a query means.
-fn tables(db: &Connection) -> Attempt<Vec<Option<String>>> {
-    let mut query =
-        db.prepare("SELECT sql FROM sqlite_schema WHERE name IN ('meta', 'entry', 'live_entry')")?;
-    Ok(query
-        .query_map([], |row| Ok(row.get_ref(0)?.as_str().ok().map(str::to_owned)))?
-        .collect::<Result<_, _>>()?)
-}
-
-fn expected() -> Attempt<Vec<Option<String>>> {
-    let db = Connection::open_in_memory()?;
-    db.execute_batch(SCHEMA.create)?;
-    tables(&db)
 }
 
 fn entries(db: &Connection, path: &Path, place: &impl Fn(&str) -> String) -> Attempt<VerifyReport> {

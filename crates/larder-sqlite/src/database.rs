@@ -6,7 +6,7 @@ use std::{
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{Attempt, Failure, open};
+use crate::{Attempt, Failure, integrity, open};
 
 /// What a database of one kind holds.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,7 @@ pub struct Schema {
 /// An open database: one connection that writes, and as many that read as threads read at once.
 pub struct Database {
     path: PathBuf,
+    schema: Schema,
     durability: Durability,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
@@ -45,7 +46,7 @@ impl Database {
         let open = FileLock::shared(&open::beside(&path, ".lock"))?;
         let writer = open::first(&path, schema, durability)?;
         let (writer, readers) = (Mutex::new(writer), Mutex::default());
-        Ok(Self { path, durability, writer, readers, _open: open })
+        Ok(Self { path, schema: *schema, durability, writer, readers, _open: open })
     }
 
     /// The database's file.
@@ -95,13 +96,14 @@ impl Database {
         run().map_err(|failure| failure.at(&self.path))
     }
 
-    /// Reads the whole file and checks its structure.
+    /// Reads the whole file, and checks its structure and that its tables are those of the schema.
     ///
     /// # Errors
     ///
     /// `Corrupt` where it is damaged; the message has SQLite's first finding.
     pub fn verify(&self) -> Result<()> {
-        let finding = self.read(|db| open::integrity(db).map_err(Failure::from))?;
+        let finding =
+            self.read(|db| integrity::finding(db, &self.schema).map_err(Failure::from))?;
         finding.map_or(Ok(()), |finding| {
             let message = format!("the database is damaged ({finding}): `repair` moves it aside");
             Err(Error::new(ErrorKind::Corrupt, message).at_path(&self.path))

@@ -47,6 +47,11 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (ErrorKind::Corrupt, DAMAGED),
         Some(ErrorCode::SystemIoFailure) if is_cut_short(&error) => (ErrorKind::Corrupt, DAMAGED),
+        // Statements are part of the program, so one that makes no sense has met tables that are not its own.
+        Some(ErrorCode::Unknown) => (ErrorKind::Corrupt, DAMAGED),
+        None if matches!(error, rusqlite::Error::SqlInputError { .. }) => {
+            (ErrorKind::Corrupt, DAMAGED)
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (ErrorKind::Locked, "another process has held the database for a minute: try again")
         }

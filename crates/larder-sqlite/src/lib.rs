@@ -36,6 +36,7 @@
 
 mod database;
 mod failure;
+mod integrity;
 mod open;
 mod repair;
 

@@ -85,33 +85,13 @@ pub(crate) fn connect(
     Ok(db)
 }
 
-/// The first thing that SQLite's check of the whole file finds, in one line.
-pub(crate) fn integrity(db: &Connection) -> rusqlite::Result<Option<String>> {
-    if is_cut_short(db)? {
-        return Ok(Some("the file ends within a page".to_owned()));
-    }
-    let finding: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    // The line before the last one only names the database.
-    let line = finding.lines().last().unwrap_or_default();
-    Ok((line != "ok").then(|| line.to_owned()))
-}
-
-/// Whether the file lacks a part of its last page, which SQLite's check takes for zeros. Pages that are still in the
-/// log may be missing from the file.
-fn is_cut_short(db: &Connection) -> rusqlite::Result<bool> {
-    let pages = number(db, "page_count")? * number(db, "page_size")?;
-    let Some(path) = db.path().map(Path::new) else { return Ok(false) };
-    let is_shorter = fs::metadata(path).is_ok_and(|found| found.len() < pages.cast_unsigned());
-    Ok(is_shorter && !has_content(&beside(path, "-wal")))
-}
-
 pub(crate) fn is_blank(db: &Connection) -> rusqlite::Result<bool> {
     Ok(number(db, "user_version")? == 0
         && number(db, "application_id")? == 0
         && db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0)
 }
 
-fn number(db: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+pub(crate) fn number(db: &Connection, pragma: &str) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, pragma, |row| row.get(0))
 }
 

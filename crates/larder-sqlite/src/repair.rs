@@ -7,7 +7,7 @@ use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publi
 use rusqlite::OpenFlags;
 
 use crate::{
-    Failure, Schema,
+    Failure, Schema, integrity,
     open::{self, beside},
 };
 
@@ -50,9 +50,8 @@ fn examine(path: &Path, schema: &Schema) -> Result<bool, Failure> {
     if open::is_blank(&db)? {
         return Ok(!open::has_content(&beside(path, ".init")));
     }
-    let sound = open::integrity(&db)?.is_none();
     open::check(&db, path, schema)?;
-    Ok(sound)
+    Ok(integrity::finding(&db, schema)?.is_none())
 }
 
 /// The database goes first: where a kill leaves its log behind, the next open finds that and says so.

@@ -128,7 +128,7 @@ impl Stage {
 
 /// A place in the stage area; what is there when it is dropped goes.
 #[derive(Debug)]
-struct Slot {
+pub(crate) struct Slot {
     path: PathBuf,
     root: PathBuf,
     durability: Durability,
@@ -147,8 +147,9 @@ impl Slot {
             .map_err(|error| Error::io(error, "cannot remove what was staged").at_path(&self.path))
     }
 
-    /// Makes what was renamed to `target` durable.
-    fn settle(&self, target: &Path) -> Result<()> {
+    /// Renames to `target` and makes the new name durable.
+    pub(crate) fn publish(mut self, target: &Path) -> Result<()> {
+        self.rename(target)?;
         sync::settle(target, &self.root, self.durability)
     }
 
@@ -217,15 +218,20 @@ impl StagedFile {
     /// `Full` or `Io` where it cannot be written, flushed or renamed. After a failed flush nothing is published;
     /// after a failed flush of the directory the file is there but its durability is not known.
     pub fn publish(self, target: &Path) -> Result<()> {
-        let Self { file, mut slot } = self;
-        let failed = |error| Error::io(error, "cannot write the file").at_path(target);
-        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+        let sealed = self.seal();
+        sealed
+            .map_err(|error| Error::io(error, "cannot write the file").at_path(target))?
+            .publish(target)
+    }
+
+    /// Makes the content as durable as the stage says, and closes the file: publishing what is left takes no time.
+    pub(crate) fn seal(self) -> io::Result<Slot> {
+        let Self { file, slot } = self;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         if slot.durability.syncs() {
-            file.sync_all().map_err(failed)?;
+            file.sync_all()?;
         }
-        drop(file);
-        slot.rename(target)?;
-        slot.settle(target)
+        Ok(slot)
     }
 
     /// Where the file lies while it is built.
@@ -291,7 +297,7 @@ impl StagedDir {
     ///
     /// `Conflict` where `target` exists; `Full` or `Io` where it cannot be flushed or renamed.
     pub fn publish(self, target: &Path) -> Result<()> {
-        let mut slot = self.slot;
+        let slot = self.slot;
         if slot.durability.syncs() {
             sync::tree(&slot.path)?;
         }
@@ -301,8 +307,7 @@ impl StagedDir {
         if fs::symlink_metadata(target).is_ok() {
             return Err(Error::new(ErrorKind::Conflict, "exists already").at_path(target));
         }
-        slot.rename(target)?;
-        slot.settle(target)
+        slot.publish(target)
     }
 }
 

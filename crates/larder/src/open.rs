@@ -15,7 +15,7 @@ use larder_kv_cache::KvCache;
 use larder_lazy_array::{ArrayStore, MemoryBudget};
 #[cfg(feature = "provenance")]
 use larder_provenance::{GenomeStore, Payload, ProvenanceStore, TrackStore};
-use larder_storage::{Durability, Error, ErrorKind, Result, default_root};
+use larder_storage::{Durability, Error, ErrorKind, Result, default_root, publish::Stage};
 
 use crate::{layout, marker};
 
@@ -130,7 +130,10 @@ impl Larder {
     /// version; `Corrupt` where a database in it is damaged; `Io` where it cannot be read or written.
     pub fn open_with(root: impl AsRef<Path>, options: Options) -> Result<Self> {
         let root = root.as_ref();
-        if !marker::check(root)? {
+        if marker::check(root)? {
+            // What a kill while the marker was made left, unless the root may only be read.
+            let _ = Stage::sweep(root);
+        } else {
             marker::create(root, options.durability)?;
         }
         let failed = |error| Error::io(error, "cannot open the root").at_path(root);

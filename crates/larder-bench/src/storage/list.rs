@@ -7,7 +7,7 @@ use futures_util::{TryStreamExt, future};
 use larder_storage::{Durability, LocalStorage, Storage};
 use object_store::{ObjectStore, local::LocalFileSystem};
 
-use super::{ROUNDS, directory, ready};
+use super::{ROUNDS, ready};
 use crate::{
     Outcome,
     rounds::{Table, Work, compare},
@@ -17,13 +17,12 @@ const DIRECTORIES: usize = 100;
 const FILES: usize = 1000;
 
 /// Every object under a root, once in each call.
-pub(super) fn all() -> Outcome<Table> {
-    let dir = directory()?;
-    fill(dir.path())?;
-    let storage = LocalStorage::open(dir.path(), Durability::Process)?;
-    let store = LocalFileSystem::new_with_prefix(dir.path())?;
+pub(super) fn all(dir: &Path) -> Outcome<Table> {
+    fill(dir)?;
+    let storage = LocalStorage::open(dir, Durability::Process)?;
+    let store = LocalFileSystem::new_with_prefix(dir)?;
 
-    let floor: Work<'_> = Box::new(|_| check(count(dir.path())?));
+    let floor: Work<'_> = Box::new(|_| check(count(dir)?));
     let keys: Work<'_> = Box::new(|_| {
         let mut found = 0;
         for key in storage.keys(None)? {

@@ -7,7 +7,7 @@ use std::{
 use larder_storage::{Bytes, Durability, Key, LocalStorage, PutIf, Storage};
 use object_store::{ObjectStoreExt, local::LocalFileSystem, path::Path as Location};
 
-use super::{ROUNDS, directory, ready};
+use super::{ROUNDS, ready};
 use crate::{
     Outcome,
     rounds::{Table, Work, compare},
@@ -18,9 +18,8 @@ fn name(call: usize, fresh: bool) -> String {
     if fresh { format!("o{call}") } else { format!("o{}", call % 8) }
 }
 
-pub(super) fn unflushed(title: &str, bytes: &Bytes, fresh: bool) -> Outcome<Table> {
-    let dir = directory()?;
-    let root = |name: &str| dir.path().join(name);
+pub(super) fn unflushed(title: &str, dir: &Path, bytes: &Bytes, fresh: bool) -> Outcome<Table> {
+    let root = |name: &str| dir.join(name);
     let cache = root("cacache");
     let contenders = vec![
         ("bare write, rename", bare(&root("bare"), bytes, fresh, false)?),
@@ -38,9 +37,8 @@ pub(super) fn unflushed(title: &str, bytes: &Bytes, fresh: bool) -> Outcome<Tabl
     compare(title, ROUNDS, 40, contenders)
 }
 
-pub(super) fn flushed(title: &str, bytes: &Bytes, fresh: bool) -> Outcome<Table> {
-    let dir = directory()?;
-    let root = |name: &str| dir.path().join(name);
+pub(super) fn flushed(title: &str, dir: &Path, bytes: &Bytes, fresh: bool) -> Outcome<Table> {
+    let root = |name: &str| dir.join(name);
     let contenders = vec![
         ("bare write, fsync, rename, fsync", bare(&root("bare"), bytes, fresh, true)?),
         ("Larder, Power", ours(&root("power"), bytes, fresh, Durability::Power)?),

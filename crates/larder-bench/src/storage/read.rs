@@ -1,17 +1,16 @@
-use std::{fs::File, io::Read, os::unix::fs::FileExt};
+use std::{fs::File, io::Read, os::unix::fs::FileExt, path::Path};
 
 use larder_storage::{Bytes, Durability, Key, LocalStorage, PutIf, Storage};
 use object_store::{ObjectStoreExt, local::LocalFileSystem, path::Path as Location};
 
-use super::{ROUNDS, directory, ready};
+use super::{ROUNDS, ready};
 use crate::{
     Outcome,
     rounds::{Table, Work, compare},
 };
 
-pub(super) fn whole(title: &str, bytes: &Bytes) -> Outcome<Table> {
-    let dir = directory()?;
-    let (root, cache) = (dir.path().join("objects"), dir.path().join("cacache"));
+pub(super) fn whole(title: &str, dir: &Path, bytes: &Bytes) -> Outcome<Table> {
+    let (root, cache) = (dir.join("objects"), dir.join("cacache"));
     let storage = LocalStorage::open(&root, Durability::Process)?;
     let key = Key::new("object")?;
     storage.put(&key, bytes.clone(), PutIf::Always)?;
@@ -45,15 +44,14 @@ pub(super) fn whole(title: &str, bytes: &Bytes) -> Outcome<Table> {
 }
 
 /// Slices of a large object: where a reader can stay open, it does.
-pub(super) fn range() -> Outcome<Table> {
+pub(super) fn range(dir: &Path) -> Outcome<Table> {
     const LEN: usize = 2048;
-    let dir = directory()?;
-    let storage = LocalStorage::open(dir.path(), Durability::Process)?;
+    let storage = LocalStorage::open(dir, Durability::Process)?;
     let key = Key::new("object")?;
     storage.put(&key, vec![7; 1024 * LEN].into(), PutIf::Always)?;
     let file = File::open(storage.path(&key)?)?;
     let reader = storage.open(&key)?.ok_or("the object is gone")?;
-    let store = LocalFileSystem::new_with_prefix(dir.path())?;
+    let store = LocalFileSystem::new_with_prefix(dir)?;
     let location = Location::from("object");
 
     let offset = |call: usize| (call * 7919 % 1024 * LEN) as u64;

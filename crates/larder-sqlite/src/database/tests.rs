@@ -183,6 +183,20 @@ fn a_path_that_cannot_be_is_one_clear_line() {
 }
 
 #[test]
+fn tables_that_are_not_those_of_the_schema_are_damage() {
+    for change in ["ALTER TABLE t RENAME v TO w", "CREATE VIEW more AS SELECT 1", "DROP TABLE t"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sqlite");
+        let database = open_test(&path).unwrap();
+        database.verify().unwrap();
+        database.write(|tx| Ok(tx.execute_batch(change)?)).unwrap();
+        assert_eq!(database.verify().unwrap_err().kind(), ErrorKind::Corrupt, "{change}");
+        drop(database);
+        repair(&path, &SCHEMA).unwrap().expect("it was damaged");
+    }
+}
+
+#[test]
 fn a_value_that_was_never_written_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let database = open_test(&dir.path().join("a.sqlite")).unwrap();

@@ -76,7 +76,7 @@ impl Root {
         }
     }
 
-    /// Holds under the lock of the key.
+    /// Holds only as long as the lock of the key is held.
     fn check_condition(&self, key: &Key, path: &Path, when: &PutIf) -> Result<()> {
         let lost = match when {
             PutIf::Always => return Ok(()),
@@ -94,13 +94,18 @@ impl Root {
 
     pub(super) fn publish(&self, key: &Key, staged: StagedFile, when: &PutIf) -> Result<()> {
         let (path, is_dir) = self.locate(key)?;
+        // What is lost already is not flushed, and nobody waits for a lock while the device is slow.
+        self.check_condition(key, &path, when)?;
+        let sealed = staged.seal();
+        let sealed =
+            sealed.map_err(|error| Error::io(error, "cannot write the object").at_key(key))?;
         let _lock = self.lock(key)?;
         self.check_condition(key, &path, when)?;
         // A kill may have left directories without any object in them.
         if is_dir {
             remove_hollow(&path);
         }
-        staged.publish(&path).map_err(|error| self.explain(key, &path, error))
+        sealed.publish(&path).map_err(|error| self.explain(key, &path, error))
     }
 
     /// Tells a key inside or above an object from a failing disk.

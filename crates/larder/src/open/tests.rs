@@ -39,6 +39,16 @@ fn lays_out_what_is_documented() {
 }
 
 #[test]
+fn what_a_kill_left_beside_the_marker_is_swept() {
+    let root = tempfile::tempdir().unwrap();
+    Larder::open(root.path()).unwrap();
+    let left = root.path().join(".larder/stage/dead.lock");
+    File::create(&left).unwrap();
+    Larder::open(root.path()).unwrap();
+    assert!(!left.exists());
+}
+
+#[test]
 fn of_those_who_open_a_new_root_at_once_none_fails() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..20 {

@@ -106,7 +106,7 @@ fn damage_to_the_tables_themselves_is_reported() {
     drop(cache);
     sql(&path, "DROP VIEW live_entry; CREATE VIEW live_entry AS SELECT * FROM entry WHERE id < 0");
     let report = open(dir.path(), "genes").verify().unwrap();
-    assert!(report.problems[0].what.contains("tables are damaged"), "{report:?}");
+    assert!(report.problems[0].what.contains("tables are not those"), "{report:?}");
     sql(&path, "DROP VIEW live_entry");
     assert!(!open(dir.path(), "genes").verify().unwrap().is_clean());
 }

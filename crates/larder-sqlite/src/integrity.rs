@@ -1,0 +1,52 @@
+//! Whether a whole database is as it was written.
+
+use std::{fs, path::Path};
+
+use rusqlite::Connection;
+
+use crate::{
+    Schema,
+    open::{beside, has_content, number},
+};
+
+/// The first thing that is wrong, in one line.
+pub(crate) fn finding(db: &Connection, schema: &Schema) -> rusqlite::Result<Option<String>> {
+    if is_cut_short(db)? {
+        return Ok(Some("the file ends within a page".to_owned()));
+    }
+    if definitions(db)? != expected(schema)? {
+        return Ok(Some("its tables are not those of this format".to_owned()));
+    }
+    let finding: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    // The line before the last one only names the database.
+    let line = finding.lines().last().unwrap_or_default();
+    Ok((line != "ok").then(|| line.to_owned()))
+}
+
+/// Whether the file lacks a part of its last page, which SQLite's check takes for zeros. Pages that are still in the
+/// log may be missing from the file.
+fn is_cut_short(db: &Connection) -> rusqlite::Result<bool> {
+    let pages = number(db, "page_count")? * number(db, "page_size")?;
+    let Some(path) = db.path().map(Path::new) else { return Ok(false) };
+    let is_shorter = fs::metadata(path).is_ok_and(|found| found.len() < pages.cast_unsigned());
+    Ok(is_shorter && !has_content(&beside(path, "-wal")))
+}
+
+/// What the tables, indices and views are. One flipped bit in a definition can change what a query means, and SQLite's
+/// own check takes each definition as it stands.
+fn definitions(db: &Connection) -> rusqlite::Result<Vec<Vec<Option<Vec<u8>>>>> {
+    let mut query = db.prepare(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' \
+         ORDER BY type, name",
+    )?;
+    let rows = query.query_map([], |row| {
+        (0..4).map(|at| Ok(row.get_ref(at)?.as_bytes_or_null()?.map(<[u8]>::to_vec))).collect()
+    })?;
+    rows.collect()
+}
+
+fn expected(schema: &Schema) -> rusqlite::Result<Vec<Vec<Option<Vec<u8>>>>> {
+    let db = Connection::open_in_memory()?;
+    db.execute_batch(schema.create)?;
+    definitions(&db)
+}
