@@ -1,7 +1,7 @@
 //! One flipped bit, anywhere in what Larder wrote: it is noticed, or nothing that is read changes.
 //!
 //! Each test damages every file of one store, a bit in each byte (in databases and shards a bit in every few), and
-//! has the store opened, verified and read. What goes unnoticed has to be exactly what `docs/durability.md` leaves out.
+//! has the store opened, verified and read. What goes unnoticed has to be no more than what `docs/durability.md` leaves out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,14 +32,14 @@ struct Look {
 }
 
 /// A store in a directory of its own, closed, and what is in it.
-struct Bench {
+struct Specimen {
     dir: TempDir,
     files: BTreeMap<PathBuf, Vec<u8>>,
     look: fn(&Path) -> Result<Look>,
     items: BTreeMap<String, String>,
 }
 
-impl Bench {
+impl Specimen {
     fn new(fill: fn(&Path), look: fn(&Path) -> Result<Look>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fill(dir.path());
@@ -48,9 +48,9 @@ impl Bench {
         assert!(whole.clean);
         let items =
             whole.items.into_iter().map(|(name, item)| (name, item.unwrap().unwrap())).collect();
-        let bench = Self { dir, files, look, items };
-        bench.restore();
-        bench
+        let specimen = Self { dir, files, look, items };
+        specimen.restore();
+        specimen
     }
 
     /// The one file whose name ends so, below the store's directory.

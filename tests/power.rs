@@ -43,23 +43,28 @@ fn a_power_cut_in_the_middle_leaves_the_old_or_the_new_on_xfs() {
     survives_cuts_at_work("power cuts at work on xfs", "xfs");
 }
 
-/// Else the tests above would show nothing.
 #[test]
-fn a_power_cut_takes_what_was_not_flushed() {
-    for kind in ["ext4", "xfs"] {
-        let Some(mut disk) = Disk::make(&format!("loss by a power cut on {kind}"), kind) else {
-            continue;
-        };
-        let storage = LocalStorage::open(disk.path(), Durability::Process).unwrap();
-        let stage = Stage::new(disk.path(), Durability::Process);
-        storage.put(&key("object"), "x".into(), PutIf::Always).unwrap();
-        staged_tree(&stage, 7).publish(&disk.path().join("tree")).unwrap();
-        disk.cut();
-        drop((storage, stage));
-        disk.restart();
-        assert!(!disk.path().join("object").exists(), "{kind}");
-        assert!(!disk.path().join("tree").exists(), "{kind}");
-    }
+fn a_power_cut_takes_what_was_not_flushed_on_ext4() {
+    loses_what_was_not_flushed("loss by a power cut on ext4", "ext4");
+}
+
+#[test]
+fn a_power_cut_takes_what_was_not_flushed_on_xfs() {
+    loses_what_was_not_flushed("loss by a power cut on xfs", "xfs");
+}
+
+/// Else the other tests would show nothing.
+fn loses_what_was_not_flushed(test: &str, kind: &str) {
+    let Some(mut disk) = Disk::make(test, kind) else { return };
+    let storage = LocalStorage::open(disk.path(), Durability::Process).unwrap();
+    let stage = Stage::new(disk.path(), Durability::Process);
+    storage.put(&key("object"), "x".into(), PutIf::Always).unwrap();
+    staged_tree(&stage, 7).publish(&disk.path().join("tree")).unwrap();
+    disk.cut();
+    drop((storage, stage));
+    disk.restart();
+    assert!(!disk.path().join("object").exists());
+    assert!(!disk.path().join("tree").exists());
 }
 
 fn key(text: &str) -> Key {

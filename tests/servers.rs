@@ -1,8 +1,9 @@
 //! Real object stores on loopback, one of each kind for this run of the suite.
 
 use std::{
-    env, fs,
-    io::{Read, Write},
+    env,
+    fs::{self, File},
+    io::{Read, Seek, Write},
     net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -13,12 +14,12 @@ use std::{
 
 use larder_storage::{Key, PutIf, Storage, object::Options, open_with};
 
-use crate::support::skip;
+use crate::support::{skip, skip_in_part};
 
 mod careless;
 mod proxy;
 
-pub(crate) use careless::Careless;
+pub(crate) use careless::{Careless, Flaw};
 pub(crate) use proxy::{Fault, Proxy};
 
 /// Runs a server in a directory of its own until standard input ends, as it does when the test's process does,
@@ -27,7 +28,7 @@ const LAUNCHER: &str = r#"
 import subprocess, sys, tempfile
 with tempfile.TemporaryDirectory() as home:
     server = subprocess.Popen(sys.argv[1:], cwd=home, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                              stdout=subprocess.DEVNULL)
     try:
         sys.stdin.read()
     finally:
@@ -73,6 +74,8 @@ pub(crate) struct Server {
     port: u16,
     /// Its standard input closes with this process.
     _launcher: Child,
+    /// What it writes to its standard error.
+    said: File,
 }
 
 /// One kind of server.
@@ -83,7 +86,7 @@ struct Dialect {
     program: &'static str,
     /// A program of our own for the Python, in the place of that one.
     instead: Option<&'static str>,
-    args: fn(u16) -> Vec<String>,
+    args: fn(&[u16]) -> Vec<String>,
     scheme: &'static str,
     settings: fn(u16) -> Vec<(&'static str, String)>,
     make_bucket: fn(u16) -> bool,
@@ -119,30 +122,58 @@ static DIALECTS: [Dialect; 3] = [
     },
 ];
 
-/// The servers that can be started here; `test` is skipped for each of the others.
+const MISSING: &str = "not installed: `cargo xtask integration` does it, azurite where npm is";
+
+/// The servers that can be started here; `test` is skipped on each of the others.
 pub(crate) fn servers(test: &str) -> impl Iterator<Item = &'static Server> {
+    let all = started();
+    let skip = if all.iter().any(Option::is_some) { skip_in_part } else { skip };
+    let missing = DIALECTS.iter().zip(all).filter(|(_, server)| server.is_none());
+    missing.for_each(|(dialect, _)| skip(&format!("{test} on {}", dialect.name), MISSING));
+    all.iter().flatten()
+}
+
+/// The server of this name; where it cannot be started, `test` is skipped.
+pub(crate) fn server(name: &str, test: &str) -> Option<&'static Server> {
+    let server = started().iter().flatten().find(|server| server.name() == name);
+    if server.is_none() {
+        skip(&format!("{test} on {name}"), MISSING);
+    }
+    server
+}
+
+/// In the order of `DIALECTS`; none where there is no such program.
+fn started() -> &'static [Option<Server>] {
     static STARTED: OnceLock<Vec<Option<Server>>> = OnceLock::new();
-    let started = STARTED.get_or_init(|| {
+    STARTED.get_or_init(|| {
+        let ports = free_ports(DIALECTS.len() * PORTS);
         // All are on their way up before the first is asked whether it is there.
-        let started: Vec<_> = DIALECTS.iter().map(Server::start).collect();
+        let started: Vec<_> = DIALECTS
+            .iter()
+            .zip(ports.chunks(PORTS))
+            .map(|(it, ports)| Server::start(it, ports))
+            .collect();
         started.iter().flatten().for_each(Server::wait_for_bucket);
         started
-    });
-    DIALECTS.iter().zip(started).filter_map(move |(dialect, server)| {
-        if server.is_none() {
-            let test = format!("{test} on {}", dialect.name);
-            skip(&test, "not installed: `cargo xtask integration` does it, azurite where npm is");
-        }
-        server.as_ref()
     })
 }
 
-fn moto(port: u16) -> Vec<String> {
-    vec![port.to_string()]
+/// How many ports each server is given, of which the first is its own.
+const PORTS: usize = 8;
+
+/// Ports that nobody listens on: all are held at once, so that no two are the same.
+fn free_ports(number: usize) -> Vec<u16> {
+    let held: Vec<_> = (0..number).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
-fn seaweed(port: u16) -> Vec<String> {
-    let others = [
+fn moto(ports: &[u16]) -> Vec<String> {
+    vec![ports[0].to_string()]
+}
+
+fn seaweed(ports: &[u16]) -> Vec<String> {
+    let names = [
+        "s3.port",
         "master.port",
         "master.port.grpc",
         "volume.port",
@@ -151,22 +182,12 @@ fn seaweed(port: u16) -> Vec<String> {
         "filer.port.grpc",
         "s3.port.grpc",
     ];
-    let others: Vec<_> = others
-        .into_iter()
-        .zip(free_ports())
-        .map(|(name, port)| format!("-{name}={port}"))
-        .collect();
+    let ports = names.iter().zip(ports).map(|(name, port)| format!("-{name}={port}"));
     let fixed = "server -dir=. -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false \
         -master.volumeSizeLimitMB=64 -volume.max=16 -filer.localSocket=filer.sock -s3.localSocket=s3.sock \
         -s3 -s3.port.iceberg=0 -s3.port.lance=0";
     let fixed = fixed.split_whitespace().map(str::to_owned);
-    fixed.chain([format!("-s3.port={port}")]).chain(others).collect()
-}
-
-/// Ports that nobody listens on: all are held at once, so that no two are the same.
-fn free_ports() -> Vec<u16> {
-    let held: Vec<_> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    fixed.chain(ports).collect()
 }
 
 /// The account that azurite has from the start, and its key; both are public.
@@ -188,11 +209,11 @@ request = urllib.request.Request(url, method="PUT", headers=headers, data=None)
 urllib.request.urlopen(request, timeout=10)
 "#;
 
-fn azurite(port: u16) -> Vec<String> {
+fn azurite(ports: &[u16]) -> Vec<String> {
     // A newer client is refused by its version alone.
     let fixed = "--blobHost 127.0.0.1 --inMemoryPersistence --silent --disableTelemetry --skipApiVersionCheck";
     let fixed = fixed.split(' ').map(str::to_owned);
-    fixed.chain(["--blobPort".into(), port.to_string()]).collect()
+    fixed.chain(["--blobPort".into(), ports[0].to_string()]).collect()
 }
 
 fn s3_settings(port: u16) -> Vec<(&'static str, String)> {
@@ -249,34 +270,45 @@ fn python_of_peers() -> Option<PathBuf> {
 
 impl Server {
     /// None where the environment for Python peers has no such program.
-    fn start(dialect: &'static Dialect) -> Option<Self> {
+    fn start(dialect: &'static Dialect, ports: &[u16]) -> Option<Self> {
         let python = python_of_peers()?;
         let program = python.with_file_name(dialect.program);
         if !fs::exists(&program).unwrap() {
             return None;
         }
-        let port = free_ports()[0];
         let mut launcher = Command::new(&python);
         launcher.args(["-c", LAUNCHER]);
         match dialect.instead {
             Some(text) => launcher.arg(&python).args(["-c", text]),
             None => launcher.arg(program),
         };
-        launcher.args((dialect.args)(port));
-        launcher.stdin(Stdio::piped());
-        Some(Self { dialect, port, _launcher: launcher.spawn().unwrap() })
+        launcher.args((dialect.args)(ports));
+        let said = tempfile::tempfile().unwrap();
+        launcher.stdin(Stdio::piped()).stderr(said.try_clone().unwrap());
+        Some(Self { dialect, port: ports[0], _launcher: launcher.spawn().unwrap(), said })
     }
 
     /// Asks for the bucket until there is one.
     fn wait_for_bucket(&self) {
         let started = Instant::now();
         while !(self.dialect.make_bucket)(self.port) {
-            assert!(started.elapsed() < PATIENCE, "{} does not start", self.name());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{} does not start: {}",
+                self.name(),
+                self.said()
+            );
             thread::sleep(Duration::from_millis(20));
         }
         // SeaweedFS may take five seconds to make room for the first byte, longer than some tests wait.
         let first = Key::new("first").unwrap();
         self.reopen("room").put(&first, "byte".into(), PutIf::Always).unwrap();
+    }
+
+    fn said(&self) -> String {
+        let (mut file, mut said) = (&self.said, Vec::new());
+        file.rewind().and_then(|()| file.read_to_end(&mut said)).unwrap();
+        String::from_utf8_lossy(&said).into_owned()
     }
 
     pub(crate) fn name(&self) -> &str {

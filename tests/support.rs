@@ -3,11 +3,12 @@
 use std::{
     env,
     ffi::OsStr,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
+    thread,
 };
 
 use serde_json::Value;
@@ -68,17 +69,37 @@ pub(crate) fn is_installed(program: impl AsRef<OsStr>) -> bool {
     Command::new(program).arg("-V").output().is_ok()
 }
 
-/// Counts a test as skipped, loudly, for want of something that can be installed.
-pub(crate) fn skip(test: &str, why: &str) {
-    note(&format!("SKIPPED: {test}: {why}"));
+/// Counts this thread's test as skipped, loudly, for want of something that can be installed; `what` tells of it.
+pub(crate) fn skip(what: &str, why: &str) {
+    note("SKIPPED", what, why);
 }
 
-/// Counts a test as skipped, loudly, for want of a right that no installation brings: to mount, say, or to trace.
-pub(crate) fn not_possible(test: &str, why: &str) {
-    note(&format!("NOT POSSIBLE HERE: {test}: {why}"));
+/// Tells loudly that this thread's test ran without something that can be installed, but not only in vain.
+pub(crate) fn skip_in_part(what: &str, why: &str) {
+    note("SKIPPED IN PART", what, why);
 }
 
-fn note(line: &str) {
+/// Counts this thread's test as skipped, loudly, for want of a right that no installation brings: to mount, say, or to
+/// trace.
+pub(crate) fn not_possible(what: &str, why: &str) {
+    note("NOT POSSIBLE HERE", what, why);
+}
+
+/// Whether this process may mount file systems. Others than Linux are not asked.
+pub(crate) fn may_mount() -> bool {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let rights = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    rights.is_some_and(|hex| {
+        u64::from_str_radix(hex.trim(), 16).is_ok_and(|rights| rights & CAP_SYS_ADMIN != 0)
+    })
+}
+
+fn note(kind: &str, what: &str, why: &str) {
+    let thread = thread::current();
+    // One test after the other, all run on the main thread, which has no test's name.
+    let test = thread.name().filter(|name| *name != "main").unwrap_or(what);
+    let line = format!("{kind}: {test}: {what}: {why}");
     eprintln!("{line}");
     if let Some(list) = env::var_os("LARDER_SKIPS") {
         let mut list = OpenOptions::new().create(true).append(true).open(list).unwrap();

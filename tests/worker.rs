@@ -7,6 +7,8 @@ mod change;
 mod churn;
 #[path = "worker/flight.rs"]
 mod flight;
+#[path = "worker/list.rs"]
+mod list;
 
 use std::{env, error::Error, path::Path, thread};
 
@@ -28,9 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["change", root, what] => change::change(Path::new(root), what),
         ["churn", root, first] => churn::churn(Path::new(root), first.parse()?),
-        ["flight", reach, root, lease_ms] => {
-            flight::work(reach, Path::new(root), lease_ms.parse()?)
-        }
+        ["flight", reach, url, lease_ms] => flight::work(reach, url, lease_ms.parse()?),
+        ["list", root] => list::list(Path::new(root)),
         ["exhaust", root] => change::exhaust(Path::new(root)),
         _ => Err(format!("unknown work: {args:?}").into()),
     }

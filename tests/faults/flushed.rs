@@ -9,6 +9,9 @@ use super::*;
 #[derive(Default)]
 struct Unflushed {
     places: BTreeSet<String>,
+    /// The locks held by which others are kept out of a name: those of keys, and that of the publishers of trees.
+    locks: BTreeSet<String>,
+    locked: u32,
     acknowledged: bool,
 }
 
@@ -22,8 +25,12 @@ impl Unflushed {
         let opened = line.split(['<', '>']).nth(1).unwrap_or_default();
         match (call, names.as_slice()) {
             ("write", _) if line.contains("(1<") => self.acknowledge(root),
-            ("write", _) if opened.starts_with(root) => _ = self.places.insert(opened.to_owned()),
-            ("fsync", _) => _ = self.places.remove(opened),
+            ("write" | "pwrite64", _) if opened.starts_with(root) => {
+                self.places.insert(opened.to_owned());
+            }
+            ("fsync" | "fdatasync", _) => self.flush(opened),
+            ("flock", _) if line.contains("LOCK_EX") => self.lock(opened),
+            ("flock" | "close", _) => _ = self.locks.remove(opened),
             ("openat", [path, ..]) if line.contains("O_CREAT") => self.name(path, root),
             ("mkdir" | "mkdirat" | "unlink" | "unlinkat", [path, ..]) => self.name(path, root),
             ("rmdir", [path, ..]) => {
@@ -33,6 +40,19 @@ impl Unflushed {
             ("rename" | "renameat" | "renameat2", [from, to]) => self.publish(from, to, root),
             _ => {}
         }
+    }
+
+    fn lock(&mut self, file: &str) {
+        if file.contains("/.larder/locks/") {
+            self.locks.insert(file.to_owned());
+            self.locked += 1;
+        }
+    }
+
+    /// A device may take its time: nobody else has to wait for it.
+    fn flush(&mut self, place: &str) {
+        assert_eq!(self.locks, BTreeSet::new(), "{place} is flushed while a lock is held");
+        self.places.remove(place);
     }
 
     /// A name changed, so its directory has to be flushed.
@@ -73,7 +93,7 @@ fn all_that_changed_is_flushed_before_it_is_acknowledged() {
             prepare(&root);
         }
         let log = dir.join(format!("{what}.trace"));
-        let trace = "trace=openat,write,fsync,flock,?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,\
+        let trace = "trace=openat,close,write,pwrite64,fsync,fdatasync,flock,?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,\
                      ?unlinkat,?rmdir";
         let options = ["-s", "4096", "-o", log.to_str().unwrap(), "-e", trace];
         let Some(output) = strace("flushes before acknowledgement", &options, &root, what) else {
@@ -84,5 +104,7 @@ fn all_that_changed_is_flushed_before_it_is_acknowledged() {
         let lines = std::fs::read_to_string(&log).unwrap();
         lines.lines().for_each(|line| unflushed.see(line, root.to_str().unwrap()));
         assert!(unflushed.acknowledged, "{what}: {lines}");
+        let takes_none = ["open", "discard"].contains(&what);
+        assert_eq!(unflushed.locked, u32::from(!takes_none), "{what}: {lines}");
     }
 }

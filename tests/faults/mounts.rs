@@ -8,25 +8,27 @@ use std::{
 use larder_storage::ErrorKind;
 
 use super::*;
-use crate::support::is_installed;
+use crate::support::{is_installed, may_mount};
 
 /// A small file system in memory.
 struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
     fn make(test: &str) -> Option<Self> {
+        if !is_installed("mount") {
+            skip(test, "no mount: install the package of that name");
+            return None;
+        }
+        if !may_mount() {
+            not_possible(test, "mounting a tmpfs needs Linux and root");
+            return None;
+        }
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=256k", "larder-test"]).arg(dir.path());
-        if mount.output().is_ok_and(|output| output.status.success()) {
-            return Some(Self(dir));
-        }
-        if is_installed("mount") {
-            not_possible(test, "mounting a tmpfs needs Linux and root");
-        } else {
-            skip(test, "no mount: install the package of that name");
-        }
-        None
+        let output = mount.output().unwrap();
+        assert!(output.status.success(), "no disk for {test}: {}", text(&output.stderr));
+        Some(Self(dir))
     }
 
     fn root(&self) -> PathBuf {

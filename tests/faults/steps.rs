@@ -6,8 +6,8 @@ use crate::power::Disk;
 /// The calls that change something, as the machines of today name them; `?` where some do not have one.
 const CALLS: [&str; 7] = [
     "?mkdir,?mkdirat",
-    "write",
-    "fsync",
+    "write,pwrite64",
+    "fsync,fdatasync",
     "?rename,?renameat,?renameat2",
     "?unlink,?unlinkat",
     "?rmdir",
@@ -74,11 +74,12 @@ fn a_power_cut_before_any_call_leaves_the_old_or_the_new() {
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::make(test, "ext4") else { return };
     let disk = std::cell::RefCell::new(disk);
+    let mut cuts = 0;
     for what in CHANGES {
         let old = prepare(&dir.path().join(what).join("old"));
         let new = changed(&dir.path().join(what).join("new"), what);
         // What comes between two of these calls is in no need of a cut of its own.
-        for calls in ["fsync", "?rename,?renameat,?renameat2", "?unlink,?unlinkat"] {
+        for calls in ["fsync,fdatasync", "?rename,?renameat,?renameat2", "?unlink,?unlinkat"] {
             let fresh =
                 |nth: u32| disk.borrow().path().join(format!("{what}-{}-{nth}", calls.len()));
             let check = |root: PathBuf, done| {
@@ -87,17 +88,20 @@ fn a_power_cut_before_any_call_leaves_the_old_or_the_new() {
                 let moment = format!("{what}, cut at {calls} {}", root.display());
                 assert_old_or_new(&state(&root), [&old, &new], done, &moment);
             };
-            if kill_at_each(test, (what, calls), fresh, check).is_none() {
-                return;
-            }
+            let Some(cut) = kill_at_each(test, (what, calls), fresh, check) else { return };
+            cuts += cut;
         }
     }
+    assert!(cuts >= 50, "only {cuts} cuts: does strace still know the calls?");
 }
 
 #[test]
 fn a_flush_or_a_write_that_fails_is_told_and_leaves_the_old_or_the_new() {
     let dir = tempfile::tempdir().unwrap();
-    for (call, error, kind) in [("fsync", "EIO", "Io"), ("write", "ENOSPC", "Full")] {
+    for (call, error, kind, least) in
+        [("fsync,fdatasync", "EIO", "Io", 30), ("write,pwrite64", "ENOSPC", "Full", 10)]
+    {
+        let mut failures = 0;
         // The last write is that of the worker's own answer.
         for what in CHANGES {
             let old = prepare(&dir.path().join(call).join(what).join("old"));
@@ -119,9 +123,14 @@ fn a_flush_or_a_write_that_fails_is_told_and_leaves_the_old_or_the_new() {
                 if output.status.success() {
                     break;
                 }
+                failures += 1;
                 let told = text(&output.stderr);
                 assert!(told.contains(kind) || told.contains("StorageFull"), "{moment}: {told}");
             }
         }
+        assert!(
+            failures >= least,
+            "only {failures} of {call} failed: does strace still know them?"
+        );
     }
 }

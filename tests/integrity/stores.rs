@@ -12,11 +12,11 @@ use larder::{
     storage::{Durability, Result},
 };
 
-use super::{Bench, Look};
+use super::{Look, Specimen};
 
 #[test]
 fn lookups() {
-    let bench = Bench::new(
+    let specimen = Specimen::new(
         |dir| {
             let cache = KvCache::open(dir, "genes", kv()).unwrap();
             cache.set_many(["a", "b", "c"].map(|key| (key, vec![key.repeat(200)]))).unwrap();
@@ -32,9 +32,10 @@ fn lookups() {
         },
     );
     let unchecked = ["entry.written_at", "entry.expires_at", "entry.accessed_at", "entry.uses"];
-    bench.columns_unnoticed("genes.sqlite", &unchecked);
-    bench.nothing_is_noticed(".sqlite.init");
-    assert_eq!(bench.files.len(), 2);
+    specimen.columns_unnoticed("genes.sqlite", &unchecked);
+    specimen.nothing_is_noticed(".sqlite.init");
+    specimen.nothing_is_noticed(".sqlite.write");
+    assert_eq!(specimen.files.len(), 3);
 }
 
 fn kv() -> kv_cache::Options {
@@ -43,7 +44,7 @@ fn kv() -> kv_cache::Options {
 
 #[test]
 fn arrays() {
-    let bench = Bench::new(
+    let specimen = Specimen::new(
         |dir| {
             let array = Array2::from_shape_fn((9, 7).f(), |(i, j)| (i * 7 + j) as f32 / 3.0);
             arrays_in(dir).unwrap().insert("a", array).unwrap();
@@ -58,12 +59,12 @@ fn arrays() {
             Ok(Look { clean, items: vec![("a".to_owned(), read())] })
         },
     );
-    bench.all_is_noticed("a.npy");
-    bench.fields_unnoticed(
+    specimen.all_is_noticed("a.npy");
+    specimen.fields_unnoticed(
         "a.meta.json",
         &["automatic_offloading", "enable_caching", "larder", "purge_disk_on_gc"],
     );
-    assert_eq!(bench.files.len(), 2);
+    assert_eq!(specimen.files.len(), 2);
 }
 
 fn arrays_in(dir: &Path) -> Result<ArrayStore> {
@@ -73,10 +74,8 @@ fn arrays_in(dir: &Path) -> Result<ArrayStore> {
 
 #[test]
 fn embeddings() {
-    let bench = Bench::new(
+    let specimen = Specimen::new(
         |dir| {
-            let values =
-                |n: u8| Embedding::Fp32((0..16).map(|i| f32::from(n) / i as f32).collect());
             let record = |n| {
                 let start = i64::from(n) * 100;
                 WindowRecord::new("21", start, start + 64, window(n), values(n)).unwrap()
@@ -97,22 +96,23 @@ fn embeddings() {
             Ok(Look { clean, items: (1..=6).map(read).collect() })
         },
     );
-    bench.columns_unnoticed(
+    specimen.columns_unnoticed(
         "shards.sqlite",
         &["shard.rows", "sqlite_sequence.name", "sqlite_sequence.seq"],
     );
     // A shard's framing has no checksum; verified and read it gives the same rows, or it is noticed.
-    let shard = bench.file(".parquet");
+    let shard = specimen.file(".parquet");
     let values: Vec<u8> =
         (1..=6).flat_map(|n| bits(&values(n))).flat_map(u32::to_le_bytes).collect();
     let hashes: Vec<u8> = (1..=6).flat_map(|n| [n; 32]).collect();
-    for damaged in bench.unnoticed(shard, 5, super::never) {
+    for damaged in specimen.unnoticed(shard, 5, super::never) {
         for kept in [&values, &hashes] {
             assert!(holds(&damaged, kept), "damage to a row goes unnoticed");
         }
     }
-    bench.nothing_is_noticed(".sqlite.init");
-    assert_eq!(bench.files.len(), 3);
+    specimen.nothing_is_noticed(".sqlite.init");
+    specimen.nothing_is_noticed(".sqlite.write");
+    assert_eq!(specimen.files.len(), 4);
 }
 
 fn shards_in(dir: &Path) -> Result<EmbeddingCache> {
@@ -144,7 +144,7 @@ fn window(n: u8) -> WindowKey {
 
 #[test]
 fn directories() {
-    let bench = Bench::new(
+    let specimen = Specimen::new(
         |dir| {
             let cache = dirs_in(dir).unwrap();
             let build = |stage: &Path| {
@@ -175,7 +175,7 @@ fn directories() {
         "entry.policy_memory",
         "entry.checked_boot",
     ];
-    bench.columns_unnoticed("dirs.sqlite", &unchecked);
+    specimen.columns_unnoticed("dirs.sqlite", &unchecked);
     let numbers = [
         "access_count",
         "larder.build_cost_ns",
@@ -185,11 +185,11 @@ fn directories() {
         "size",
         "larder",
     ];
-    bench.fields_unnoticed(".cache_meta", &numbers);
-    for unchecked in ["mesh.vtu", "CACHEDIR.TAG", ".sqlite.init"] {
-        bench.nothing_is_noticed(unchecked);
+    specimen.fields_unnoticed(".cache_meta", &numbers);
+    for unchecked in ["mesh.vtu", "CACHEDIR.TAG", ".sqlite.init", ".sqlite.write"] {
+        specimen.nothing_is_noticed(unchecked);
     }
-    assert_eq!(bench.files.len(), 5);
+    assert_eq!(specimen.files.len(), 6);
 }
 
 fn dirs_in(dir: &Path) -> Result<DirCache> {
@@ -199,7 +199,7 @@ fn dirs_in(dir: &Path) -> Result<DirCache> {
 
 #[test]
 fn results() {
-    let bench = Bench::new(
+    let specimen = Specimen::new(
         |dir| {
             let store = results_in(dir).unwrap();
             let made = Provenance::new("fold").param("k", 3);
@@ -231,14 +231,15 @@ fn results() {
         "records.pinned",
         "records.note",
     ];
-    bench.columns_unnoticed("provenance.sqlite", &unchecked);
-    let blobs: Vec<_> = bench.files.keys().filter(|file| file.starts_with("blobs")).collect();
+    specimen.columns_unnoticed("provenance.sqlite", &unchecked);
+    let blobs: Vec<_> = specimen.files.keys().filter(|file| file.starts_with("blobs")).collect();
     assert_eq!(blobs.len(), 3);
     for blob in blobs {
-        bench.all_is_noticed(blob.to_str().unwrap());
+        specimen.all_is_noticed(blob.to_str().unwrap());
     }
-    bench.nothing_is_noticed(".sqlite.init");
-    assert_eq!(bench.files.len(), 5);
+    specimen.nothing_is_noticed(".sqlite.init");
+    specimen.nothing_is_noticed(".sqlite.write");
+    assert_eq!(specimen.files.len(), 6);
 }
 
 fn read<T: Payload + Debug>(store: &ProvenanceStore<T>, id: Id) -> Result<Option<String>> {

@@ -1,6 +1,14 @@
 //! Answers that are lost, late, cut short or wrong on their way from a real server.
 
-use std::{io::Write, sync::Arc};
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use larder_storage::{Bytes, ErrorKind, Key, PutIf, Result, Storage, StorageExt, Version};
 
@@ -117,13 +125,33 @@ fn anothers_object_is_never_taken_for_ones_own() {
 }
 
 #[test]
+fn a_put_refused_for_another_that_fails_is_tried_again_for_a_while() {
+    on_each_server("refusals without a reason", |server| {
+        let scene = Scene::new(server, "refused-wrongly");
+        scene.proxy.spoil(&["PUT"], 2, Fault::Refused(412));
+        scene.put("created", PutIf::Absent).unwrap();
+        scene.proxy.spoil(&["PUT"], 2, Fault::Refused(412));
+        scene.put("updated", PutIf::Version(scene.version())).unwrap();
+        assert!(scene.proxy.is_done());
+        assert_eq!(scene.there().as_deref(), Some("updated"), "{}", server.name());
+        scene.proxy.take_count(&[]);
+        // One more than there are tries.
+        scene.proxy.spoil(&["PUT"], 7, Fault::Refused(412));
+        let error = scene.put("never", PutIf::Version(scene.version())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{}: {error:?}", server.name());
+        assert_eq!(scene.proxy.take_count(&["PUT"]), 6, "{}", server.name());
+        assert_eq!(scene.there().as_deref(), Some("updated"), "{}", server.name());
+    });
+}
+
+#[test]
 fn an_unconditional_put_is_sent_until_it_is_answered() {
     on_each_server("lost answers to puts", |server| {
         let scene = Scene::new(server, "lost-put");
         for loss in losses() {
             scene.proxy.spoil(&["PUT"], 1, loss);
             scene.put("ours", PutIf::Always).unwrap();
-            assert_eq!(scene.proxy.count(&["PUT"]), 2, "{}", server.name());
+            assert_eq!(scene.proxy.take_count(&["PUT"]), 2, "{}", server.name());
             assert_eq!(scene.there().as_deref(), Some("ours"), "{}", server.name());
         }
         scene.proxy.spoil(&["DELETE"], 1, Fault::unanswered());
@@ -152,6 +180,33 @@ fn an_upload_whose_answers_are_lost_is_settled() {
         let error = scene.upload(&bytes).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Backend, "{}: {error:?}", server.name());
         assert_eq!(scene.there().as_deref(), Some("old"), "{}", server.name());
+    });
+}
+
+#[test]
+fn an_upload_is_not_aborted_while_a_part_is_on_its_way() {
+    on_each_server("uploads that are dropped", |server| {
+        // Azure forgets parts by itself, and is asked for nothing.
+        if !server.speaks_s3() {
+            return;
+        }
+        let scene = Scene::new(server, "dropped");
+        let (proxy, early) = (scene.proxy.clone(), Arc::new(AtomicUsize::new(0)));
+        let seen = early.clone();
+        let meanwhile = move || {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(200) {
+                seen.fetch_add(proxy.take_count(&["DELETE"]), Ordering::SeqCst);
+                thread::yield_now();
+            }
+        };
+        scene.proxy.spoil(&["PUT", "partNumber=1"], 1, Fault::Late(Arc::new(meanwhile)));
+        let mut upload = scene.storage.create(&scene.key).unwrap();
+        upload.write_all(&[1; PARTS]).unwrap();
+        drop(upload);
+        assert!(scene.proxy.is_done());
+        assert_eq!(early.load(Ordering::SeqCst), 0, "{}: before its part arrived", server.name());
+        assert_eq!(scene.proxy.take_count(&["DELETE", "uploadId="]), 1, "{}", server.name());
     });
 }
 

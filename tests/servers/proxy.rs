@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Denied(u16),
     /// The connection breaks in the middle of the answer's body.
     Cut(Meanwhile),
+    /// The server hears of it only afterwards; nothing else goes wrong.
+    Late(Meanwhile),
 }
 
 impl Fault {
@@ -51,7 +53,8 @@ struct State {
 
 /// A proxy before one server, which passes requests on one by one, and spoils those that it is told to.
 ///
-/// Its threads wait for requests until the test's process ends.
+/// Its threads wait for requests until the test's process ends. Clones are one proxy.
+#[derive(Clone)]
 pub(crate) struct Proxy {
     port: u16,
     state: Arc<Mutex<State>>,
@@ -81,8 +84,8 @@ impl Proxy {
         self.state.lock().unwrap().plans.push(Plan { words, times, fault });
     }
 
-    /// How many requests there were whose first lines hold all of `words`, since this was last asked.
-    pub(crate) fn count(&self, words: &[&str]) -> usize {
+    /// How many requests there were whose first lines hold all of `words`, since this was last asked: that begins anew.
+    pub(crate) fn take_count(&self, words: &[&str]) -> usize {
         let seen = std::mem::take(&mut self.state.lock().unwrap().seen);
         seen.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
     }
@@ -136,6 +139,10 @@ fn pass_on(client: &TcpStream, server: u16, state: &Mutex<State>) -> std::io::Re
             let body = whole.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(0) + 4;
             (&*client).write_all(&whole[..body + (whole.len() - body) / 2])?;
             meanwhile();
+        }
+        Some(Fault::Late(meanwhile)) => {
+            meanwhile();
+            (&*client).write_all(&ask(server, &request)?)?;
         }
         None => (&*client).write_all(&ask(server, &request)?)?,
     }

@@ -3,24 +3,27 @@
 use std::{
     error::Error,
     io::{self, Write},
-    path::Path,
-    sync::Arc,
     time::Duration,
 };
 
 use larder_storage::{
-    Durability, ErrorKind, Key, LocalStorage, Storage,
+    ErrorKind, Key,
     flight::{Flights, Options},
+    object, open_with,
 };
 
-/// Publishes `result` under `root` unless it is there, and says each step on its standard output. A leader waits
+/// Publishes `result` at `url` unless it is there, and says each step on its standard output. A leader waits
 /// until its standard input has a line or ends.
-pub(crate) fn work(reach: &str, root: &Path, lease_ms: u64) -> Result<(), Box<dyn Error>> {
-    let storage: Arc<dyn Storage> = Arc::new(LocalStorage::open(root, Durability::Process)?);
+pub(crate) fn work(reach: &str, url: &str, lease_ms: u64) -> Result<(), Box<dyn Error>> {
+    // Whoever starts several of these has probed the server.
+    let storage = open_with(url, &object::Options::default().probe(false))?;
     let options = Options::default().lease(Duration::from_millis(lease_ms));
     let flights = match reach {
-        "files" => Flights::across_processes(root.join(".larder/flights")),
-        "objects" => Flights::on(Arc::clone(&storage), options)?,
+        "files" => {
+            let root = storage.local_root().ok_or("no directory holds lock files there")?;
+            Flights::across_processes(root.join(".larder/flights"))
+        }
+        "objects" => Flights::on(storage.clone(), options)?,
         _ => return Err(format!("unknown reach: {reach}").into()),
     };
     let result = Key::new("result")?;

@@ -12,14 +12,18 @@ use crate::run::{self, Result};
 use crate::tidy;
 use crate::workspace::Workspace;
 
+/// From the root of the workspace.
+const FUZZ: &str = "fuzz/Cargo.toml";
+
 type Step = (&'static str, fn(&Workspace) -> Result<bool>);
 
 /// Cheapest first: a slip is told in seconds. The tests come last, on their own, for the line they end with.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("fmt", fmt),
     ("tidy", tidy::tidy),
     ("peers", peers),
     ("clippy", clippy),
+    ("fuzz", fuzz),
     ("doc", doc),
     ("package", package),
 ];
@@ -82,7 +86,8 @@ fn remove_dir_all(dir: &Path) -> Result<()> {
 }
 
 fn fmt(workspace: &Workspace) -> Result<bool> {
-    run::passes(workspace.cargo().args(["fmt", "--all", "--check"]))
+    Ok(run::passes(workspace.cargo().args(["fmt", "--all", "--check"]))?
+        && run::passes(workspace.cargo().args(["fmt", "--check", "--manifest-path", FUZZ]))?)
 }
 
 /// Early, so that what is missing is told before the long steps.
@@ -100,6 +105,15 @@ fn peers(workspace: &Workspace) -> Result<bool> {
 fn clippy(workspace: &Workspace) -> Result<bool> {
     let args = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     run::passes(workspace.cargo().args(args))
+}
+
+/// The targets are a workspace of their own. Without a sanitizer they build with the compiler as it is.
+fn fuzz(workspace: &Workspace) -> Result<bool> {
+    let mut command = workspace.cargo();
+    command
+        .args(["check", "--manifest-path", FUZZ, "--all-targets"])
+        .env("RUSTFLAGS", "-D warnings");
+    run::passes(command.arg("--target-dir").arg(workspace.target.join("fuzz")))
 }
 
 /// The published libraries. The program's own page would be written over the umbrella's: both are named `larder`.

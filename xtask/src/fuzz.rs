@@ -58,20 +58,26 @@ pub(crate) fn fuzz(workspace: &Workspace, args: &[OsString]) -> Result<bool> {
     let home = workspace.target.join("fuzz");
     let built = build(workspace, &home)?;
     let mut table = vec![row(["target", "runs", "runs/s", "new coverage", "findings"])];
-    let mut findings = Vec::new();
+    let (mut findings, mut failures) = (Vec::new(), Vec::new());
     for target in plan.targets {
         println!("fuzzing {target} for {} s", plan.seconds);
         let run =
             Run { target, home: &home, corpus: &workspace.root.join("fuzz/corpus").join(target) };
-        let (figures, found) = run.run(&built.join(target), plan.seconds)?;
-        table.push(figures.row(target, found.len()));
-        findings.extend(found);
+        match run.run(&built.join(target), plan.seconds) {
+            Ok((figures, found)) => {
+                table.push(figures.row(target, found.len()));
+                findings.extend(found);
+            }
+            // What the other targets find is worth no less.
+            Err(failure) => failures.push(failure),
+        }
     }
     println!("\n{}", table.join("\n"));
     for finding in &findings {
         println!("finding: {}, and what was said in {}", finding.display(), log(finding).display());
     }
-    Ok(findings.is_empty())
+    failures.iter().for_each(|failure| println!("failure: {failure}"));
+    Ok(findings.is_empty() && failures.is_empty())
 }
 
 /// Builds every target, and says where.
@@ -175,7 +181,7 @@ impl Scratch {
 impl Drop for Scratch {
     #[expect(clippy::disallowed_methods, reason = "scratch of a program that has ended")]
     fn drop(&mut self) {
-        // What stays is in memory, and goes with the machine.
+        // What cannot be removed is in nobody's way.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,5 +1,6 @@
 //! Every test of the workspace, and one line that says how it went.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
@@ -11,7 +12,11 @@ use crate::peers;
 use crate::run::{self, Result};
 use crate::workspace::Workspace;
 
-/// What a line of the list of skipped tests begins with, where the machine does not give the right to run the test.
+/// What a line of the list of skipped tests begins with; the name of the test follows, up to the next `: `.
+const SKIPPED: &str = "SKIPPED: ";
+/// The same, where the test ran on something else.
+const IN_PART: &str = "SKIPPED IN PART: ";
+/// The same, where the machine does not give the right to run the test.
 const NOT_POSSIBLE: &str = "NOT POSSIBLE HERE: ";
 
 /// How the tests went. Prints as `N passed, M failed, K skipped`, and how many of those could not run on this machine,
@@ -23,6 +28,8 @@ pub(crate) struct Counts {
     skipped: u64,
     /// Of the skipped ones, those that lack a right, which nothing that is installed brings.
     not_possible: u64,
+    /// Whether something that could be installed is missing.
+    short: bool,
 }
 
 /// Runs every test and prints the counts as the last line; whether all is well.
@@ -36,7 +43,7 @@ pub(crate) fn integration(workspace: &Workspace, args: &[OsString]) -> Result<bo
 pub(crate) fn run(workspace: &Workspace, args: &[OsString]) -> Result<Counts> {
     let mut counts = check_features(workspace)?;
     counts.add(&run_tests(workspace, args)?);
-    if counts.are_short() && peers_are_required() {
+    if counts.short && peers_are_required() {
         println!("LARDER_REQUIRE_PEERS=1: install what the tests that are SKIPPED above ask for");
     }
     Ok(counts)
@@ -108,7 +115,7 @@ fn parse(line: &str) -> Option<Counts> {
         passed: number("passed")?,
         failed: number("failed")?,
         skipped: number("ignored")?,
-        not_possible: 0,
+        ..Counts::default()
     })
 }
 
@@ -138,12 +145,7 @@ pub(crate) fn peers_are_required() -> bool {
 
 impl Counts {
     pub(crate) fn are_good(&self) -> bool {
-        self.failed == 0 && !(self.are_short() && peers_are_required())
-    }
-
-    /// Whether something that could be installed is missing.
-    fn are_short(&self) -> bool {
-        self.skipped > self.not_possible
+        self.failed == 0 && !(self.short && peers_are_required())
     }
 
     fn add(&mut self, more: &Counts) {
@@ -151,16 +153,24 @@ impl Counts {
         self.failed += more.failed;
         self.skipped += more.skipped;
         self.not_possible += more.not_possible;
+        self.short |= more.short;
     }
 
-    /// A test that skips itself returns early, so its harness took it for passed.
+    /// A test that skips itself returns early, so its harness took it for passed. One that did so only in part passed.
     fn mark_skipped(&mut self, reasons: &[String]) {
-        let tests = reasons.len() as u64;
-        self.passed = self.passed.saturating_sub(tests);
-        self.skipped += tests;
-        self.not_possible +=
-            reasons.iter().filter(|reason| reason.starts_with(NOT_POSSIBLE)).count() as u64;
+        let (missing, not_possible) = (tests(reasons, SKIPPED), tests(reasons, NOT_POSSIBLE));
+        let skipped = missing.union(&not_possible).count() as u64;
+        self.passed = self.passed.saturating_sub(skipped);
+        self.skipped += skipped;
+        self.not_possible += not_possible.difference(&missing).count() as u64;
+        self.short |= !missing.is_empty() || !tests(reasons, IN_PART).is_empty();
     }
+}
+
+/// The tests of which some line that begins so tells, each once, however many lines it wrote.
+fn tests<'a>(reasons: &'a [String], kind: &str) -> BTreeSet<&'a str> {
+    let told = reasons.iter().filter_map(|reason| reason.strip_prefix(kind));
+    told.map(|rest| rest.split_once(": ").map_or(rest, |(test, _)| test)).collect()
 }
 
 impl fmt::Display for Counts {
@@ -180,12 +190,9 @@ mod tests {
     #[test]
     fn a_result_line_gives_its_counts() {
         let good = "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 7 filtered out; finished in 0.01s";
-        assert_eq!(
-            parse(good),
-            Some(Counts { passed: 12, failed: 0, skipped: 3, not_possible: 0 })
-        );
+        assert_eq!(parse(good), Some(Counts { passed: 12, skipped: 3, ..Counts::default() }));
         let bad = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.50s";
-        assert_eq!(parse(bad), Some(Counts { passed: 1, failed: 2, skipped: 0, not_possible: 0 }));
+        assert_eq!(parse(bad), Some(Counts { passed: 1, failed: 2, ..Counts::default() }));
     }
 
     #[test]
@@ -208,7 +215,7 @@ mod tests {
     #[test]
     fn a_skipped_test_is_not_a_passed_one() {
         let mut counts = Counts::default();
-        counts.add(&Counts { passed: 5, failed: 1, skipped: 1, not_possible: 0 });
+        counts.add(&Counts { passed: 5, failed: 1, skipped: 1, ..Counts::default() });
         counts.add(&Counts { passed: 2, ..Counts::default() });
         counts.mark_skipped(&["SKIPPED: a: no strace".into(), "SKIPPED: b: no Python".into()]);
         assert_eq!(counts.to_string(), "5 passed, 1 failed, 3 skipped");
@@ -216,17 +223,31 @@ mod tests {
     }
 
     #[test]
+    fn a_test_that_tells_several_reasons_is_one_and_one_that_ran_elsewhere_is_none() {
+        let mut counts = Counts { passed: 9, ..Counts::default() };
+        counts.mark_skipped(&["SKIPPED IN PART: a: on moto: not installed".into()]);
+        assert_eq!(
+            (counts.to_string(), counts.short),
+            ("9 passed, 0 failed, 0 skipped".into(), true)
+        );
+        let reasons =
+            ["on moto", "on azurite"].map(|server| format!("SKIPPED: a::b: c {server}: none"));
+        counts.mark_skipped(&reasons);
+        assert_eq!(counts.to_string(), "8 passed, 0 failed, 1 skipped");
+    }
+
+    #[test]
     fn what_the_machine_does_not_allow_is_told_apart_from_what_is_not_installed() {
         let mut counts = Counts { passed: 9, ..Counts::default() };
-        assert!(!counts.are_short());
+        assert!(!counts.short);
         counts.mark_skipped(&["NOT POSSIBLE HERE: power cuts: not root".into()]);
-        assert!(!counts.are_short(), "no package gives root");
+        assert!(!counts.short, "no package gives root");
         assert_eq!(
             counts.to_string(),
             "8 passed, 0 failed, 1 skipped (1 of them not possible here)"
         );
         counts.mark_skipped(&["SKIPPED: kills: no strace".into()]);
-        assert!(counts.are_short());
+        assert!(counts.short);
         assert_eq!(
             counts.to_string(),
             "7 passed, 0 failed, 2 skipped (1 of them not possible here)"

@@ -56,7 +56,7 @@ fn dispatch(command: &str, rest: &[OsString]) -> Option<Result<bool>> {
         ("integration", _) => Workspace::load().and_then(|it| integration::integration(&it, rest)),
         ("mutate", _) => Workspace::load().and_then(|it| mutate::mutate(&it, rest)),
         ("fuzz", _) => Workspace::load().and_then(|it| fuzz::fuzz(&it, rest)),
-        ("bench", _) => bench(rest),
+        ("bench", _) => Workspace::load().and_then(|it| bench(&it, rest)),
         ("ci", []) => Workspace::load().and_then(|it| ci::ci(&it)),
         ("tidy", []) => Workspace::load().and_then(|it| tidy::tidy(&it)),
         ("package", []) => Workspace::load().and_then(|it| ci::package(&it)),
@@ -69,8 +69,8 @@ fn dispatch(command: &str, rest: &[OsString]) -> Option<Result<bool>> {
     })
 }
 
-fn bench(args: &[OsString]) -> Result<bool> {
-    let mut command = run::cargo();
+fn bench(workspace: &Workspace, args: &[OsString]) -> Result<bool> {
+    let mut command = workspace.cargo();
     command.args(["run", "--release", "--package", "larder-bench", "--"]).args(args);
     run::passes(&mut command)
 }

@@ -14,12 +14,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::peers;
 use crate::run::{self, Result};
 use crate::workspace::Workspace;
-use list::MUTANTS;
 
 /// One thing taken out.
 #[derive(Debug)]
@@ -32,6 +31,8 @@ struct Mutant {
     first: Suite,
     snippet: &'static str,
     replacement: &'static str,
+    /// Whether a test may wait for ever without it.
+    hangs: bool,
 }
 
 /// What the tests said.
@@ -39,6 +40,8 @@ struct Mutant {
 enum Verdict {
     /// By the first test that failed.
     Caught(String),
+    /// The tests were ended by the limit, and none had failed by then.
+    NeverEnded,
     Survived,
     /// Says nothing about the tests: the mutant has to be mended.
     DoesNotBuild,
@@ -53,13 +56,15 @@ enum Suite {
     Traced,
     /// Kills, power cuts, and several processes.
     Killed,
+    /// A server that breaks conditions, which the suite brings along: the others take long to start.
+    Refused,
     /// Answers of real servers that are lost on their way.
     Served,
 }
 
 impl Suite {
     /// Quickest first.
-    const ALL: [Self; 4] = [Self::Unit, Self::Traced, Self::Killed, Self::Served];
+    const ALL: [Self; 5] = [Self::Unit, Self::Refused, Self::Traced, Self::Killed, Self::Served];
 
     /// Every suite, `self` before the others.
     fn first(self) -> impl Iterator<Item = Self> {
@@ -72,37 +77,34 @@ impl Suite {
         match self {
             Self::Unit => (&["--package", "larder-storage", "--all-features", "--lib"], &[]),
             Self::Traced => (together, &["faults::flushed", "faults::locks"]),
-            Self::Killed => (together, &KILLED),
+            Self::Killed => (together, &["faults::", "power::", "storage::", "flight::"]),
+            Self::Refused => (together, &["object::a_server_that_breaks_a_condition"]),
             Self::Served => (together, &["object::answers"]),
         }
     }
 }
 
-/// Of the servers only the one that the suite brings along: the others take long to start.
-const KILLED: [&str; 5] =
-    ["faults::", "power::", "storage::", "flight::", "object::a_server_that_ignores_conditions"];
-
 /// A mutant may make a test wait for ever.
-const SECONDS: &str = "240";
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// Tests every mutant whose name contains all of `words`, and prints what caught it; whether all were caught.
 pub(crate) fn mutate(workspace: &Workspace, words: &[OsString]) -> Result<bool> {
-    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let chosen = MUTANTS.iter().filter(|it| words.iter().all(|word| it.name.contains(&**word)));
+    let chosen = chosen(words)?;
     let copy = Copy::make(workspace, peers::prepare(&workspace.target)?)?;
     match copy.test(Suite::Unit)? {
         Verdict::Survived => {}
         Verdict::DoesNotBuild => return Err("the tests do not build with nothing taken out".into()),
+        Verdict::NeverEnded => return Err("the tests do not end with nothing taken out".into()),
         Verdict::Caught(test) => {
             return Err(format!("{test} fails with nothing taken out: mend that first"));
         }
     }
-    let width = MUTANTS.iter().map(|mutant| mutant.name.len()).max().unwrap_or(0);
+    let width = chosen.iter().map(|mutant| mutant.name.len()).max().unwrap_or(0);
     println!("{:<width$}  what the tests said", "what was taken out");
     let (start, mut caught, mut others) = (Instant::now(), 0, 0);
     for mutant in chosen {
         let verdict = copy.test_without(mutant)?;
-        if matches!(verdict, Verdict::Caught(_)) {
+        if verdict.is_good(mutant) {
             caught += 1
         } else {
             others += 1
@@ -113,10 +115,35 @@ pub(crate) fn mutate(workspace: &Workspace, words: &[OsString]) -> Result<bool> 
     Ok(others == 0)
 }
 
+/// The mutants whose names contain all of `words`.
+fn chosen(words: &[OsString]) -> Result<Vec<&'static Mutant>> {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let chosen: Vec<_> =
+        list::all().filter(|it| words.iter().all(|word| it.name.contains(&**word))).collect();
+    if chosen.is_empty() {
+        return Err(format!("no mutant has {words:?} in its name: see xtask/src/mutate/list.rs"));
+    }
+    Ok(chosen)
+}
+
+impl Verdict {
+    /// Whether the tests notice the mutant.
+    fn is_good(&self, mutant: &Mutant) -> bool {
+        match self {
+            Self::Caught(_) => true,
+            Self::NeverEnded => mutant.hangs,
+            Self::Survived | Self::DoesNotBuild => false,
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Caught(test) => write!(f, "caught by {test}"),
+            Self::NeverEnded => {
+                write!(f, "NEVER ENDED: no test failed within {} s", LIMIT.as_secs())
+            }
             Self::Survived => f.write_str("SURVIVED: no test fails without it"),
             Self::DoesNotBuild => f.write_str("DOES NOT BUILD: mend its replacement in list.rs"),
         }
@@ -187,16 +214,19 @@ impl Copy {
             return Ok(Verdict::DoesNotBuild);
         }
         let mut command = Command::new("timeout");
-        command.args(["--signal=KILL", SECONDS]).arg(cargo.get_program()).arg("test");
+        let (limit, start) = (LIMIT.as_secs().to_string(), Instant::now());
+        command.args(["--signal=KILL", &limit]).arg(cargo.get_program()).arg("test");
         let output = self.at_home(command.args(built).arg("--").args(chosen)).output();
         let output = output.map_err(|error| format!("cannot run timeout: {error}"))?;
         if output.status.success() {
             return Ok(Verdict::Survived);
         }
         let said = String::from_utf8_lossy(&output.stdout);
-        let test =
-            first_failed(&said).unwrap_or("a test that never ended, or took its process along");
-        Ok(Verdict::Caught(test.to_owned()))
+        Ok(match first_failed(&said) {
+            Some(test) => Verdict::Caught(test.to_owned()),
+            None if start.elapsed() >= LIMIT => Verdict::NeverEnded,
+            None => Verdict::Caught("a test that took its process along".to_owned()),
+        })
     }
 
     fn at_home<'a>(&self, command: &'a mut Command) -> &'a mut Command {
@@ -237,7 +267,7 @@ mod tests {
     #[test]
     fn every_snippet_still_names_one_place() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        for mutant in MUTANTS {
+        for mutant in list::all() {
             let source = fs::read_to_string(root.join(list::path(mutant))).unwrap();
             assert_ne!(mutant.apply(&source).unwrap(), source, "{}", mutant.name);
         }
@@ -246,11 +276,30 @@ mod tests {
     #[test]
     fn a_snippet_that_is_gone_or_ambiguous_is_an_error() {
         let (name, file, first) = ("n", "lock.rs", Suite::Unit);
-        let mutant = Mutant { name, file, first, snippet: "lock();", replacement: "" };
+        let mutant =
+            Mutant { name, file, first, snippet: "lock();", replacement: "", hangs: false };
         assert_eq!(mutant.apply("a lock(); b").unwrap(), "a  b");
         for source in ["", "lock(); lock();"] {
             assert!(mutant.apply(source).unwrap_err().contains("list.rs"), "{source}");
         }
+    }
+
+    #[test]
+    fn names_are_different_and_words_that_are_in_none_are_an_error() {
+        let names: std::collections::BTreeSet<_> = list::all().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), list::all().count());
+        assert_eq!(chosen(&[]).unwrap().len(), names.len());
+        assert_eq!(chosen(&["fence".into(), "growth".into()]).unwrap().len(), 1);
+        assert!(chosen(&["fence".into(), "no such thing".into()]).unwrap_err().contains("list.rs"));
+    }
+
+    #[test]
+    fn tests_that_never_end_are_good_only_where_that_is_expected() {
+        let (quick, slow) = list::all().partition::<Vec<_>, _>(|mutant| !mutant.hangs);
+        assert!(!Verdict::NeverEnded.is_good(quick[0]));
+        assert!(slow.iter().all(|mutant| Verdict::NeverEnded.is_good(mutant)));
+        assert!(Verdict::Caught("a".into()).is_good(quick[0]));
+        assert!(!Verdict::Survived.is_good(quick[0]) && !Verdict::DoesNotBuild.is_good(quick[0]));
     }
 
     #[test]

@@ -15,7 +15,8 @@ const RIGHT: f64 = 690.0;
 const BAR: f64 = 19.0;
 const TITLE: f64 = 32.0;
 const TOP: f64 = 48.0;
-const TICKS: [f64; 9] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0];
+/// The powers of ten whose ticks are drawn, where the scale holds them.
+const DECADES: std::ops::Range<i32> = -3..7;
 
 /// The chart as SVG.
 pub(crate) fn draw(tables: &[Table]) -> String {
@@ -28,7 +29,7 @@ pub(crate) fn draw(tables: &[Table]) -> String {
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
          <text x=\"{LEFT}\" y=\"18\" fill=\"#57606a\">time, as a multiple of the floor (logarithmic)</text>\n"
     );
-    for tick in TICKS.into_iter().filter(|tick| scale.holds(*tick)) {
+    for tick in scale.ticks() {
         let (x, colour) = (scale.x(tick), if tick == 1.0 { "#57606a" } else { "#d8dee4" });
         let _ = writeln!(
             svg,
@@ -91,6 +92,14 @@ impl Scale {
         })
     }
 
+    /// 1, 2 and 5 of each decade, or 1 alone where the scale is long.
+    fn ticks(&self) -> Vec<f64> {
+        let steps: &[f64] = if self.high / self.low < 1000.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let ticks =
+            DECADES.flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
+        ticks.filter(|tick| self.holds(*tick)).collect()
+    }
+
     fn holds(&self, ratio: f64) -> bool {
         (self.low..=self.high).contains(&ratio)
     }
@@ -115,13 +124,17 @@ mod tests {
         assert_eq!(scale.x(0.5), LEFT);
         assert_eq!(scale.x(8.0), RIGHT);
         assert_eq!(scale.x(2.0), f64::midpoint(LEFT, RIGHT));
-        assert!(scale.holds(1.0) && !scale.holds(10.0));
+        assert_eq!(scale.ticks(), [0.5, 1.0, 2.0, 5.0]);
+        assert_eq!(
+            Scale::over([0.03, 5000.0].into_iter()).ticks(),
+            [0.1, 1.0, 10.0, 100.0, 1000.0]
+        );
     }
 
     #[test]
     fn names_are_text_in_the_chart() {
         let row = Row { name: "a<b".into(), seconds: 1e-6, of_floor: 1.0 };
-        let svg = draw(&[Table { title: "x & y".into(), rounds: 1, rows: vec![row] }]);
+        let svg = draw(&[Table { title: "x & y".into(), rounds: 1, things: 1, rows: vec![row] }]);
         assert!(svg.contains("a&lt;b") && svg.contains("x &amp; y") && !svg.contains("a<b"));
     }
 }

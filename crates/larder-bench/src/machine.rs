@@ -4,12 +4,14 @@ use std::{fs, process::Command, thread};
 
 use crate::report::repository;
 
-/// The processor, the system, the file system and the versions, as one phrase.
-pub(crate) fn describe(peers: &[&str]) -> String {
+/// The processor, the system, the file system and the versions, as one phrase that `others` may end.
+pub(crate) fn describe(crates: &[&str], others: &str) -> String {
     let lock = fs::read_to_string(repository().join("Cargo.lock")).unwrap_or_default();
     let mut parts = vec![processor(), told("uname", &["-sr"]), file_system()];
     parts.push(told("rustc", &["--version"]));
-    parts.extend(peers.iter().filter_map(|peer| Some(format!("{peer} {}", version(&lock, peer)?))));
+    parts
+        .extend(crates.iter().filter_map(|name| Some(format!("{name} {}", version(&lock, name)?))));
+    parts.extend((!others.is_empty()).then(|| others.to_owned()));
     parts.join(", ")
 }
 

@@ -1,13 +1,15 @@
 //! Side-by-side benchmarks: each contender takes its turn in every round, and medians are told as ratios to the floor.
 //!
 //! `cargo xtask bench [NAME ...]` prints Markdown tables; `--write` puts them into `docs/benchmarks.md`, with a chart
-//! each.
+//! each. Without `--write` or `--long`, what takes more than about three minutes is left out.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![expect(clippy::disallowed_methods, reason = "the floor is bare system calls")]
 
 use std::{env, error::Error, process::ExitCode};
 
 mod chart;
+mod directories;
+mod kv;
 mod machine;
 mod report;
 mod rounds;
@@ -21,17 +23,25 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 /// A benchmark, by the name that asks for it.
 struct Benchmark {
     name: &'static str,
-    run: fn() -> Outcome<Report>,
+    /// Runs it: all of it, or what does not take long.
+    run: fn(all: bool) -> Outcome<Report>,
 }
 
-const BENCHMARKS: [Benchmark; 1] = [Benchmark { name: "storage", run: storage::run }];
+const OPTIONS: [&str; 2] = ["--long", "--write"];
+
+const BENCHMARKS: [Benchmark; 2] = [
+    Benchmark { name: "storage", run: |_| storage::run() },
+    Benchmark { name: "kv", run: kv::run },
+];
 
 fn main() -> ExitCode {
     let (options, wanted): (Vec<String>, Vec<String>) =
         env::args().skip(1).partition(|arg| arg.starts_with("--"));
     let write = options.iter().any(|option| option == "--write");
+    // The page always shows all.
+    let all = write || options.iter().any(|option| option == "--long");
     let is_known = |name: &&String| BENCHMARKS.iter().any(|benchmark| benchmark.name == **name);
-    let unknown = options.iter().filter(|option| *option != "--write");
+    let unknown = options.iter().filter(|option| !OPTIONS.contains(&option.as_str()));
     if let Some(unknown) = unknown.chain(wanted.iter().filter(|name| !is_known(name))).next() {
         let known: Vec<_> = BENCHMARKS.iter().map(|benchmark| benchmark.name).collect();
         eprintln!("'{unknown}' is no option and no benchmark: choose from {}", known.join(", "));
@@ -41,7 +51,7 @@ fn main() -> ExitCode {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == benchmark.name) {
             continue;
         }
-        if let Err(error) = tell(&benchmark, write) {
+        if let Err(error) = tell(&benchmark, write, all) {
             eprintln!("{}: {error}", benchmark.name);
             return ExitCode::FAILURE;
         }
@@ -49,8 +59,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn tell(benchmark: &Benchmark, write: bool) -> Outcome {
-    let report = (benchmark.run)()?;
+fn tell(benchmark: &Benchmark, write: bool, all: bool) -> Outcome {
+    let report = (benchmark.run)(all)?;
     println!("{}", report.markdown());
     if write { report::write(benchmark.name, &report) } else { Ok(()) }
 }

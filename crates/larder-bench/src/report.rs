@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Outcome, chart, machine, rounds::Table};
+use crate::{
+    Outcome, chart, machine,
+    rounds::{Row, Table},
+};
 
 /// The tables of one benchmark.
 #[derive(Debug)]
@@ -14,33 +17,38 @@ pub(crate) struct Report {
     /// What is compared, in a paragraph.
     pub(crate) about: &'static str,
     /// Crates of the lock file whose versions are told.
-    pub(crate) peers: &'static [&'static str],
+    pub(crate) crates: &'static [&'static str],
+    /// Contenders that are no crates, with their versions; may be empty.
+    pub(crate) others: String,
     pub(crate) tables: Vec<Table>,
 }
 
 impl Report {
     pub(crate) fn markdown(&self) -> String {
         let rounds = self.tables.iter().map(|table| table.rounds).min().unwrap_or(0);
-        let mut text = format!(
-            "{}\n\nAt least {rounds} rounds; {}.\n",
-            self.about,
-            machine::describe(self.peers)
-        );
-        for table in &self.tables {
-            let _ =
-                write!(text, "\n| {} | median | of the floor |\n|---|---:|---:|\n", table.title);
-            for row in &table.rows {
-                let _ = writeln!(
-                    text,
-                    "| {} | {} | {:.2} |",
-                    row.name,
-                    duration(row.seconds),
-                    row.of_floor
-                );
-            }
-        }
+        let machine = machine::describe(self.crates, &self.others);
+        let mut text = format!("{}\n\nAt least {rounds} rounds; {machine}.\n", self.about);
+        self.tables.iter().for_each(|table| write_table(&mut text, table));
         text
     }
+}
+
+fn write_table(text: &mut String, table: &Table) {
+    let (head, line) = if table.things > 1 { (" per second |", "---:|") } else { ("", "") };
+    let title = &table.title;
+    let _ = write!(text, "\n| {title} | median |{head} of the floor |\n|---|---:|{line}---:|\n");
+    for Row { name, seconds, of_floor } in &table.rows {
+        let _ = write!(text, "| {name} | {} |", duration(*seconds));
+        if table.things > 1 {
+            let _ = write!(text, " {} |", thousands(table.things as f64 / seconds));
+        }
+        let _ = writeln!(text, " {of_floor:.2} |");
+    }
+}
+
+/// A rate in whole thousands.
+fn thousands(rate: f64) -> String {
+    format!("{:.0} k", rate / 1e3)
 }
 
 /// A time with three figures and its unit.
@@ -95,6 +103,23 @@ mod tests {
         assert_eq!(replace(page, "x", "new").unwrap(), new);
         assert_eq!(replace(new, "x", "new").unwrap(), new);
         assert!(replace(page, "y", "new").is_err());
+    }
+
+    #[test]
+    fn calls_about_many_things_have_a_rate() {
+        let table = |things| {
+            let row = Row { name: "a".into(), seconds: 0.25, of_floor: 2.0 };
+            let mut text = String::new();
+            let table = Table { title: "work".into(), rounds: 1, things, rows: vec![row] };
+            write_table(&mut text, &table);
+            text
+        };
+        assert_eq!(
+            table(1),
+            "\n| work | median | of the floor |\n|---|---:|---:|\n| a | 250 ms | 2.00 |\n"
+        );
+        let head = "\n| work | median | per second | of the floor |\n|---|---:|---:|---:|\n";
+        assert_eq!(table(100_000), format!("{head}| a | 250 ms | 400 k | 2.00 |\n"));
     }
 
     #[test]

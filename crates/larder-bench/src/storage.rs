@@ -1,12 +1,9 @@
 //! Local storage against object_store's, cacache and bare system calls.
 
-use std::{cell::Cell, fs, io, path::PathBuf};
-
 use futures_util::FutureExt;
 use larder_storage::Bytes;
-use tempfile::TempDir;
 
-use crate::{Outcome, report::Report};
+use crate::{Outcome, directories::Directories, report::Report};
 
 mod list;
 mod put;
@@ -35,28 +32,7 @@ pub(crate) fn run() -> Outcome<Report> {
     }
     tables.push(read::range(&dirs.next()?)?);
     tables.push(list::all(&dirs.next()?)?);
-    Ok(Report { about: ABOUT, peers: &["object_store", "cacache"], tables })
-}
-
-/// Empty directories on the file system that builds lie on, which is seldom one in memory. All stay to the end of the
-/// run: ext4 without a journal looks at every inode that was freed within the last seconds whenever it makes a file.
-struct Directories {
-    parent: TempDir,
-    made: Cell<usize>,
-}
-
-impl Directories {
-    fn new() -> io::Result<Self> {
-        let parent = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target"))?;
-        Ok(Self { parent, made: Cell::new(0) })
-    }
-
-    fn next(&self) -> io::Result<PathBuf> {
-        let number = self.made.replace(self.made.get() + 1);
-        let dir = self.parent.path().join(number.to_string());
-        fs::create_dir(&dir)?;
-        Ok(dir)
-    }
+    Ok(Report { about: ABOUT, crates: &["object_store", "cacache"], others: String::new(), tables })
 }
 
 /// What a future that never waits ends with: outside a runtime object_store does file work within the call.

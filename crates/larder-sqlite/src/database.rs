@@ -1,4 +1,5 @@
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -6,7 +7,7 @@ use std::{
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{Attempt, Failure, integrity, open};
+use crate::{Attempt, Failure, integrity, open, turn::Turns};
 
 /// What a database of one kind holds.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +23,17 @@ pub struct Schema {
     pub create: &'static str,
 }
 
+/// How many connections are kept for the next reads.
+const IDLE_READERS: usize = 16;
+
 /// An open database: one connection that writes, and as many that read as threads read at once.
 pub struct Database {
     path: PathBuf,
+    /// The device and the number of the file.
+    identity: (u64, u64),
     schema: Schema,
     durability: Durability,
+    turns: Turns,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     // Keeps `repair` away; declared last, so that it outlives the connections.
@@ -45,8 +52,19 @@ impl Database {
         path.parent().map_or(Ok(()), |dir| publish::create_dirs(dir, durability))?;
         let open = FileLock::shared(&open::beside(&path, ".lock"))?;
         let writer = open::first(&path, schema, durability)?;
+        let identity = open::identity(&path)?;
         let (writer, readers) = (Mutex::new(writer), Mutex::default());
-        Ok(Self { path, schema: *schema, durability, writer, readers, _open: open })
+        let turns = Turns::open(open::beside(&path, ".write"))?;
+        Ok(Self {
+            turns,
+            path,
+            identity,
+            schema: *schema,
+            durability,
+            writer,
+            readers,
+            _open: open,
+        })
     }
 
     /// The database's file.
@@ -68,32 +86,56 @@ impl Database {
                 .map_err(|error| Failure::Sqlite(error).at(&self.path))?,
         };
         let outcome = work(&connection).map_err(|failure| failure.at(&self.path));
+        let mut readers = lock(&self.readers);
         // One with an open transaction would go on showing its state to others.
-        if connection.is_autocommit() {
-            lock(&self.readers).push(connection);
+        if connection.is_autocommit() && readers.len() < IDLE_READERS {
+            readers.push(connection);
         }
         outcome
     }
 
     /// Runs `work` in a transaction that excludes other writers, and commits what it did if it succeeds.
     ///
-    /// `work` must not use this database otherwise: the second writer would wait for the first one.
+    /// `work` must not use this database otherwise: the second writer would wait for the first one. Writers of Larder
+    /// wait for each other as long as it takes, and a minute for those of other programs.
     ///
     /// # Errors
     ///
-    /// Those of `work`, and then nothing was changed; for SQLite's own, `Corrupt`, `Full`, `Io`, `Locked` or
+    /// Those of `work`, and then nothing was changed; `NotFound` where something else took the file away; for SQLite's own, `Corrupt`, `Full`, `Io`, `Locked` or
     /// `Backend`.
     pub fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
+        self.write_between(work).map(|(outcome, _)| outcome)
+    }
+
+    /// As [`write`](Self::write), with the [`state`](Self::state) before it and the one after it.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_between<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Attempt<T>,
+    ) -> Result<(T, Range<u64>)> {
         let mut writer = lock(&self.writer);
         // SQLite lets writers poll, and the quickest of them starves the rest; here they wait in the kernel.
-        let _turn = FileLock::exclusive(&open::beside(&self.path, ".write"))?;
-        let run = || -> Attempt<T> {
+        let turn = self.turns.take()?;
+        let run = || -> Attempt<(T, Range<u64>)> {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let outcome = work(&transaction)?;
+            // SQLite would go on with a file that nobody finds any more.
+            if open::identity(&self.path)? != self.identity {
+                return Err(moved(&self.path).into());
+            }
             transaction.commit()?;
-            Ok(outcome)
+            Ok((outcome, turn.span()))
         };
         run().map_err(|failure| failure.at(&self.path))
+    }
+
+    /// A number that changes with every write of Larder's, by any thread or process; `None` while one is under way. What
+    /// was read between two equal ones is still so. It costs one small read, and no transaction.
+    pub fn state(&self) -> Option<u64> {
+        self.turns.finished()
     }
 
     /// Reads the whole file, and checks its structure and that its tables are those of the schema.
@@ -118,6 +160,12 @@ impl std::fmt::Debug for Database {
             .field("durability", &self.durability)
             .finish()
     }
+}
+
+fn moved(path: &Path) -> Error {
+    let message =
+        "the database was moved or removed while it was open: nothing was written, open it again";
+    Error::new(ErrorKind::NotFound, message).at_path(path)
 }
 
 // A transaction that a panic left open is rolled back when it is dropped, so the connection stays good.

@@ -39,6 +39,7 @@ mod failure;
 mod integrity;
 mod open;
 mod repair;
+mod turn;
 
 pub use database::{Database, Schema};
 pub use failure::{Attempt, Failure};

@@ -3,12 +3,13 @@
 use std::{
     fs::{self, File},
     io::Write,
+    os::unix::fs::MetadataExt,
     path::{self, Path, PathBuf},
     time::Duration,
 };
 
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{Failure, Schema};
 
@@ -22,10 +23,20 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The same file whatever the working directory becomes: connections are opened later, too.
+/// The same file whatever the working directory becomes, because connections are opened later, too; and by whatever
+/// link it is named, because its locks lie beside it.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
-    path::absolute(path)
-        .map_err(|error| Error::io(error, "cannot tell where the database lies").at_path(path))
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let absolute = if is_link { fs::canonicalize(path) } else { path::absolute(path) };
+    absolute.map_err(|error| Error::io(error, "cannot tell where the database lies").at_path(path))
+}
+
+/// Which file a path names, without opening it.
+pub(crate) fn identity(path: &Path) -> Result<(u64, u64)> {
+    let found = fs::metadata(path).map_err(|error| {
+        Error::io(error, "the database is gone: nothing was written").at_path(path)
+    })?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Opens the connection that writes. One process at a time gets here, because switching a new file to the
@@ -49,13 +60,17 @@ pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Res
             create(&mut db, schema)?;
         }
         check(&db, path, schema)?;
+        use_log(&db)?;
         // Also where a kill came between the tables and the mark.
         if !has_content(&mark) {
             mark_created(&mark, durability)?;
         }
         Ok(db)
     };
-    run().map_err(|failure| failure.at(path))
+    run().map_err(|failure| match failure {
+        Failure::Sqlite(error) if is_foreign(&error) && !has_content(&mark) => foreign(path),
+        failure => failure.at(path),
+    })
 }
 
 /// Opens a further connection, that only reads.
@@ -98,12 +113,26 @@ pub(crate) fn number(db: &Connection, pragma: &str) -> rusqlite::Result<i64> {
 fn create(db: &mut Connection, schema: &Schema) -> rusqlite::Result<()> {
     // Space can be given back later only if the file is laid out for it from birth.
     db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(schema.create)?;
     transaction.pragma_update(None, "application_id", schema.application_id)?;
     transaction.pragma_update(None, "user_version", schema.version)?;
     transaction.commit()
+}
+
+/// Switches to the write-ahead log, which a copy of a database may not have.
+fn use_log(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")
+}
+
+/// Whether it is a file of another kind.
+pub(crate) fn is_foreign(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::NotADatabase)
+}
+
+pub(crate) fn foreign(path: &Path) -> Error {
+    let message = "this file is no database of Larder: choose another path";
+    Error::new(ErrorKind::Format, message).at_path(path)
 }
 
 pub(crate) fn check(db: &Connection, path: &Path, schema: &Schema) -> Result<(), Failure> {

@@ -36,7 +36,11 @@ pub fn repair(path: &Path, schema: &Schema) -> Result<Option<PathBuf>> {
         let log_is_left = left("-wal");
         return quarantine(path).map(|target| log_is_left.then_some(target));
     }
-    match examine(path, schema).map_err(|failure| failure.at(path)) {
+    let examined = examine(path, schema).map_err(|failure| match failure {
+        Failure::Sqlite(error) if open::is_foreign(&error) && !left(".init") => open::foreign(path),
+        failure => failure.at(path),
+    });
+    match examined {
         Ok(true) => Ok(None),
         Ok(false) => quarantine(path).map(Some),
         Err(error) if error.kind() == ErrorKind::Corrupt => quarantine(path).map(Some),
@@ -68,7 +72,8 @@ fn quarantine(path: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
-/// Takes back the mark that says that the tables were made.
+/// Takes back the mark that says that the tables were made. It is also the lock of those who open, and none can be at
+/// work now: they hold the database's lock as well.
 fn forget(path: &Path) -> Result<()> {
     let mark = beside(path, ".init");
     match std::fs::remove_file(&mark) {

@@ -5,7 +5,7 @@ use std::fmt;
 /// | level | a killed process | a power cut | cost |
 /// |---|---|---|---|
 /// | `Scratch` | published objects do; work that spans several steps may have to be done again | no | no fsync |
-/// | `Process` | yes | no, but what is there afterwards is whole or detectably damaged | no fsync of objects |
+/// | `Process` | yes | no: an object may be empty or cut short, which its checksum tells where its format has one | no fsync of objects |
 /// | `Power` | yes | yes | file and directory fsync on each publication |
 ///
 /// A single object is published by one rename at every level, so no reader ever sees half of it, and at `Scratch`

@@ -129,6 +129,7 @@ fn io_kind(error: &io::Error) -> ErrorKind {
         Os::StorageFull | Os::QuotaExceeded | Os::FileTooLarge => ErrorKind::Full,
         Os::WouldBlock => ErrorKind::Locked,
         Os::Unsupported => ErrorKind::Unsupported,
+        Os::InvalidFilename => ErrorKind::Invalid,
         _ => ErrorKind::Io,
     }
 }
@@ -140,7 +141,7 @@ impl fmt::Display for Chain<'_> {
         self.0.fmt(f)?;
         let mut source = StdError::source(self.0);
         while let Some(error) = source {
-            write!(f, ": {error}")?;
+            write!(Plain(f), ": {error}")?;
             source = error.source();
         }
         Ok(())
@@ -150,20 +151,28 @@ impl fmt::Display for Chain<'_> {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.place {
-            Some(Place::Path(path)) => write_place(f, &path.to_string_lossy())?,
-            Some(Place::Key(key)) => write_place(f, key.as_str())?,
+            Some(Place::Path(path)) => write!(Plain(f), "{}: ", path.to_string_lossy())?,
+            Some(Place::Key(key)) => write!(Plain(f), "{key}: ")?,
             None => {}
         }
-        f.write_str(&self.0.message)
+        Plain(f).write_str(&self.0.message)
     }
 }
 
-/// Writes a name as it is, but for what would break the line or the terminal.
-fn write_place(f: &mut fmt::Formatter<'_>, place: &str) -> fmt::Result {
-    for c in place.chars() {
-        if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+/// Writes text as it is, but for what would break the line or the terminal.
+struct Plain<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Plain<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if c.is_control() {
+                write!(self.0, "{}", c.escape_default())?;
+            } else {
+                self.0.write_char(c)?;
+            }
+        }
+        Ok(())
     }
-    f.write_str(": ")
 }
 
 impl fmt::Debug for Error {

@@ -122,6 +122,8 @@ impl Flights {
     /// What killed holders left there goes now. All values on one directory share their leases.
     pub fn across_processes(locks: impl Into<PathBuf>) -> Self {
         let locks = locks.into();
+        // The same directory whatever the working directory becomes.
+        let locks = std::path::absolute(&locks).unwrap_or(locks);
         // A file that stays, as in a directory that may only be read, is free for the next holder all the same.
         let _ = lock::sweep(&locks);
         Self { reach: Reach::Files(locks), ..Self::default() }
@@ -132,7 +134,8 @@ impl Flights {
     /// A thread renews the object while the lease is held. It stays when the lease ends, because its fence goes on
     /// from there; it may be removed while nobody works on the key or waits for it, where nobody uses the fence. No
     /// wall clock is read, so clocks need not agree.
-    /// Whoever waits looks ten times in a lease, and at least twice a second.
+    /// Whoever waits looks ten times in a lease, and at least twice a second. A dead holder is known by a whole lease
+    /// of silence since the first look, however long it has been dead.
     ///
     /// # Errors
     ///
@@ -145,7 +148,7 @@ impl Flights {
         Ok(Self { reach: Reach::Objects(storage, options), ..Self::default() })
     }
 
-    /// Waits until nobody else holds `key`.
+    /// Waits until nobody else holds `key`. The lease counts as held by the thread that took it, wherever it goes.
     ///
     /// # Errors
     ///

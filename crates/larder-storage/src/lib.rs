@@ -22,7 +22,7 @@
 //!
 //! # Guarantees
 //!
-//! - A reader sees a whole object or none: what is published appears by one rename, and an opened reader stays on
+//! - A reader sees a whole object or none, short of a power cut below [`Durability::Power`]: what is published appears by one rename, and an opened reader stays on
 //!   the version that it opened.
 //! - A conditional [`put`](Storage::put) holds across threads and processes: of the writers that name one version,
 //!   one succeeds and the others get [`ErrorKind::Conflict`].
@@ -34,6 +34,7 @@
 //! - A key has at most [`Key::MAX_LEN`] bytes, and each of its segments at most [`Key::MAX_SEGMENT_LEN`].
 //! - Case-insensitive and normalising file systems merge keys that differ in case or in Unicode form; Larder folds
 //!   nothing itself.
+//! - Linux and macOS; Windows is not tested.
 //! - File locks need a file system that honours them: local disks do, some network file systems do not.
 //!
 //! # Features

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     Durability, Error, ErrorKind, Key, Result,
-    publish::{Stage, StagedFile, create_dirs, is_absent},
+    publish::{Stage, StagedFile, create_dirs},
     storage::{Entries, Keys, Object, PutIf, ReadAt, Storage, Upload, read_range},
 };
 
@@ -21,7 +21,8 @@ use root::Root;
 /// Objects as plain files under a local directory, named by their keys.
 ///
 /// Each object is published by one rename out of a stage area on the same file system. Every `put`, `commit` and
-/// `remove` holds the lock of its key's stripe, a file under `.larder/locks/`, so conditions hold across processes.
+/// `remove` changes names under the lock of its key's stripe, a file under `.larder/locks/`, so conditions hold across
+/// processes; not across two storages of which one lies inside the other.
 /// Files whose names are no keys are no objects. Symbolic links are followed while they stay inside the root; one that
 /// leads out of it is `Invalid`.
 #[derive(Debug)]
@@ -102,16 +103,12 @@ impl Storage for LocalStorage {
     }
 
     fn remove(&self, key: &Key) -> Result<bool> {
-        let path = self.path(key)?;
-        let _lock = self.root.lock(key)?;
-        match fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if is_absent(&error) || path.is_dir() => return Ok(false),
-            Err(error) => return Err(Error::io(error, "cannot remove the object").at_path(path)),
-        }
-        self.root.prune(&path);
+        let (path, lock) = self.root.lock(key)?;
+        let existed = self.root.remove(&path)?;
+        drop(lock);
+        // Also where there was nothing: whoever removed it may not have flushed that.
         self.stage.settle(&path)?;
-        Ok(true)
+        Ok(existed)
     }
 
     fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {

@@ -1,22 +1,24 @@
 //! Shared and exclusive locks on files, which the kernel releases when their holder dies.
 //!
-//! A lock file is empty and has no meaning of its own; whether it exists says nothing. Locks of one process exclude
+//! What a lock file holds has no meaning here, nor has whether it exists. Locks of one process exclude
 //! each other just as locks of two do, because each one opens the file anew.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    ffi::OsString,
+    fs::{self, DirEntry, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
 
+#[cfg(doc)]
+use crate::Digest;
 use crate::{Error, Result};
 
 /// A held lock; dropping it releases it.
 #[must_use = "the lock is released when this is dropped"]
 #[derive(Debug)]
 pub struct FileLock {
-    // Closing the file releases the lock.
-    _file: File,
+    file: File,
     path: PathBuf,
     mode: Mode,
 }
@@ -85,7 +87,7 @@ impl FileLock {
             let file = open(path).map_err(|error| failed(error, path))?;
             lock(&file, mode).map_err(|error| failed(error, path))?;
             if is_current(&file, path).map_err(|error| failed(error, path))? {
-                return Ok(Self { _file: file, path: path.to_owned(), mode });
+                return Ok(Self { file, path: path.to_owned(), mode });
             }
         }
     }
@@ -106,32 +108,60 @@ impl FileLock {
                 Err(TryLockError::Error(error)) => return Err(failed(error, path)),
             }
             if is_current(&file, path).map_err(|error| failed(error, path))? {
-                return Ok(Some(Self { _file: file, path: path.to_owned(), mode }));
+                return Ok(Some(Self { file, path: path.to_owned(), mode }));
             }
         }
     }
 }
 
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough while another thread starts a process, which has it open until it runs.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Removes the lock files in `dir` that nobody holds, as processes leave them that die before they remove theirs;
-/// returns how many went. Right for directories of locks that are taken exclusively and removed after use.
+/// returns how many went. Only empty files named by a [`Digest`] count. Right for locks that are taken exclusively and
+/// removed after use.
 ///
 /// # Errors
 ///
-/// `Io` where the directory cannot be listed or a file not removed.
+/// `Io` where the directory cannot be listed, or where a file cannot be removed, after the rest was.
 pub fn sweep(dir: &Path) -> Result<usize> {
     let unlisted = |error| Error::io(error, "cannot list the locks").at_path(dir);
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         entries => entries.map_err(unlisted)?,
     };
-    let mut swept = 0;
+    let (mut swept, mut failure) = (0, None);
     for entry in entries {
-        if let Some(free) = FileLock::try_exclusive(&entry.map_err(unlisted)?.path())? {
-            free.remove()?;
-            swept += 1;
+        let entry = entry.map_err(unlisted)?;
+        if !may_be_lock(&entry) {
+            continue;
+        }
+        match sweep_one(&entry.path()) {
+            Ok(removed) => swept += usize::from(removed),
+            Err(error) => failure = Some(error),
         }
     }
-    Ok(swept)
+    failure.map_or(Ok(swept), Err)
+}
+
+/// Whether a file may be what a lock left, and not somebody's own.
+fn may_be_lock(entry: &DirEntry) -> bool {
+    let is_digest = |name: OsString| {
+        name.len() == 64
+            && name.to_str().is_some_and(|name| name.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    is_digest(entry.file_name())
+        && entry.metadata().is_ok_and(|found| found.is_file() && found.len() == 0)
+}
+
+/// Whether nobody held the lock, and so its file is gone.
+fn sweep_one(path: &Path) -> Result<bool> {
+    let Some(free) = FileLock::try_exclusive(path)? else { return Ok(false) };
+    free.remove().map(|()| true)
 }
 
 fn failed(error: io::Error, path: &Path) -> Error {
@@ -195,6 +225,7 @@ mod tests {
     use std::{sync::Mutex, thread};
 
     use super::*;
+    use crate::Digest;
 
     #[test]
     fn shared_holders_exclude_only_an_exclusive_one() {
@@ -215,14 +246,30 @@ mod tests {
     }
 
     #[test]
-    fn free_locks_are_swept_and_held_ones_kept() {
+    fn free_locks_are_swept_and_held_ones_and_files_of_others_kept() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(sweep(&dir.path().join("missing")).unwrap(), 0);
-        let held = FileLock::exclusive(&dir.path().join("held")).unwrap();
-        drop(FileLock::exclusive(&dir.path().join("left")).unwrap());
+        let path = |name: &str| dir.path().join(name);
+        let lock = |name: &str| path(&Digest::of(name.as_bytes()).to_string());
+        assert_eq!(sweep(&path("missing")).unwrap(), 0);
+        let held = FileLock::exclusive(&lock("held")).unwrap();
+        drop(FileLock::exclusive(&lock("left")).unwrap());
+        File::create(path("thesis.tex")).unwrap();
+        fs::write(lock("content"), "precious").unwrap();
+        fs::create_dir(lock("directory")).unwrap();
         assert_eq!(sweep(dir.path()).unwrap(), 1);
         held.remove().unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_released_lock_is_free_though_a_new_process_still_has_its_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let held = FileLock::exclusive(&path).unwrap();
+        let inherited = held.file.try_clone().unwrap();
+        drop(held);
+        assert!(FileLock::try_exclusive(&path).unwrap().is_some());
+        drop(inherited);
     }
 
     /// Lets threads take a lock by `take` and remove its file, over and over; no two may hold it at once.

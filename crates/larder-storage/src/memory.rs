@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::{
     Error, ErrorKind, Key, Result,
+    publish::OBJECTS_BELOW,
     storage::{Entries, Entry, Keys, Object, PutIf, ReadAt, Storage, Upload, check_range},
 };
 
@@ -114,24 +115,20 @@ fn check_place(objects: &Objects, key: &Key) -> Result<()> {
     let below = format!("{key}/");
     let next = objects.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded)).next();
     if next.is_some_and(|(other, _)| other.as_str().starts_with(&below)) {
-        return Err(Error::new(ErrorKind::Invalid, "objects lie below this key: it cannot be one")
-            .at_key(key));
+        return Err(Error::new(ErrorKind::Invalid, OBJECTS_BELOW).at_key(key));
     }
     Ok(())
 }
 
 fn check_condition(there: Option<&Stored>, key: &Key, when: &PutIf) -> Result<()> {
-    let lost = match (when, there) {
-        (PutIf::Always, _) | (PutIf::Absent, None) => return Ok(()),
-        (PutIf::Version(version), Some(stored))
-            if *version == *Object::new(stored.bytes.clone()).version() =>
-        {
-            return Ok(());
+    let holds = match (when, there) {
+        (PutIf::Always, _) => true,
+        (PutIf::Absent, there) => there.is_none(),
+        (PutIf::Version(version), there) => {
+            there.is_some_and(|stored| version == Object::new(stored.bytes.clone()).version())
         }
-        (PutIf::Absent, Some(_)) => "exists already",
-        (PutIf::Version(_), _) => "was changed or removed meanwhile: read it again",
     };
-    Err(Error::new(ErrorKind::Conflict, lost).at_key(key))
+    if holds { Ok(()) } else { Err(when.lost().at_key(key)) }
 }
 
 #[derive(Debug)]

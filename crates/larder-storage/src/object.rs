@@ -45,7 +45,16 @@ const LONGEST_PREFIX: usize = Key::MAX_LEN - 1 - Key::MAX_SEGMENT_LEN;
 /// # Limits
 ///
 /// - `a` and `a/b` can both be objects where the server allows it.
-/// - A conditional put whose answer was lost, and whose object was replaced before one could look, is an error all the
+/// - A [`Version`](crate::Version) is as strong as the server's ETag. On S3 that is mostly an MD5 digest, so whoever
+///   chooses the bytes can make two objects of one version. Then an update may replace the one for the other, and a
+///   reader give bytes of both.
+/// - What a server names no strong ETag of, as some web servers do, is got whole or by ranges; to
+///   [`open`](Storage::open) it is `Unsupported`.
+/// - A "folder" of other programs, an empty object whose name ends in `/`, is listed as an object without the `/`,
+///   which is not there when one asks for it: remove such markers, or use a prefix of one's own.
+/// - An object of another program whose name holds an empty segment, `.` or `..`, such as `x//y`, ends every listing
+///   that comes across it with a `Format` error that names it.
+/// - A put whose answer was lost, and whose object was replaced before one could look, is an error all the
 ///   same, `Backend` or `Conflict`, although it had succeeded: whoever then does it again does it twice.
 /// - Two concurrent [`remove`](Storage::remove)s of one object may both report that it was there.
 /// - An upload holds 10,000 parts at most, 80 GiB. A killed process leaves its parts on the server, unseen: have the
@@ -131,7 +140,9 @@ impl Storage for ObjectStorage {
         let mode = match &when {
             PutIf::Always => PutMode::Overwrite,
             PutIf::Absent => PutMode::Create,
-            PutIf::Version(version) => PutMode::Update(version::to_update(version)),
+            PutIf::Version(version) => {
+                PutMode::Update(version::to_update(version).map_err(|error| error.at_key(key))?)
+            }
         };
         let outcome = runtime::wait(put::put(self.store.clone(), path, bytes, mode))?;
         outcome.map_err(|error| error::not_put(error, &when).at_key(key))

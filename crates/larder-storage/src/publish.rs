@@ -9,7 +9,7 @@ use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -24,7 +24,8 @@ use area::Area;
 
 /// Builds files and directories out of sight and publishes them under `root` by one rename each.
 ///
-/// Making one touches nothing; the stage area appears with the first use and goes with this value.
+/// Making one touches nothing; the stage area appears with the first use and goes with this value and
+/// the last of what was staged.
 #[derive(Debug)]
 pub struct Stage {
     root: PathBuf,
@@ -53,11 +54,10 @@ impl Stage {
     ///
     /// `Io` or `Full` where it cannot be made.
     pub fn file(&self) -> Result<StagedFile> {
-        let slot = self.slot()?;
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&slot.path);
-        let file =
-            file.map_err(|error| Error::io(error, "cannot make a stage file").at_path(&slot.path))?;
-        Ok(StagedFile { file: BufWriter::new(file), slot })
+        let create =
+            |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let (file, slot) = self.make(create, "cannot make a stage file")?;
+        Ok(StagedFile { file: BufWriter::new(file), broken: None, slot })
     }
 
     /// A new, empty directory.
@@ -66,11 +66,7 @@ impl Stage {
     ///
     /// `Io` or `Full` where it cannot be made.
     pub fn dir(&self) -> Result<StagedDir> {
-        let slot = self.slot()?;
-        let made = fs::create_dir(&slot.path);
-        made.map_err(|error| {
-            Error::io(error, "cannot make a stage directory").at_path(&slot.path)
-        })?;
+        let ((), slot) = self.make(|path| fs::create_dir(path), "cannot make a stage directory")?;
         Ok(StagedDir { slot })
     }
 
@@ -91,9 +87,14 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// `Io` where it cannot be renamed, and then it is whole, or cannot be removed, and then its name is free.
+    /// `Io` where it cannot be renamed, and then it is whole, or cannot be removed, and then its name is free. Where
+    /// the removal of its name cannot be flushed, a power cut may bring a part of it back.
     pub fn discard(&self, target: &Path) -> Result<bool> {
-        let slot = self.slot()?;
+        let slot = match self.slot() {
+            // A rename takes no room, and what lies in the stage under no lock is swept.
+            Err(error) if error.kind() == ErrorKind::Full => Slot::unowned(self),
+            slot => slot?,
+        };
         match fs::rename(target, &slot.path) {
             Ok(()) => {}
             Err(error) if is_absent(&error) => return Ok(false),
@@ -110,19 +111,32 @@ impl Stage {
         sync::settle(target, &self.root, self.durability)
     }
 
+    /// Makes something in a slot; in a new area, where something else took the whole area away.
+    fn make<T>(&self, make: impl Fn(&Path) -> io::Result<T>, failed: &str) -> Result<(T, Slot)> {
+        let mut slot = self.slot()?;
+        let mut made = make(&slot.path);
+        if made.as_ref().is_err_and(is_absent) {
+            *self.area() = None;
+            slot = self.slot()?;
+            made = make(&slot.path);
+        }
+        match made {
+            Ok(made) => Ok((made, slot)),
+            Err(error) => Err(Error::io(error, failed).at_path(&slot.path)),
+        }
+    }
+
     fn slot(&self) -> Result<Slot> {
-        let mut area = self.area.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut area = self.area();
         let area = match &*area {
             Some(area) => Arc::clone(area),
             None => Arc::clone(area.insert(Arc::new(Area::claim(&area::stage_dir(&self.root))?))),
         };
-        Ok(Slot {
-            path: area.next(),
-            root: self.root.clone(),
-            durability: self.durability,
-            published: false,
-            _area: area,
-        })
+        Ok(Slot::new(self, area.next(), Some(area)))
+    }
+
+    fn area(&self) -> MutexGuard<'_, Option<Arc<Area>>> {
+        self.area.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,10 +148,21 @@ pub(crate) struct Slot {
     durability: Durability,
     /// Whether it was renamed to where it is published: then nothing is left here.
     published: bool,
-    _area: Arc<Area>,
+    /// None where there was no room for one.
+    _area: Option<Arc<Area>>,
 }
 
 impl Slot {
+    fn new(stage: &Stage, path: PathBuf, area: Option<Arc<Area>>) -> Self {
+        let (root, durability) = (stage.root.clone(), stage.durability);
+        Self { path, root, durability, published: false, _area: area }
+    }
+
+    /// A place in no area, for what is only to be removed.
+    fn unowned(stage: &Stage) -> Self {
+        Self::new(stage, area::unowned(&stage.root), None)
+    }
+
     fn remove(&self) -> Result<()> {
         let removed = match fs::remove_file(&self.path) {
             Err(error) if !is_absent(&error) => tree::remove(&self.path),
@@ -148,22 +173,25 @@ impl Slot {
     }
 
     /// Renames to `target` and makes the new name durable.
-    pub(crate) fn publish(mut self, target: &Path) -> Result<()> {
-        self.rename(target)?;
-        sync::settle(target, &self.root, self.durability)
+    fn publish(self, target: &Path) -> Result<()> {
+        self.rename(target)?.settle()
     }
 
     /// Renames to `target`, below directories that may come and go meanwhile.
-    fn rename(&mut self, target: &Path) -> Result<()> {
+    pub(crate) fn rename(mut self, target: &Path) -> Result<Published<'_>> {
         let failed = |error| Error::io(error, "cannot publish under this name").at_path(target);
         // A remover may take an empty parent away at any moment; each round needs another such race.
         for _ in 0..1000 {
             match fs::rename(&self.path, target) {
                 Ok(()) => {
                     self.published = true;
-                    return Ok(());
+                    return Ok(Published { target, slot: self });
                 }
-                Err(error) if is_race(&error) && self.path.exists() && !lies_in_a_file(target) => {
+                Err(error) if is_race(&error) && self.path.exists() => {
+                    if let Some(why) = obstacle(target) {
+                        let invalid = Error::new(ErrorKind::Invalid, why).at_path(target);
+                        return Err(invalid.with_source(error));
+                    }
                     make_parent(target).map_err(failed)?;
                 }
                 Err(error) => return Err(failed(error)),
@@ -174,6 +202,24 @@ impl Slot {
     }
 }
 
+/// What has its name, which a power cut may still take away.
+#[must_use = "the new name is not durable before it is settled"]
+#[derive(Debug)]
+pub(crate) struct Published<'a> {
+    target: &'a Path,
+    slot: Slot,
+}
+
+impl Published<'_> {
+    /// Makes the new name as durable as the stage says. Others may use it meanwhile.
+    pub(crate) fn settle(self) -> Result<()> {
+        sync::settle(self.target, &self.slot.root, self.slot.durability)
+    }
+}
+
+/// Why a directory's name is no object's.
+pub(crate) const OBJECTS_BELOW: &str = "objects lie below this key: it cannot be one";
+
 /// Makes the directories above `target`, unless somebody removes one of them meanwhile.
 fn make_parent(target: &Path) -> io::Result<()> {
     match target.parent().map_or(Ok(()), fs::create_dir_all) {
@@ -182,13 +228,28 @@ fn make_parent(target: &Path) -> io::Result<()> {
     }
 }
 
-/// What a directory that comes or goes meanwhile looks like to whoever makes it.
+/// What directories and files that come or go meanwhile look like to whoever makes a name.
 fn is_race(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+    use io::ErrorKind as Os;
+    matches!(
+        error.kind(),
+        Os::NotFound
+            | Os::AlreadyExists
+            | Os::NotADirectory
+            | Os::IsADirectory
+            | Os::DirectoryNotEmpty
+    )
 }
 
-fn lies_in_a_file(target: &Path) -> bool {
-    target.ancestors().skip(1).any(Path::is_file)
+/// Why there can be no file of this name, if that is still so.
+fn obstacle(target: &Path) -> Option<&'static str> {
+    if target.ancestors().skip(1).any(Path::is_file) {
+        Some("cannot lie inside an object: remove that one first")
+    } else if target.is_dir() {
+        Some(OBJECTS_BELOW)
+    } else {
+        None
+    }
 }
 
 impl Drop for Slot {
@@ -206,6 +267,8 @@ impl Drop for Slot {
 pub struct StagedFile {
     // Declared first: closed before the slot removes the file.
     file: BufWriter<File>,
+    /// How a write failed: there is a gap then.
+    broken: Option<io::ErrorKind>,
     slot: Slot,
 }
 
@@ -224,10 +287,14 @@ impl StagedFile {
             .publish(target)
     }
 
-    /// Makes the content as durable as the stage says, and closes the file: publishing what is left takes no time.
+    /// Whether the content is flushed to the device before it is published.
+    pub(crate) fn syncs(&self) -> bool {
+        self.slot.durability.syncs()
+    }
+
+    /// Makes the content as durable as the stage says, and closes the file.
     pub(crate) fn seal(self) -> io::Result<Slot> {
-        let Self { file, slot } = self;
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let (file, slot) = self.finish()?;
         if slot.durability.syncs() {
             file.sync_all()?;
         }
@@ -245,11 +312,18 @@ impl StagedFile {
     ///
     /// `Full` or `Io` where the last of it cannot be written; it is then removed.
     pub fn close(self) -> Result<StagedPath> {
-        let Self { file, slot } = self;
-        file.into_inner().map_err(|error| {
-            Error::io(error.into_error(), "cannot write the file").at_path(&slot.path)
-        })?;
+        let path = self.path().to_owned();
+        let finished = self.finish();
+        let (_, slot) =
+            finished.map_err(|error| Error::io(error, "cannot write the file").at_path(path))?;
         Ok(StagedPath { slot })
+    }
+
+    fn finish(self) -> io::Result<(File, Slot)> {
+        if let Some(kind) = self.broken {
+            return Err(io::Error::new(kind, "an earlier part of it was not written"));
+        }
+        Ok((self.file.into_inner().map_err(io::IntoInnerError::into_error)?, self.slot))
     }
 }
 
@@ -269,7 +343,11 @@ impl StagedPath {
 
 impl Write for StagedFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.file.write(buf)
+        let written = self.file.write(buf);
+        if let Err(error) = &written {
+            self.broken = Some(error.kind()).filter(|kind| *kind != io::ErrorKind::Interrupted);
+        }
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -303,40 +381,44 @@ impl StagedDir {
         }
         // A rename would replace an empty directory, so the look and the rename exclude other publishers.
         let alone = slot.root.join(RESERVED_SEGMENT).join("locks").join("publish");
-        let _alone = FileLock::exclusive(&alone)?;
-        if fs::symlink_metadata(target).is_ok() {
-            return Err(Error::new(ErrorKind::Conflict, "exists already").at_path(target));
-        }
-        slot.publish(target)
+        let alone = FileLock::exclusive(&alone)?;
+        check_vacant(target)?;
+        let published = slot.rename(target)?;
+        drop(alone);
+        published.settle()
     }
 }
 
-/// Makes a directory and those above it where they are missing, and flushes what was made at
-/// [`Durability::Power`].
+/// Makes a directory and those above it where they are missing. At [`Durability::Power`] their names are flushed, also
+/// those of directories that are there already: whoever made them need not have flushed them.
 ///
 /// # Errors
 ///
-/// `Full` or `Io` where one cannot be made or flushed.
+/// `Full` or `Io` where one cannot be made or flushed. One that may not be read is not flushed.
 pub fn create_dirs(dir: &Path, durability: Durability) -> Result<()> {
-    let missing: Vec<_> = dir.ancestors().take_while(|above| !above.exists()).collect();
     fs::create_dir_all(dir)
         .map_err(|error| Error::io(error, "cannot make the directory").at_path(dir))?;
-    if durability.syncs() {
-        missing.iter().filter_map(|made| made.parent()).try_for_each(sync::flush)?;
-    }
-    Ok(())
+    if durability.syncs() { sync::above(dir) } else { Ok(()) }
 }
 
-/// Moves a damaged file or directory to `target`, where nothing may be, for a person to look at. Nothing is deleted.
+/// Refuses a name that is taken.
+fn check_vacant(target: &Path) -> Result<()> {
+    match fs::symlink_metadata(target) {
+        Ok(_) => Err(Error::new(ErrorKind::Conflict, "exists already").at_path(target)),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(Error::io(error, "cannot look whether it exists").at_path(target)),
+    }
+}
+
+/// Moves a damaged file or directory to `target`, where nothing may be, for a person to look at. Nothing is deleted and
+/// nothing is flushed. Others that move to the same place have to be kept away by the caller.
 ///
 /// # Errors
 ///
 /// `Conflict` where `target` exists; `NotFound` or `Io` where it cannot be moved.
 pub fn set_aside(path: &Path, target: &Path) -> Result<()> {
     let failed = |error| Error::io(error, "cannot be moved aside").at_path(path);
-    if fs::symlink_metadata(target).is_ok() {
-        return Err(Error::new(ErrorKind::Conflict, "exists already").at_path(target));
-    }
+    check_vacant(target)?;
     target.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
     fs::rename(path, target).map_err(failed)
 }

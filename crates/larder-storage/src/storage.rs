@@ -41,7 +41,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// `Conflict` where the condition does not hold; `Invalid` where the key lies inside or above an object;
-    /// `Full`, `Io` or `Backend` where the storage fails. The old object is then still there.
+    /// `Full`, `Io` or `Backend` where the storage fails. What is there then is the old object or the new one, and
+    /// never a part of either.
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()>;
 
     /// Starts an object that is written piece by piece, seen by nobody before [`Upload::commit`].
@@ -106,7 +107,20 @@ pub enum PutIf {
     Version(Version),
 }
 
-/// A token for the content of an object: equal tokens mean equal bytes.
+impl PutIf {
+    /// Why a put did not happen whose condition does not hold.
+    pub(crate) fn lost(&self) -> Error {
+        let why = match self {
+            Self::Version(_) => "was changed or removed meanwhile: read it again",
+            Self::Absent | Self::Always => "exists already",
+        };
+        Error::new(ErrorKind::Conflict, why)
+    }
+}
+
+/// A token for the content of an object: equal tokens mean equal bytes, as surely as the storage's tokens do. Local and
+/// memory storage use BLAKE3; on a server it is the server's ETag, on S3 mostly MD5, which stands against accidents and
+/// not against whoever chooses the bytes.
 ///
 /// That a token comes back does not mean that nothing happened in between: writing the old bytes again restores it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -185,7 +199,7 @@ pub trait Upload: io::Write + Send + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// As [`Storage::put`] with [`PutIf::Always`].
+    /// As [`Storage::put`] with [`PutIf::Always`]; also where an earlier write failed, and then nothing is published.
     fn commit(self: Box<Self>) -> Result<()>;
 }
 
@@ -245,7 +259,12 @@ impl<S: Storage + ?Sized> StorageExt for S {}
 pub(crate) fn read_range(reader: &dyn ReadAt, key: &Key, offset: u64, len: usize) -> Result<Bytes> {
     // Before memory is taken for what cannot be there.
     check_range(reader.len(), offset, len).map_err(|error| error.at_key(key))?;
-    let mut bytes = vec![0; len];
+    let mut bytes = Vec::new();
+    let room = bytes.try_reserve_exact(len);
+    room.map_err(|_| {
+        Error::io(io::ErrorKind::OutOfMemory.into(), "is too large to read").at_key(key)
+    })?;
+    bytes.resize(len, 0);
     reader.read_at(offset, &mut bytes)?;
     Ok(bytes.into())
 }

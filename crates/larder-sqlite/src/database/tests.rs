@@ -183,6 +183,93 @@ fn a_path_that_cannot_be_is_one_clear_line() {
 }
 
 #[test]
+fn a_copy_without_a_log_gets_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("a.sqlite"), dir.path().join("copy.sqlite"));
+    let database = open_test(&path).unwrap();
+    let vacuum = format!("VACUUM INTO '{}'", copy.display());
+    lock(&database.writer).execute_batch(&vacuum).unwrap();
+    let mode = |database: &Database| {
+        let mode = |db: &Connection| db.pragma_query_value(None, "journal_mode", |row| row.get(0));
+        database.read(|db| Ok(mode(db)?)).unwrap()
+    };
+    let copy: String = mode(&open_test(&copy).unwrap());
+    assert_eq!(copy, "wal");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_database_in_use_by_a_link_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, link) = (dir.path().join("a.sqlite"), dir.path().join("b/link.sqlite"));
+    drop(open_test(&path).unwrap());
+    fs::create_dir(dir.path().join("b")).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let database = open_test(&link).unwrap();
+    assert_eq!(repair(&path, &SCHEMA).unwrap_err().kind(), ErrorKind::Locked);
+    drop(database);
+    assert_eq!(repair(&path, &SCHEMA).unwrap(), None);
+}
+
+#[test]
+fn a_file_that_never_was_a_database_is_foreign_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.txt");
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path)
+        .unwrap()
+        .write_all(&[b'x'; 5000])
+        .unwrap();
+    assert_eq!(open_test(&path).unwrap_err().kind(), ErrorKind::Format);
+    assert_eq!(repair(&path, &SCHEMA).unwrap_err().kind(), ErrorKind::Format);
+    assert_eq!(fs::read(&path).unwrap().len(), 5000);
+}
+
+#[test]
+fn nothing_is_written_to_a_database_that_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let database = open_test(&path).unwrap();
+    insert(&database, 1);
+    publish::set_aside(&path, &dir.path().join("aside")).unwrap();
+    let write = || database.write(|tx| Ok(tx.execute("DELETE FROM t", [])?));
+    assert_eq!(write().unwrap_err().kind(), ErrorKind::NotFound);
+    publish::set_aside(&dir.path().join("aside"), &path).unwrap();
+    assert_eq!(write().unwrap(), 1);
+}
+
+#[test]
+fn the_state_changes_with_every_write_of_anybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let (one, other) = (open_test(&path).unwrap(), open_test(&path).unwrap());
+    let before = one.state();
+    insert(&other, 1);
+    assert_ne!(one.state(), before);
+    let during = one.write_between(|_| Ok(other.state())).unwrap();
+    assert_eq!(during.0, None);
+    assert_eq!(other.state(), Some(during.1.end));
+    one.write_between(|_| Err::<(), _>(Error::new(ErrorKind::Invalid, "no").into())).unwrap_err();
+    assert_ne!(other.state(), None);
+}
+
+#[test]
+fn connections_of_many_readers_at_once_are_not_all_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open_test(&dir.path().join("a.sqlite")).unwrap();
+    let together = Barrier::new(40);
+    thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| database.read(|_| Ok(together.wait())).unwrap());
+        }
+    });
+    assert!(lock(&database.readers).len() <= IDLE_READERS);
+}
+
+#[test]
 fn tables_that_are_not_those_of_the_schema_are_damage() {
     for change in ["ALTER TABLE t RENAME v TO w", "CREATE VIEW more AS SELECT 1", "DROP TABLE t"] {
         let dir = tempfile::tempdir().unwrap();

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Error, ErrorKind, Key, PutIf, Result, Storage, Version, json};
 
-const FORMAT: u32 = 1;
+/// The version of a lease as an object.
+pub(super) const LEASE_FORMAT_VERSION: u32 = 1;
 /// One write, and a second look at what became of it, and once more.
 const ROUNDS: usize = 3;
 
@@ -39,7 +40,14 @@ struct Head {
 impl Record {
     pub(super) fn held(owner: &str, fence: u64, lease: Duration) -> Self {
         let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        Self { format: FORMAT, state: State::Held, owner: owner.into(), fence, beat: 0, lease_ms }
+        Self {
+            format: LEASE_FORMAT_VERSION,
+            state: State::Held,
+            owner: owner.into(),
+            fence,
+            beat: 0,
+            lease_ms,
+        }
     }
 
     /// How long its holder may be silent before somebody else takes it.
@@ -53,8 +61,11 @@ impl Record {
                 .with_source(error)
         };
         let head: Head = serde_json::from_slice(bytes).map_err(damaged)?;
-        if head.format != FORMAT {
-            let message = format!("is a lease of format {}, this version knows 1", head.format);
+        if head.format != LEASE_FORMAT_VERSION {
+            let message = format!(
+                "is a lease of format {}, this version knows {LEASE_FORMAT_VERSION}: upgrade Larder",
+                head.format
+            );
             return Err(Error::new(ErrorKind::Format, message));
         }
         serde_json::from_slice(bytes).map_err(damaged)

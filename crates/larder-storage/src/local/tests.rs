@@ -83,8 +83,11 @@ fn a_pipe_is_no_object_and_nothing_to_wait_for() {
     let storage = open(dir.path());
     let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap();
     assert!(made.success());
-    assert_eq!(storage.get(&key("pipe")).unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(storage.open(&key("pipe")).unwrap_err().kind(), ErrorKind::Invalid);
+    std::os::unix::fs::symlink("pipe", dir.path().join("link")).unwrap();
+    for name in ["pipe", "link"] {
+        assert_eq!(storage.get(&key(name)).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(storage.open(&key(name)).unwrap_err().kind(), ErrorKind::Invalid);
+    }
     assert_eq!(storage.list(None).unwrap().count(), 0);
 }
 
@@ -125,6 +128,78 @@ fn a_link_out_of_the_root_is_refused_and_one_inside_followed() {
         storage.list(None).unwrap().map(|entry| entry.unwrap().key.to_string()).collect();
     listed.sort();
     assert_eq!(listed, ["alias", "real"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_directory_is_no_object_to_remove_or_replace() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    storage.put(&key("real/a"), "x".into(), PutIf::Always).unwrap();
+    std::os::unix::fs::symlink("real", dir.path().join("alias")).unwrap();
+    assert!(!storage.remove(&key("alias")).unwrap());
+    let error = storage.put(&key("alias"), "y".into(), PutIf::Always).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(storage.get_text(&key("alias/a")).unwrap().as_deref(), Some("x"));
+}
+
+#[cfg(unix)]
+#[test]
+fn two_keys_of_one_object_lose_no_update() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    storage.put(&key("real/n"), "0".into(), PutIf::Always).unwrap();
+    std::os::unix::fs::symlink("real", dir.path().join("alias")).unwrap();
+    std::thread::scope(|scope| {
+        for name in ["real/n", "alias/n", "real/n", "alias/n"] {
+            let storage = &storage;
+            scope.spawn(move || {
+                (0..100).for_each(|_| crate::testing::increment(storage, &key(name)));
+            });
+        }
+    });
+    assert_eq!(storage.get_text(&key("real/n")).unwrap().as_deref(), Some("400"));
+}
+
+#[test]
+fn what_is_too_large_for_memory_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let huge = File::create(dir.path().join("huge")).unwrap();
+    let len = 15 << 40;
+    if huge.set_len(len).is_ok() {
+        let error = storage.get_range(&key("huge"), 0, len as usize).unwrap_err();
+        assert!(error.to_string().contains("too large"), "{error}");
+    }
+}
+
+#[test]
+fn keys_of_which_each_lies_in_the_others_way_fail_for_no_other_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    std::thread::scope(|scope| {
+        for name in ["a", "a/b", "a/b/c", "a/b"] {
+            let storage = &storage;
+            scope.spawn(move || {
+                for _ in 0..150 {
+                    match storage.put(&key(name), "x".into(), PutIf::Always) {
+                        Ok(()) => drop(storage.remove(&key(name)).unwrap()),
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}"),
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_stage_that_something_else_removed_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    storage.put(&key("a"), "x".into(), PutIf::Always).unwrap();
+    fs::remove_dir_all(dir.path().join(".larder")).unwrap();
+    storage.put(&key("a"), "y".into(), PutIf::Always).unwrap();
+    assert_eq!(storage.get_text(&key("a")).unwrap().as_deref(), Some("y"));
 }
 
 #[test]

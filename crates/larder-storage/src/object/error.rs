@@ -17,7 +17,8 @@ const MACHINE_CREDENTIALS: [&str; 3] =
 pub(crate) fn failed(error: Remote, what: &str) -> Error {
     let text = OneLine::new(&error);
     let (kind, why) = match &error {
-        Remote::NotFound { .. } => no_bucket(),
+        Remote::NotFound { .. } if names_bucket(&text.0) => no_bucket(),
+        Remote::NotFound { .. } => (ErrorKind::NotFound, "is gone, or its bucket is"),
         Remote::AlreadyExists { .. } | Remote::Precondition { .. } | Remote::NotModified { .. } => {
             (ErrorKind::Conflict, "another writer came first: read it again")
         }
@@ -38,22 +39,29 @@ pub(crate) fn failed(error: Remote, what: &str) -> Error {
     Error::new(kind, format!("{what}: {why}")).with_source(text)
 }
 
+/// As [`failed`], for a listing: what another program put there may have a name that no path can hold.
+pub(super) fn not_listed(error: Remote) -> Error {
+    if !matches!(error, Remote::InvalidPath { .. }) {
+        return failed(error, "cannot list");
+    }
+    let OneLine(text) = OneLine::new(&error);
+    let why = format!("cannot list: remove what has such a name, or use another prefix: {text}");
+    Error::new(ErrorKind::Format, why)
+}
+
 /// As [`failed`], for a put: a conflict says which condition did not hold.
 pub(super) fn not_put(error: Remote, when: &PutIf) -> Error {
     let conflict = matches!(error, Remote::AlreadyExists { .. } | Remote::Precondition { .. });
-    let (kind, why) = match when {
+    let lost = match when {
         _ if !conflict => return failed(error, "cannot put"),
-        PutIf::Absent => (ErrorKind::Conflict, "exists already"),
-        PutIf::Version(_) => {
-            (ErrorKind::Conflict, "was changed or removed meanwhile: read it again")
-        }
         // Nothing was asked that could be lost but the place itself.
-        PutIf::Always => (
+        PutIf::Always => Error::new(
             ErrorKind::Invalid,
             "the server cannot hold it: objects lie above or below this key, remove those first",
         ),
+        when => when.lost(),
     };
-    Error::new(kind, why).with_source(OneLine::new(&error))
+    lost.with_source(OneLine::new(&error))
 }
 
 /// `None` where there is no object; that the bucket is missing stays an error where the server tells.
@@ -77,7 +85,12 @@ pub(super) fn is_connect(error: &Remote) -> bool {
 }
 
 fn names_bucket(text: &str) -> bool {
-    text.contains("NoSuchBucket") || text.contains("ContainerNotFound")
+    // As an answer has them; the name of an object cannot hold this.
+    has_code(text, "NoSuchBucket") || has_code(text, "ContainerNotFound")
+}
+
+fn has_code(text: &str, code: &str) -> bool {
+    text.split("<Code>").skip(1).any(|rest| rest.starts_with(code))
 }
 
 fn no_bucket() -> (ErrorKind, &'static str) {
@@ -94,21 +107,29 @@ fn generic(error: &Remote, text: &str) -> (ErrorKind, &'static str) {
         (ErrorKind::Backend, "cannot reach the server: check the address and the network")
     } else if names_bucket(text) {
         no_bucket()
-    } else if text.contains("KeyTooLong") || text.contains("InvalidURI") {
+    } else if has_code(text, "KeyTooLong") || has_code(text, "InvalidURI") {
         (ErrorKind::Invalid, "the server cannot hold an object of this name")
     } else {
         (ErrorKind::Backend, "the server failed")
     }
 }
 
-/// A client's report. Its sources are in its text already, and what servers answer has many lines.
+/// A client's report, with those of its sources that it leaves out. What servers answer has many lines.
 #[derive(Debug)]
 struct OneLine(String);
 
 impl OneLine {
     fn new(error: &Remote) -> Self {
-        let text = error.to_string();
-        Self(text.split(|c: char| c.is_control()).collect::<Vec<_>>().join(" "))
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            let why = error.to_string();
+            if !text.contains(&why) {
+                text = format!("{text}: {why}");
+            }
+            source = error.source();
+        }
+        Self(text.replace(char::is_control, " "))
     }
 }
 

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use object_store::{ObjectMeta, ObjectStore, Result as RemoteResult, path::Path};
 
 use super::{
-    error::{failed, found},
+    error::{failed, found, not_listed},
     put, runtime,
 };
 use crate::{Entry, Key, Result};
@@ -50,7 +50,8 @@ impl Listing {
         Ok(())
     }
 
-    /// None for what is no object of Larder's: its name is no key, or reserved.
+    /// None for what is no object of Larder's: its name is no key, or reserved. A name that is not even a path never
+    /// comes here: the client ends the listing with an error.
     fn entry(&self, meta: ObjectMeta) -> Option<Entry> {
         let key = Key::new(meta.location.as_ref().strip_prefix(&self.root)?).ok()?;
         Some(Entry { key, len: meta.size, modified: meta.last_modified.into() })
@@ -69,7 +70,7 @@ impl Listing {
             (Some(stream), Ok(page))
         })?
         .wait()?;
-        let page: Vec<ObjectMeta> = page.map_err(|error| failed(error, "cannot list"))?;
+        let page: Vec<ObjectMeta> = page.map_err(not_listed)?;
         let listed = page.into_iter().filter(|meta| self.single.as_ref() != Some(&meta.location));
         let entries: Vec<_> = listed.filter_map(|meta| self.entry(meta)).collect();
         self.page.extend(entries);

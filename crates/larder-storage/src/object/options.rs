@@ -15,7 +15,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether the server has to show at open that it keeps conditions (it does by default; some 30 small requests).
+    /// Whether the server has to show at open that it keeps conditions (it does by default; some 65 small requests).
     ///
     /// Off for what is only read, and where the same server has passed before.
     #[must_use]

@@ -9,7 +9,7 @@ use object_store::{
 };
 use uuid::Uuid;
 
-use super::{error::failed, runtime};
+use super::{error::failed, put, runtime};
 use crate::{Error, ErrorKind, RESERVED_SEGMENT, Result};
 
 /// How many writers race for one object, and how often.
@@ -78,9 +78,12 @@ impl Probe {
         if old == new || old.e_tag.is_none() {
             return Err(Refusal::Breaks("names no versions (ETags)"));
         }
-        let stale = self.put("current", "333", PutMode::Update(old)).await;
+        let stale = self.put("current", "333", PutMode::Update(old.clone())).await;
         refused(stale, "lets an update replace a version that it does not name")?;
         self.put("current", "4444", PutMode::Update(new)).await?;
+        put::delete(&*self.store, self.home.clone().join("current")).await?;
+        let gone = self.put("current", "55555", PutMode::Update(old)).await;
+        refused(gone, "lets an update bring back an object that was removed")?;
         Ok(())
     }
 
@@ -115,7 +118,9 @@ impl Probe {
 fn refused<T>(outcome: RemoteResult<T>, otherwise: &'static str) -> Verdict {
     match outcome {
         Ok(_) => Err(Refusal::Breaks(otherwise)),
-        Err(Remote::AlreadyExists { .. } | Remote::Precondition { .. }) => Ok(()),
+        Err(
+            Remote::AlreadyExists { .. } | Remote::Precondition { .. } | Remote::NotFound { .. },
+        ) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -61,7 +61,7 @@ pub(super) async fn put(
         };
         let outcome = store.put_opts(&path, bytes.clone().into(), options).await;
         let Err(error) = outcome else { return Ok(()) };
-        if mode == PutMode::Overwrite || !may_have_happened(&error) {
+        if !may_have_happened(&error) {
             return Err(error);
         }
         match head(&*store, &path).await {

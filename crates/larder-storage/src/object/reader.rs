@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::{Error as Remote, GetOptions, GetRange, ObjectStore, path::Path};
+use object_store::{Error as Remote, GetOptions, GetRange, ObjectMeta, ObjectStore, path::Path};
 
 use super::{
     error::{failed, found},
@@ -23,15 +23,18 @@ pub(super) struct Pinned {
 
 impl Pinned {
     pub(super) fn open(store: Arc<dyn ObjectStore>, path: Path) -> Result<Option<Self>> {
-        let (asked, at) = (store.clone(), path.clone());
-        let outcome = runtime::wait(async move { Ok(put::head(&*asked, &at).await?.meta) })?;
-        let meta = found(outcome).map_err(|error| failed(error, "cannot open"))?;
-        let Some(meta) = meta else { return Ok(None) };
-        let Some(tag) = meta.e_tag else {
-            let why = "cannot be opened: the server names no version (ETag) of it; get it whole";
+        let there = look(store.clone(), path.clone())?;
+        there.map(|meta| Self::new(store, path, meta)).transpose()
+    }
+
+    fn new(store: Arc<dyn ObjectStore>, path: Path, meta: ObjectMeta) -> Result<Self> {
+        // No condition holds of a weak tag.
+        let Some(tag) = meta.e_tag.filter(|tag| !tag.starts_with("W/")) else {
+            let why =
+                "cannot be opened: the server names no version (strong ETag) of it; get it whole";
             return Err(Error::new(ErrorKind::Unsupported, why));
         };
-        Ok(Some(Self { store, path, len: meta.size, tag }))
+        Ok(Self { store, path, len: meta.size, tag })
     }
 
     /// Whether the version is still there, as far as the server tells.
@@ -49,6 +52,11 @@ impl Pinned {
             format!("{}: was replaced or removed since it was opened: open it again", self.path);
         Error::new(ErrorKind::Conflict, why)
     }
+}
+
+fn look(store: Arc<dyn ObjectStore>, path: Path) -> Result<Option<ObjectMeta>> {
+    let there = runtime::wait(async move { Ok(put::head(&*store, &path).await?.meta) })?;
+    found(there).map_err(|error| failed(error, "cannot open"))
 }
 
 /// `len` bytes from `offset` on of what is there now, in one request where they are there.
@@ -74,8 +82,12 @@ pub(super) fn range(
             Err(error) => return Err(failed(error, "cannot get")),
         }
     }
-    let Some(reader) = Pinned::open(store, path)? else { return Ok(None) };
-    read_range(&reader, key, offset, len).map(Some)
+    let Some(meta) = look(store.clone(), path.clone())? else { return Ok(None) };
+    check_range(meta.size, offset, len)?;
+    if len == 0 {
+        return Ok(Some(Bytes::new()));
+    }
+    read_range(&Pinned::new(store, path, meta)?, key, offset, len).map(Some)
 }
 
 impl ReadAt for Pinned {

@@ -1,25 +1,38 @@
 //! The one thread on which all requests run, started by the first of them.
 
 use std::{
+    any::Any,
     io,
+    panic::AssertUnwindSafe,
     sync::{Mutex, OnceLock, PoisonError, mpsc},
+    thread,
 };
 
+use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{Error, ErrorKind, Result};
 
 /// What a request will have given, once it is done.
 #[derive(Debug)]
-pub(super) struct Pending<T>(mpsc::Receiver<T>);
+pub(super) struct Pending<T>(mpsc::Receiver<thread::Result<T>>);
 
 impl<T> Pending<T> {
     /// Blocks until the request is done. No runtime is entered, so any thread may do this.
     pub(super) fn wait(self) -> Result<T> {
-        self.0.recv().map_err(|error| {
+        let answer = self.0.recv().map_err(|error| {
             Error::new(ErrorKind::Backend, "the request ended without an answer").with_source(error)
-        })
+        })?;
+        answer.map_err(panicked)
     }
+}
+
+/// What a client of a store cannot take, it may panic on.
+fn panicked(payload: Box<dyn Any + Send>) -> Error {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("nothing");
+    let why = format!("the store's client panicked: check the settings; it said: {text}");
+    Error::new(ErrorKind::Backend, why.replace(char::is_control, " "))
 }
 
 /// Starts a request.
@@ -29,7 +42,7 @@ pub(super) fn start<T: Send + 'static>(
     let (sender, receiver) = mpsc::sync_channel(1);
     runtime()?.spawn(async move {
         // Whoever no longer waits does not want to know.
-        let _ = sender.send(request.await);
+        let _ = sender.send(AssertUnwindSafe(request).catch_unwind().await);
     });
     Ok(Pending(receiver))
 }

@@ -4,7 +4,9 @@ use object_store::memory::InMemory;
 use super::*;
 use crate::testing;
 
+mod answers;
 mod pinned;
+mod server;
 
 fn fresh(prefix: &str) -> Arc<dyn Storage> {
     Arc::new(ObjectStorage::new(Arc::new(InMemory::new()), prefix, &Options::default()).unwrap())

@@ -20,7 +20,7 @@ impl Area {
         let sweeping = FileLock::exclusive(&stage.join("lock"))?;
         // What cannot be removed is in nobody's way.
         let _ = sweep_locked(stage);
-        let path = stage.join(uuid::Uuid::new_v4().simple().to_string());
+        let path = stage.join(new_name());
         let alive = FileLock::exclusive(&lock_of(&path))?;
         fs::create_dir(&path)
             .map_err(|error| Error::io(error, "cannot make a stage area").at_path(&path))?;
@@ -40,6 +40,15 @@ impl Drop for Area {
         let _ = tree::remove(&self.path);
         let _ = self.alive.take().map(FileLock::remove);
     }
+}
+
+/// A path in the stage that belongs to no area.
+pub(super) fn unowned(root: &Path) -> PathBuf {
+    stage_dir(root).join(new_name())
+}
+
+fn new_name() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }
 
 fn lock_of(area: &Path) -> PathBuf {

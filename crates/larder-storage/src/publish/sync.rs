@@ -22,6 +22,26 @@ pub(super) fn settle(target: &Path, root: &Path, durability: Durability) -> Resu
     Ok(())
 }
 
+/// Flushes the directories above `dir`, but for those that may not be read and those of file systems that flush none:
+/// nobody here can have changed them.
+pub(super) fn above(dir: &Path) -> Result<()> {
+    for parent in dir.ancestors().skip(1) {
+        match sync_all(parent) {
+            Err(error) if cannot_be_flushed(&error) => {}
+            flushed => flushed.map_err(|error| unflushed(error, parent))?,
+        }
+    }
+    Ok(())
+}
+
+fn cannot_be_flushed(error: &io::Error) -> bool {
+    use io::ErrorKind as Os;
+    matches!(
+        error.kind(),
+        Os::PermissionDenied | Os::InvalidInput | Os::Unsupported | Os::ReadOnlyFilesystem
+    )
+}
+
 /// Flushes every file and directory below `dir`, and `dir` itself.
 pub(super) fn tree(dir: &Path) -> Result<()> {
     let failed = |error| Error::io(error, "cannot list what is to be published").at_path(dir);
@@ -38,7 +58,11 @@ pub(super) fn tree(dir: &Path) -> Result<()> {
 }
 
 pub(super) fn flush(path: &Path) -> Result<()> {
-    sync_all(path).map_err(|error| Error::io(error, "cannot flush to the device").at_path(path))
+    sync_all(path).map_err(|error| unflushed(error, path))
+}
+
+fn unflushed(error: io::Error, path: &Path) -> Error {
+    Error::io(error, "cannot flush to the device").at_path(path)
 }
 
 fn sync_all(path: &Path) -> io::Result<()> {

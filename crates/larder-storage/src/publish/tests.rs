@@ -18,6 +18,28 @@ fn directories_are_made_where_they_are_missing() {
 }
 
 #[test]
+fn a_file_with_a_gap_is_not_published() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = Stage::new(root.path(), Durability::Process);
+    let target = root.path().join("a");
+    for close in [false, true] {
+        let mut staged = stage.file().unwrap();
+        // Written to a file that takes nothing, and then to one that would.
+        let bad = File::open(staged.path()).unwrap();
+        let good = std::mem::replace(&mut staged.file, BufWriter::new(bad));
+        staged.write_all(&[1; 10_000]).unwrap_err();
+        staged.file = good;
+        staged.write_all(b"tail").unwrap();
+        if close {
+            drop(staged.close().unwrap_err())
+        } else {
+            drop(staged.publish(&target).unwrap_err())
+        }
+        assert!(!target.exists());
+    }
+}
+
+#[test]
 fn a_published_file_leaves_nothing_staged() {
     for durability in [Durability::Scratch, Durability::Process, Durability::Power] {
         let root = tempfile::tempdir().unwrap();
