@@ -13,9 +13,9 @@ use crate::{Error, ErrorKind, Result};
 /// The slots of each directory of lock files in use, by its canonical path.
 static SHARED: Mutex<BTreeMap<PathBuf, Weak<Slots>>> = Mutex::new(BTreeMap::new());
 
-/// One slot for each key that somebody works on or waits for.
+/// One slot for each key that somebody works on or waits for, and how many do.
 #[derive(Debug, Default)]
-pub(super) struct Slots(Mutex<HashMap<Box<str>, Arc<Slot>>>);
+pub(super) struct Slots(Mutex<HashMap<Box<str>, (usize, Arc<Slot>)>>);
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -23,12 +23,13 @@ struct Slot {
     free: Condvar,
 }
 
-/// A held slot.
+/// A slot that is waited for or held.
 #[derive(Debug)]
 pub(super) struct Seat<'a> {
     slots: &'a Slots,
     key: Box<str>,
     slot: Arc<Slot>,
+    is_held: bool,
 }
 
 impl Slots {
@@ -49,9 +50,17 @@ impl Slots {
 
     /// Waits until no other thread holds the slot of `key`.
     pub(super) fn occupy(&self, key: &str) -> Result<Seat<'_>> {
-        let slot = Arc::clone(lock(&self.0).entry(key.into()).or_default());
-        slot.occupy().map_err(|()| reentered(key))?;
-        Ok(Seat { slots: self, key: key.into(), slot })
+        let mut seat = self.seat(key);
+        seat.slot.occupy().map_err(|()| reentered(key))?;
+        seat.is_held = true;
+        Ok(seat)
+    }
+
+    fn seat(&self, key: &str) -> Seat<'_> {
+        let mut slots = lock(&self.0);
+        let (users, slot) = slots.entry(key.into()).or_default();
+        *users += 1;
+        Seat { slots: self, key: key.into(), slot: Arc::clone(slot), is_held: false }
     }
 
     #[cfg(test)]
@@ -78,13 +87,16 @@ impl Slot {
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
+        if self.is_held {
+            *lock(&self.slot.holder) = None;
+            self.slot.free.notify_one();
+        }
         let mut slots = lock(&self.slots.0);
-        let mut holder = lock(&self.slot.holder);
-        *holder = None;
-        self.slot.free.notify_one();
-        // Clones are made under the lock of the map, so two of them mean: the map's and ours.
-        if Arc::strong_count(&self.slot) == 2 {
-            slots.remove(&self.key);
+        if let Some((users, _)) = slots.get_mut(&self.key) {
+            *users -= 1;
+            if *users == 0 {
+                slots.remove(&self.key);
+            }
         }
     }
 }

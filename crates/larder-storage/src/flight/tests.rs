@@ -31,9 +31,12 @@ fn run_once_among(flights: &Flights, threads: usize) -> u32 {
 
 #[test]
 fn one_runs_and_nothing_is_left() {
-    let flights = Flights::new();
-    assert_eq!(run_once_among(&flights, 64), 1);
-    assert!(flights.slots().unwrap().is_empty());
+    // What stayed did so once in a hundred times.
+    for _ in 0..100 {
+        let flights = Flights::new();
+        assert_eq!(run_once_among(&flights, 64), 1);
+        assert!(flights.slots().unwrap().is_empty());
+    }
 }
 
 #[test]
