@@ -13,9 +13,16 @@ use crate::{Error, ErrorKind, Result};
 /// The slots of each directory of lock files in use, by its canonical path.
 static SHARED: Mutex<BTreeMap<PathBuf, Weak<Slots>>> = Mutex::new(BTreeMap::new());
 
-/// One slot for each key that somebody works on or waits for, and how many do.
+/// One slot for each key that somebody works on or waits for.
 #[derive(Debug, Default)]
-pub(super) struct Slots(Mutex<HashMap<Box<str>, (usize, Arc<Slot>)>>);
+pub(super) struct Slots(Mutex<HashMap<Box<str>, Shared>>);
+
+/// A slot, and how many work on its key or wait for it.
+#[derive(Debug, Default)]
+struct Shared {
+    users: usize,
+    slot: Arc<Slot>,
+}
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -58,9 +65,9 @@ impl Slots {
 
     fn seat(&self, key: &str) -> Seat<'_> {
         let mut slots = lock(&self.0);
-        let (users, slot) = slots.entry(key.into()).or_default();
-        *users += 1;
-        Seat { slots: self, key: key.into(), slot: Arc::clone(slot), is_held: false }
+        let shared = slots.entry(key.into()).or_default();
+        shared.users += 1;
+        Seat { slots: self, key: key.into(), slot: Arc::clone(&shared.slot), is_held: false }
     }
 
     #[cfg(test)]
@@ -92,9 +99,9 @@ impl Drop for Seat<'_> {
             self.slot.free.notify_one();
         }
         let mut slots = lock(&self.slots.0);
-        if let Some((users, _)) = slots.get_mut(&self.key) {
-            *users -= 1;
-            if *users == 0 {
+        if let Some(shared) = slots.get_mut(&self.key) {
+            shared.users -= 1;
+            if shared.users == 0 {
                 slots.remove(&self.key);
             }
         }
