@@ -31,7 +31,7 @@ fn lookups() {
             Ok(Look { clean, items: ["a", "b", "c"].map(read).into() })
         },
     );
-    let unchecked = ["entry.written_at", "entry.expires_at", "entry.accessed_at", "entry.uses"];
+    let unchecked = ["entry.written_at", "entry.expires_at", "entry.is_tagged"];
     specimen.columns_unnoticed("genes.sqlite", &unchecked);
     specimen.nothing_is_noticed(".sqlite.init");
     specimen.nothing_is_noticed(".sqlite.write");

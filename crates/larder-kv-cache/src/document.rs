@@ -119,6 +119,13 @@ impl Document {
         self.live().filter_map(|slot| Some((&**slot.key.name.as_ref()?, &*slot.value.json)))
     }
 
+    /// As [`entries`](Self::entries), without the values that JSON in Rust cannot hold.
+    pub(crate) fn readable(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.live()
+            .filter(|slot| slot.value.trouble.is_none())
+            .filter_map(|slot| Some((&**slot.key.name.as_ref()?, &*slot.value.json)))
+    }
+
     /// The keys in their order, without those that are no text.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries().map(|(key, _)| key)

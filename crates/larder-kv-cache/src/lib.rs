@@ -32,18 +32,42 @@
 //! # }
 //! ```
 //!
+//! # What VmaxBuilder's `LookupCache` has, and where it is
+//!
+//! | `LookupCache` | here |
+//! |---|---|
+//! | `LookupCache(cache_dir, namespace, autosave)` | [`KvCache::open`], or [`KvCache::open_document`] on its own file; [`Options::autosave`] |
+//! | the default directory | [`KvCache::open_default`]: `kv` in [`default_root`](larder_storage::default_root) |
+//! | `get` | [`KvCache::get`], which tells a stored null from a miss |
+//! | `set`, `set_many` | [`KvCache::set`], [`KvCache::set_many`] |
+//! | `save` | [`KvCache::save`] |
+//! | `invalidate` | [`KvCache::invalidate`]; without autosave it waits for `save`, as the code of `LookupCache` does |
+//! | `clear` | [`KvCache::clear`], which writes at once even without autosave |
+//! | `keys`, `in`, `len` | [`KvCache::keys`], [`KvCache::contains`], [`KvCache::len`] |
+//! | `hits_and_misses` | [`KvCache::hits_and_misses`] |
+//! | `path` | [`KvCache::path`] |
+//! | `sequence_cache_key`, `smiles_cache_key` | [`sequence_cache_key`], [`smiles_cache_key`], and [`composite_key`] |
+//! | a gene's result | [`GeneSequenceResult`], [`SequenceRecord`] |
+//!
+//! `LookupCache` keeps `ensembl.v1` and `ensembl.v2` in one file, `ensembl.json`, because it replaces what stands behind
+//! the last dot of a namespace. Here each has its own, `ensembl.v1.json`; that file of the Python package is the namespace
+//! `ensembl`.
+//!
 //! # Guarantees
 //!
 //! - A write that returned is there for every thread and process that reads afterwards, and survives what
 //!   [`Durability`](larder_storage::Durability) says. Writers wait for each other and lose no update.
-//! - [`KvCache::set_many`] and [`KvCache::save`] do all or nothing.
+//! - [`KvCache::set_many`], [`KvCache::import`] and [`KvCache::save`] do all or nothing.
+//! - [`KvCache::get_or_compute`] runs the work once among all threads and processes that ask; a dead one hands over.
 //! - A value comes back as it was: each `f32`, `f64` and integer bit for bit. What JSON cannot hold (NaN, the infinities)
 //!   or could not be read back is refused when it is set.
-//! - Every value is checked against its CRC-32C whenever it is read: a damaged one is
+//! - Every value is checked against its CRC-32C whenever it is read from a database: a damaged one is
 //!   [`Corrupt`](larder_storage::ErrorKind::Corrupt), names its key, and leaves the others usable.
-//! - What was cleared never comes back, and [`KvCache::clear`] takes the same short time for any number of entries.
-//! - Any SQLite tool reads the database (`<dir>/.larder/kv/<namespace>.sqlite`), and any JSON parser the values:
-//!   `SELECT key, value FROM live_entry ORDER BY id`.
+//! - What was cleared never comes back, and [`KvCache::clear`] and [`KvCache::clear_tag`] take the same short time for any
+//!   number of entries.
+//! - Nothing is evicted unless a [capacity](Options::capacity) is set.
+//! - Any SQLite tool reads the database (`<dir>/.larder/kv/<namespace>.sqlite`), and any JSON parser the values that are not
+//!   compressed: `SELECT key, value FROM live_entry WHERE encoding = 0 ORDER BY id`.
 //! - No key or namespace reaches a file outside of the directory, and no two namespaces share one.
 //!
 //! # Limits
@@ -54,22 +78,36 @@
 //! - Integers outside of `i64` and `u64` need a type that says so (`i128`, `u128`): a `serde_json::Value` rounds them.
 //! - Without [`autosave`](Options::autosave), unsaved writes are lost when the process is killed. They are also saved
 //!   when the cache is dropped, but a failure there stays unheard: call [`KvCache::save`].
-//! - Local disks only, as SQLite's write-ahead log needs shared memory.
+//! - A document has at most 16 MiB, no times, tags or capacity, and no checksums; each write writes all of it.
+//! - Databases on local disks only, as SQLite's write-ahead log needs shared memory. Documents are for the rest.
 
+mod attributes;
 mod cache;
-#[cfg_attr(not(test), expect(dead_code, reason = "the document engine is not wired yet"))]
+mod clock;
+mod composite;
 mod document;
+mod engine;
 mod lookup;
 mod namespace;
 mod options;
 mod pending;
+mod policy;
+mod published;
 mod report;
-mod table;
-mod verify;
-mod writer;
+mod saver;
+mod sequences;
+mod sqlite;
+mod value;
 
-pub use cache::KvCache;
+pub use attributes::Attributes;
+pub use cache::{ImportReport, KvCache};
+pub use clock::Clock;
+pub use composite::{composite_key, sequence_cache_key, smiles_cache_key};
 pub use lookup::Lookup;
 pub use options::Options;
+pub use policy::Policy;
 pub use report::{Status, VerifyReport};
-pub use table::FORMAT_VERSION;
+pub use sequences::{GeneSequenceResult, SequenceRecord};
+
+/// The version of the tables.
+pub const FORMAT_VERSION: u32 = 1;

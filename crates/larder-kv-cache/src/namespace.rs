@@ -52,3 +52,9 @@ fn home(dir: &Path) -> Result<PathBuf> {
     }
     Ok(dir.join(RESERVED_SEGMENT).join("kv"))
 }
+
+/// Names an entry in a message, on one line.
+pub(crate) fn place(namespace: &str, key: &str) -> String {
+    let shown: String = key.chars().take(80).collect();
+    format!("key {shown:?} in namespace {namespace:?}")
+}

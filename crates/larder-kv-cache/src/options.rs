@@ -1,11 +1,33 @@
+use std::time::Duration;
+
 use larder_storage::Durability;
 
-/// How a [`KvCache`](crate::KvCache) behaves. The default saves each write at once, at [`Durability::Process`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+use crate::{Clock, Policy, sqlite::Cap};
+
+/// How a [`KvCache`](crate::KvCache) behaves. The default saves each write at once, at [`Durability::Process`]; nothing
+/// expires, and nothing is ever evicted.
+#[derive(Clone, Debug)]
 #[must_use = "options do nothing until a cache is opened with them"]
 pub struct Options {
     pub(crate) durability: Durability,
-    pub(crate) autosave: bool,
+    pub(crate) autosave: Autosave,
+    pub(crate) clock: Clock,
+    pub(crate) time_to_live: Option<Duration>,
+    /// The outer one is none where the cap that is recorded stays.
+    pub(crate) capacity: Option<Option<Cap>>,
+    pub(crate) memory: u64,
+    pub(crate) compress_from: usize,
+}
+
+/// When writes are saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Autosave {
+    /// Before they return.
+    Always,
+    /// By this much later.
+    Within(Duration),
+    /// When asked to.
+    Never,
 }
 
 impl Options {
@@ -18,13 +40,71 @@ impl Options {
     /// Whether each write is saved before it returns. If not, writes are held in memory, where only this
     /// [`KvCache`](crate::KvCache) sees them, until [`save`](crate::KvCache::save).
     pub fn autosave(mut self, autosave: bool) -> Self {
-        self.autosave = autosave;
+        self.autosave = if autosave { Autosave::Always } else { Autosave::Never };
+        self
+    }
+
+    /// Saves writes together, at most this long after the first of them; until then they are held in memory, as
+    /// without autosave. A failure is told by the next call of [`save`](crate::KvCache::save).
+    pub fn autosave_within(mut self, bound: Duration) -> Self {
+        self.autosave = Autosave::Within(bound);
+        self
+    }
+
+    /// Where the time comes from by which entries expire; of the system, by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How long entries live that are set without a time of their own; for ever, by default.
+    pub fn time_to_live(mut self, time: Duration) -> Self {
+        self.time_to_live = Some(time);
+        self
+    }
+
+    /// Bounds the bytes of all keys and stored values together: a write that passes it evicts others, by the policy, and
+    /// never what it just set.
+    ///
+    /// The bound is recorded in the namespace and holds for everybody who writes to it, until somebody opens it with
+    /// another one. Uses are counted only by those who open it afterwards.
+    pub fn capacity(mut self, bytes: u64, policy: Policy) -> Self {
+        self.capacity = Some(Some(Cap { bytes, policy }));
+        self
+    }
+
+    /// Takes the bound back that [`capacity`](Self::capacity) recorded.
+    pub fn unlimited(mut self) -> Self {
+        self.capacity = Some(None);
+        self
+    }
+
+    /// How many bytes of memory hold values that were read or written lately; 16 MiB by default, none at 0.
+    ///
+    /// What another process writes through Larder is seen at once all the same. Only what another program does to the
+    /// file behind Larder's back is not, before the next write.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// From how many bytes of JSON on a value is compressed (by LZ4), where that makes it smaller; 4096 by default.
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.compress_from = bytes;
         self
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::default(), autosave: true }
+        Self {
+            durability: Durability::default(),
+            autosave: Autosave::Always,
+            clock: Clock::default(),
+            time_to_live: None,
+            capacity: None,
+            memory: 16 << 20,
+            compress_from: 4096,
+        }
     }
 }

@@ -1,23 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 
-/// A write that is not saved yet.
-pub(crate) enum Change {
-    /// The JSON text to store. A key that is there keeps its place.
-    Set(Vec<u8>),
-    Remove,
-    /// Both: the key begins anew, at the end.
-    SetAnew(Vec<u8>),
-}
-
-impl Change {
-    /// The value that the key has after the change.
-    pub(crate) fn value(&self) -> Option<&[u8]> {
-        match self {
-            Self::Set(json) | Self::SetAnew(json) => Some(json),
-            Self::Remove => None,
-        }
-    }
-}
+use crate::{
+    Lookup,
+    engine::{Change, Found, Value, When, Write},
+};
 
 /// Unsaved writes, one for each key.
 #[derive(Default)]
@@ -41,12 +27,24 @@ impl Pending {
         self.log.get(self.places.get(key)?).map(|(_, change)| change)
     }
 
-    /// A key that is set twice keeps its first place; one that was removed in between goes to the end.
-    pub(crate) fn set(&mut self, key: &str, json: Vec<u8>) {
+    /// What a look at `key` finds where a write of it is not saved.
+    pub(crate) fn find(&self, key: &str, now: i64) -> Option<Lookup<Found>> {
+        Some(match self.get(key)? {
+            Change::Set(value) | Change::SetAnew(value) => match value.expires_at {
+                Some(at) if at <= now => Lookup::Expired,
+                expires_at => Lookup::Hit(Found { json: value.json.clone(), expires_at }),
+            },
+            Change::Remove | Change::Expire(_) => Lookup::Miss,
+        })
+    }
+
+    /// A key that is set twice keeps its first place; one that was removed or has expired in between goes to the end.
+    pub(crate) fn set(&mut self, key: &str, value: Value, now: i64) {
+        let is_live = self.find(key, now).is_some_and(|found| found.is_hit());
         match self.change(key) {
-            Some(Change::Set(held) | Change::SetAnew(held)) => *held = json,
-            Some(Change::Remove) => self.push(key, Change::SetAnew(json)),
-            None => self.push(key, Change::Set(json)),
+            Some(Change::Set(held) | Change::SetAnew(held)) if is_live => *held = value,
+            Some(_) => self.push(key, Change::SetAnew(value)),
+            None => self.push(key, Change::Set(value)),
         }
     }
 
@@ -70,23 +68,30 @@ impl Pending {
         self.log.insert(end, (key.to_owned(), change));
     }
 
-    pub(crate) fn changes(&self) -> impl Iterator<Item = (&str, &Change)> {
-        self.log.values().map(|(key, change)| (key.as_str(), change))
+    /// All of them, in the order in which they have to be done.
+    pub(crate) fn writes(&self) -> Vec<Write<'_>> {
+        let writes = self.log.values().map(|(key, change)| Write {
+            key,
+            change: change.clone(),
+            when: When::Always,
+        });
+        writes.collect()
     }
 
-    /// The keys in order as they would be after saving onto `saved`.
-    pub(crate) fn overlay(&self, saved: Vec<String>) -> Vec<String> {
+    /// The keys in order as they would be after saving onto `saved`, those that begin with `prefix`.
+    pub(crate) fn overlay(&self, saved: Vec<String>, prefix: &str, now: i64) -> Vec<String> {
         let places: HashMap<String, usize> = saved.iter().cloned().zip(0..).collect();
         let mut keys: Vec<Option<String>> = saved.into_iter().map(Some).collect();
-        for (key, change) in self.changes() {
+        for (key, change) in self.log.values().filter(|(key, _)| key.starts_with(prefix)) {
             let place = places.get(key).copied();
-            if let (Some(place), Change::Remove | Change::SetAnew(_)) = (place, change) {
-                keys[place] = None;
+            let is_live = self.find(key, now).is_some_and(|found| found.is_hit());
+            match (place, change) {
+                (Some(_), Change::Set(_)) if is_live => continue,
+                (Some(place), _) => keys[place] = None,
+                (None, _) => {}
             }
-            match change {
-                Change::SetAnew(_) => keys.push(Some(key.to_owned())),
-                Change::Set(_) if place.is_none() => keys.push(Some(key.to_owned())),
-                Change::Set(_) | Change::Remove => {}
+            if is_live {
+                keys.push(Some(key.clone()));
             }
         }
         keys.into_iter().flatten().collect()

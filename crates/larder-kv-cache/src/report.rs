@@ -15,8 +15,8 @@ pub struct Status {
     pub entries: u64,
     /// The keys whose writes are held in memory, and that [`save`](crate::KvCache::save) would save.
     pub unsaved: u64,
-    /// The entries that were cleared and whose space is not free yet.
-    pub cleared: u64,
+    /// The entries that were cleared or have expired, and whose space is not free yet.
+    pub dead: u64,
     /// The size of the database in bytes.
     pub bytes: u64,
     /// The part of `bytes` that is free for new entries.

@@ -132,6 +132,24 @@ impl Database {
         run().map_err(|failure| failure.at(&self.path))
     }
 
+    /// Writes the file anew without what is free in it, so that it is as small as it can be.
+    ///
+    /// # Errors
+    ///
+    /// `Locked` where a reader does not end for a minute; `Full` where there is no room for a second copy; else those of
+    /// the database.
+    pub fn vacuum(&self) -> Result<()> {
+        let writer = lock(&self.writer);
+        let _turn = self.turns.take()?;
+        let run = || -> Attempt<()> {
+            writer.execute_batch("VACUUM")?;
+            // Else the file keeps its length until the log is next emptied.
+            writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            Ok(())
+        };
+        run().map_err(|failure| failure.at(&self.path))
+    }
+
     /// A number that changes with every write of Larder's, by any thread or process; `None` while one is under way. What
     /// was read between two equal ones is still so. It costs one small read, and no transaction.
     pub fn state(&self) -> Option<u64> {

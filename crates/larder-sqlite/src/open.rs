@@ -95,6 +95,7 @@ pub(crate) fn connect(
         Durability::Power => "FULL",
     };
     db.pragma_update(None, "synchronous", synchronous)?;
+    db.pragma_update(None, "cache_size", -65536)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "trusted_schema", false)?;
     Ok(db)

@@ -6,10 +6,14 @@ use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
+use crate::Lookup;
 
 mod autosave;
+mod beyond;
 mod clear;
+mod compute;
 mod damage;
+mod document;
 mod model;
 
 fn open(dir: &Path, namespace: &str) -> KvCache {
@@ -275,7 +279,7 @@ fn figures_add_up() {
     let (_dir, cache) = fresh();
     cache.set_many((0..100).map(|n| (n.to_string(), "x".repeat(1000)))).unwrap();
     let status = cache.status().unwrap();
-    assert_eq!((status.entries, status.unsaved, status.cleared), (100, 0, 0));
+    assert_eq!((status.entries, status.unsaved, status.dead), (100, 0, 0));
     assert!(status.bytes > 100_000 && status.free_bytes < status.bytes, "{status:?}");
     assert_eq!(status.path, cache.path());
     assert_eq!(cache.verify().unwrap(), VerifyReport { entries: 100, problems: Vec::new() });

@@ -52,7 +52,8 @@ fn an_encoding_from_the_future_is_refused_and_kept() {
     cache.set("a", &1).unwrap();
     let path = cache.path().to_owned();
     drop(cache);
-    sql(&path, "UPDATE entry SET encoding = 7");
+    let crc = crate::value::checksum("a", 7, b"1");
+    sql(&path, &format!("UPDATE entry SET encoding = 7, crc32c = {crc}"));
     let cache = open(dir.path(), "genes");
     let error = cache.get::<u8>("a").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format);

@@ -5,10 +5,11 @@ use larder_storage::{ErrorKind, Problem, Result};
 use rusqlite::{Connection, Row};
 use serde::de::IgnoredAny;
 
-use crate::{VerifyReport, table::Stored};
+use super::read::stored;
+use crate::VerifyReport;
 
 /// Checks the database itself, then every live entry; `place` names an entry in a message.
-pub(crate) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Result<VerifyReport> {
+pub(super) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Result<VerifyReport> {
     let checked =
         database.verify().and_then(|()| database.read(|db| entries(db, database.path(), &place)));
     match checked {
@@ -20,14 +21,29 @@ pub(crate) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Res
     }
 }
 
+/// What has to hold of the tables together: a query that finds a row where it does not, and what that means.
+const RULES: [(&str, &str); 3] = [
+    (
+        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'cleared_through' AND typeof(value) = 'integer')",
+        "the mark of what was cleared is gone, so every read misses",
+    ),
+    (
+        "SELECT 1 FROM entry_tag WHERE entry NOT IN (SELECT id FROM entry)
+             OR tag NOT IN (SELECT id FROM tag)",
+        "tags belong to no entry",
+    ),
+    (
+        "SELECT 1 FROM meta WHERE name = 'bytes' AND value <> (SELECT ifnull(sum(bytes), 0) FROM ranking)",
+        "the bytes under the cap are counted wrong",
+    ),
+];
+
 fn entries(db: &Connection, path: &Path, place: &impl Fn(&str) -> String) -> Attempt<VerifyReport> {
     let mut report = VerifyReport::default();
-    if !db
-        .prepare("SELECT 1 FROM meta WHERE name = 'cleared_through' AND typeof(value) = 'integer'")?
-        .exists([])?
-    {
-        let what = "the mark of what was cleared is gone, so every read misses";
-        report.problems.push(Problem::new(path.display(), what));
+    for (broken, what) in RULES {
+        if db.prepare(broken)?.exists([])? {
+            report.problems.push(Problem::new(path.display(), what));
+        }
     }
     let mut query =
         db.prepare("SELECT encoding, crc32c, value, key FROM live_entry ORDER BY id")?;
@@ -43,7 +59,7 @@ fn entry(row: &Row<'_>, path: &Path, place: &impl Fn(&str) -> String) -> Attempt
     let Ok(key) = row.get_ref(3)?.as_str() else {
         return Ok(Some(Problem::new(path.display(), "a stored key is damaged")));
     };
-    let wrong = match Stored::of(row)?.into_json(key, &place(key)) {
+    let wrong = match stored(row)?.unpack(key, || place(key)) {
         Err(error) => Some(error.to_string()),
         Ok(text) => serde_json::from_slice::<IgnoredAny>(&text)
             .err()

@@ -1,0 +1,105 @@
+//! What keeps the entries: the same few operations for each engine.
+
+use std::{fmt, path::Path};
+
+use larder_storage::{Bytes, Result};
+
+use crate::{Lookup, Status, VerifyReport};
+
+/// A value as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) json: Bytes,
+    /// Nanoseconds since 1970, UTC.
+    pub(crate) expires_at: Option<i64>,
+}
+
+/// What is done to one key.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// A key that is there keeps its place.
+    Set(Value),
+    /// The key begins anew, at the end.
+    SetAnew(Value),
+    Remove,
+    /// The value stays, and expires then.
+    Expire(Option<i64>),
+}
+
+/// A value that is to be kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Value {
+    pub(crate) json: Bytes,
+    /// Nanoseconds since 1970, UTC.
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) tags: Vec<String>,
+}
+
+/// What has to hold for a change to happen.
+#[derive(Clone, Debug)]
+pub(crate) enum When {
+    Always,
+    /// The key has no value.
+    Absent,
+    /// The key has this value, or none.
+    Unchanged(Option<Bytes>),
+}
+
+/// One change, on its condition.
+#[derive(Clone, Debug)]
+pub(crate) struct Write<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) change: Change,
+    pub(crate) when: When,
+}
+
+/// Computations that were taken on; they end when it is dropped.
+pub(crate) trait Flight {
+    /// Whether the key at this index of those that were asked for is to be computed here.
+    fn leads(&self, index: usize) -> bool;
+
+    /// Ends what was taken on, and waits until another one has ended of those that others compute.
+    fn land(self: Box<Self>) -> Result<()>;
+}
+
+/// Keeps entries; times are nanoseconds since 1970.
+pub(crate) trait Engine: fmt::Debug + Send + Sync {
+    /// Where the entries lie, for people.
+    fn path(&self) -> &Path;
+
+    fn find(&self, key: &str, now: i64) -> Result<Lookup<Found>>;
+
+    /// Looks keys up, all in one state.
+    fn find_many(&self, keys: &[&str], now: i64) -> Result<Vec<Lookup<Found>>>;
+
+    /// Whether keys have values, all in one state.
+    fn contains(&self, keys: &[&str], now: i64) -> Result<Vec<bool>>;
+
+    /// The keys that begin with `prefix`, in their order.
+    fn keys(&self, prefix: &str, now: i64) -> Result<Vec<String>>;
+
+    fn len(&self, now: i64) -> Result<u64>;
+
+    /// Does all of it or none; for each, whether it happened: a removal of what is not there does not, nor does what
+    /// loses its condition.
+    fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>>;
+
+    /// Forgets every entry, or those of a tag.
+    fn clear(&self, tag: Option<&str>) -> Result<()>;
+
+    /// Reads what is kept anew, where it is not looked at each time.
+    fn reload(&self) -> Result<()>;
+
+    /// Gives every entry, its value as JSON text, in order and in one state.
+    fn entries(&self, now: i64, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()>;
+
+    /// Takes on the computation of those `keys` that have no value and that nobody computes.
+    fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>>;
+
+    fn status(&self, now: i64) -> Result<Status>;
+
+    fn verify(&self) -> Result<VerifyReport>;
+
+    /// Gives the space of removed entries back to the file system.
+    fn vacuum(&self, now: i64) -> Result<()>;
+}

@@ -1,0 +1,194 @@
+//! The engine that keeps entries in a SQLite database.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use larder_sqlite::{Attempt, Database, Failure};
+use larder_storage::{Result, lock};
+use rusqlite::Connection;
+
+use crate::{
+    Lookup, Options, Status, VerifyReport,
+    engine::{Change, Engine, Flight, Found, Write},
+    namespace,
+};
+
+mod flight;
+mod rank;
+mod read;
+mod schema;
+mod sweep;
+mod tier;
+mod verify;
+mod writer;
+
+pub(crate) use rank::Cap;
+use schema::SCHEMA;
+use tier::{Held, Tier};
+use writer::Writer;
+
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    namespace: String,
+    database: Database,
+    compress_from: usize,
+    tier: Tier,
+}
+
+impl Sqlite {
+    pub(crate) fn open(dir: &Path, namespace: &str, options: &Options) -> Result<Self> {
+        let path = namespace::path(dir, namespace)?;
+        let database = Database::open(path, &SCHEMA, options.durability)?;
+        if let Some(cap) = options.capacity {
+            database.write(|tx| Cap::set(cap, tx))?;
+        }
+        // What those who died computing left; what cannot be removed is in nobody's way.
+        let _ = lock::sweep(&flight::dir(database.path()));
+        let is_ranked = database.read(|db| Ok(Cap::read(db)?.is_some()))?;
+        let tier = Tier::new(options.memory, is_ranked);
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            database,
+            compress_from: options.compress_from,
+            tier,
+        })
+    }
+
+    pub(crate) fn repair(dir: &Path, namespace: &str) -> Result<Option<PathBuf>> {
+        larder_sqlite::repair(&namespace::path(dir, namespace)?, &SCHEMA)
+    }
+
+    fn look(&self, db: &Connection, key: &str, now: i64) -> Attempt<Lookup<Found>> {
+        read::find(db, key, now, |key| namespace::place(&self.namespace, key)).map_err(|failure| {
+            match failure {
+                Failure::Work(error) => Failure::Work(error.at_path(self.database.path())),
+                failure => failure,
+            }
+        })
+    }
+
+    /// Counts a use of an entry, and writes uses down where there are many.
+    fn count_use(&self, held: &Arc<Held>, now: i64) -> Result<()> {
+        if self.tier.count_use(held, now) { self.write(&[], now).map(drop) } else { Ok(()) }
+    }
+
+    /// What the memory knows of the writes that were just done.
+    fn remember(&self, writes: &[Write<'_>], done: &[bool], evicted: &[String]) {
+        for (write, _) in writes.iter().zip(done).filter(|(_, done)| **done) {
+            match &write.change {
+                Change::Set(value) | Change::SetAnew(value) => {
+                    self.tier.put(Held::new(write.key, value.json.clone(), value.expires_at));
+                }
+                Change::Remove | Change::Expire(_) => self.tier.forget(write.key),
+            }
+        }
+        evicted.iter().for_each(|key| self.tier.forget(key));
+    }
+}
+
+impl Engine for Sqlite {
+    fn path(&self) -> &Path {
+        self.database.path()
+    }
+
+    fn find(&self, key: &str, now: i64) -> Result<Lookup<Found>> {
+        let state = self.database.state();
+        if let Some(held) = self.tier.get(state, key) {
+            if read::is_expired(held.expires_at, now) {
+                return Ok(Lookup::Expired);
+            }
+            self.count_use(&held, now)?;
+            return Ok(Lookup::Hit(held.found()));
+        }
+        let found = self.database.read(|db| self.look(db, key, now))?;
+        if let Lookup::Hit(found) = &found {
+            let held = Held::new(key, found.json.clone(), found.expires_at);
+            self.count_use(&held, now)?;
+            self.tier.fill(state, held);
+        }
+        Ok(found)
+    }
+
+    fn find_many(&self, keys: &[&str], now: i64) -> Result<Vec<Lookup<Found>>> {
+        self.database.read(|db| {
+            let view = db.unchecked_transaction()?;
+            keys.iter().map(|key| self.look(&view, key, now)).collect()
+        })
+    }
+
+    fn contains(&self, keys: &[&str], now: i64) -> Result<Vec<bool>> {
+        self.database.read(|db| {
+            let view = db.unchecked_transaction()?;
+            let presence = read::Presence::new(&view, now)?;
+            keys.iter().map(|key| presence.of(key)).collect()
+        })
+    }
+
+    fn keys(&self, prefix: &str, now: i64) -> Result<Vec<String>> {
+        self.database.read(|db| read::keys(db, prefix, now))
+    }
+
+    fn len(&self, now: i64) -> Result<u64> {
+        self.database.read(|db| {
+            let view = db.unchecked_transaction()?;
+            read::Presence::new(&view, now)?.count()
+        })
+    }
+
+    fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
+        let uses = self.tier.take_used();
+        let ((done, evicted), span) = self.database.write_between(|tx| {
+            let mut writer = Writer::begin(tx, now, self.compress_from)?;
+            writer.count_uses(&uses)?;
+            let done: Vec<bool> =
+                writes.iter().map(|write| writer.apply(write)).collect::<Attempt<_>>()?;
+            Ok((done, writer.finish(writes.len())?))
+        })?;
+        self.tier.advance(span, || self.remember(writes, &done, &evicted));
+        Ok(done)
+    }
+
+    fn clear(&self, tag: Option<&str>) -> Result<()> {
+        let ((), span) = self.database.write_between(|tx| match tag {
+            None => writer::clear(tx),
+            Some(tag) => writer::clear_tag(tx, tag),
+        })?;
+        self.tier.advance(span, || self.tier.forget_all());
+        Ok(())
+    }
+
+    /// Every look is at what is there.
+    fn reload(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn entries(&self, now: i64, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
+        let place = |key: &str| namespace::place(&self.namespace, key);
+        self.database.read(|db| read::entries(db, now, place, each))
+    }
+
+    fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>> {
+        Ok(Box::new(flight::take_off(&self.database, keys, now)?))
+    }
+
+    fn status(&self, now: i64) -> Result<Status> {
+        let entries = self.len(now)?;
+        self.database.read(|db| {
+            let (bytes, free_bytes) = read::size(db)?;
+            let dead = read::rows(db)?.saturating_sub(entries);
+            let (namespace, path) = (self.namespace.clone(), self.path().to_owned());
+            Ok(Status { namespace, path, entries, unsaved: 0, dead, bytes, free_bytes })
+        })
+    }
+
+    fn verify(&self) -> Result<VerifyReport> {
+        verify::verify(&self.database, |key| namespace::place(&self.namespace, key))
+    }
+
+    fn vacuum(&self, now: i64) -> Result<()> {
+        self.database.write(|tx| writer::sweep_all(tx, now))?;
+        self.database.vacuum()
+    }
+}

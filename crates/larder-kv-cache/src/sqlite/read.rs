@@ -1,0 +1,167 @@
+//! Queries. A row of another type than it was written with is damage.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use larder_sqlite::Attempt;
+use larder_storage::{Error, ErrorKind, Result};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{Lookup, engine::Found, value::Stored};
+
+/// Looks one key up; `place` names it in an error.
+pub(super) fn find(
+    db: &Connection,
+    key: &str,
+    now: i64,
+    place: impl Fn(&str) -> String,
+) -> Attempt<Lookup<Found>> {
+    let mut query = db.prepare_cached(
+        "SELECT encoding, crc32c, value, expires_at FROM live_entry WHERE key = ?1",
+    )?;
+    let mut rows = query.query([key])?;
+    let Some(row) = rows.next()? else { return Ok(Lookup::Miss) };
+    let expires_at = row.get(3)?;
+    if is_expired(expires_at, now) {
+        return Ok(Lookup::Expired);
+    }
+    let json = stored(row)?.unpack(key, || place(key))?;
+    Ok(Lookup::Hit(Found { json, expires_at }))
+}
+
+/// Reads the columns `encoding, crc32c, value`, which come first. No sound checksum is negative.
+pub(super) fn stored<'a>(row: &'a Row<'_>) -> rusqlite::Result<Stored<'a>> {
+    Ok(Stored {
+        encoding: row.get_ref(0)?.as_i64().unwrap_or(-1),
+        crc32c: row.get_ref(1)?.as_i64().unwrap_or(-1),
+        bytes: Cow::Borrowed(row.get_ref(2)?.as_bytes().unwrap_or_default()),
+    })
+}
+
+pub(super) fn is_expired(expires_at: Option<i64>, now: i64) -> bool {
+    expires_at.is_some_and(|at| at <= now)
+}
+
+/// Tells of keys whether they are live, by the index of the keys alone.
+pub(super) struct Presence<'db> {
+    db: &'db Connection,
+    cleared_through: i64,
+    /// Of those above the mark.
+    dead: HashSet<i64>,
+}
+
+impl<'db> Presence<'db> {
+    pub(super) fn new(db: &'db Connection, now: i64) -> Attempt<Self> {
+        let dead =
+            "SELECT id FROM entry WHERE expires_at <= ?1 UNION SELECT entry FROM cleared_entry_tag";
+        let dead = db
+            .prepare_cached(dead)?
+            .query_map([now], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let mark = "SELECT value FROM meta WHERE name = 'cleared_through'";
+        // Where the mark is gone, nothing is live.
+        let mark: Option<i64> =
+            db.prepare_cached(mark)?.query_row([], |row| row.get(0)).optional()?;
+        Ok(Self { db, cleared_through: mark.unwrap_or(i64::MAX), dead })
+    }
+
+    pub(super) fn of(&self, key: &str) -> Attempt<bool> {
+        let mut query = self.db.prepare_cached("SELECT id FROM entry WHERE key = ?1")?;
+        let id: Option<i64> = query.query_row([key], |row| row.get(0)).optional()?;
+        Ok(id.is_some_and(|id| id > self.cleared_through && !self.dead.contains(&id)))
+    }
+
+    /// The number of live entries.
+    pub(super) fn count(&self) -> Attempt<u64> {
+        // It reads the index of the keys alone, without the values.
+        let all = rows(self.db)?;
+        let mut cleared = self.db.prepare_cached("SELECT count(*) FROM entry WHERE id <= ?1")?;
+        let cleared: u64 = cleared.query_row([self.cleared_through], |row| row.get(0))?;
+        let dead = self.dead.iter().filter(|id| **id > self.cleared_through).count() as u64;
+        // A damaged index may count fewer keys than there are rows.
+        Ok(all.saturating_sub(cleared).saturating_sub(dead))
+    }
+}
+
+/// The live keys that begin with `prefix`, oldest place first.
+pub(super) fn keys(db: &Connection, prefix: &str, now: i64) -> Attempt<Vec<String>> {
+    let range = "SELECT key FROM live_entry
+        WHERE key >= ?2 AND (?3 IS NULL OR key < ?3) AND (expires_at IS NULL OR expires_at > ?1) ORDER BY id";
+    let all =
+        "SELECT key FROM live_entry WHERE (expires_at IS NULL OR expires_at > ?1) ORDER BY id";
+    let mut query = db.prepare_cached(if prefix.is_empty() { all } else { range })?;
+    let mut rows = if prefix.is_empty() {
+        query.query([now])?
+    } else {
+        query.query(params![now, prefix, successor(prefix)])?
+    };
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(key_of(row, 0)?.to_owned());
+    }
+    Ok(keys)
+}
+
+/// Gives every live entry in its order, the value as JSON text.
+pub(super) fn entries(
+    db: &Connection,
+    now: i64,
+    place: impl Fn(&str) -> String,
+    each: &mut dyn FnMut(&str, &[u8]) -> Result<()>,
+) -> Attempt<()> {
+    let mut query = db.prepare(
+        "SELECT encoding, crc32c, value, key FROM live_entry
+         WHERE (expires_at IS NULL OR expires_at > ?1) ORDER BY id",
+    )?;
+    let mut rows = query.query([now])?;
+    while let Some(row) = rows.next()? {
+        let key = key_of(row, 3)?;
+        each(key, &stored(row)?.unpack(key, || place(key))?)?;
+    }
+    Ok(())
+}
+
+fn key_of<'a>(row: &'a Row<'_>, column: usize) -> Attempt<&'a str> {
+    let damaged = |error| {
+        Error::new(ErrorKind::Corrupt, "a stored key is damaged: `verify` lists all damage")
+            .with_source(error)
+    };
+    Ok(row.get_ref(column)?.as_str().map_err(damaged)?)
+}
+
+/// The least text above all that begin with `prefix`, as SQLite compares text, by its bytes.
+fn successor(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// The number of rows, live or not.
+pub(super) fn rows(db: &Connection) -> Attempt<u64> {
+    Ok(db.prepare_cached("SELECT count(*) FROM entry")?.query_row([], |row| row.get(0))?)
+}
+
+/// The size of the database and the free part of it, in bytes.
+pub(super) fn size(db: &Connection) -> Attempt<(u64, u64)> {
+    let number = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
+    let page = number("page_size")?;
+    Ok((number("page_count")? * page, number("freelist_count")? * page))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_its_successor() {
+        assert_eq!(successor("a").as_deref(), Some("b"));
+        assert_eq!(successor("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(successor("\u{d7ff}").as_deref(), Some("\u{e000}"));
+        assert_eq!(successor("\u{10ffff}"), None);
+    }
+}

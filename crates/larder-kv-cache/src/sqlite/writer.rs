@@ -1,0 +1,289 @@
+use std::sync::Arc;
+
+use larder_sqlite::Attempt;
+use larder_storage::{Error, ErrorKind};
+use rusqlite::{
+    OptionalExtension, Transaction, params,
+    types::{ToSqlOutput, ValueRef},
+};
+
+use super::{
+    rank::{self, Cap, Ranking},
+    read, sweep,
+    tier::Held,
+};
+use crate::{
+    engine::{Change, Value, When, Write},
+    value::{JSON_TEXT, Stored},
+};
+
+/// Forgets every live entry, by one small write.
+pub(super) fn clear(tx: &Transaction<'_>) -> Attempt<()> {
+    tx.execute(
+        "UPDATE meta SET value = max(value, (SELECT coalesce(max(id), 0) FROM entry)) WHERE name = 'cleared_through'",
+        [],
+    )?;
+    Ok(())
+}
+
+/// Forgets every live entry of a tag, by one small write.
+pub(super) fn clear_tag(tx: &Transaction<'_>, tag: &str) -> Attempt<()> {
+    tx.execute(
+        "UPDATE tag SET cleared_through = max(cleared_through, (SELECT coalesce(max(id), 0) FROM entry_tag))
+         WHERE name = ?1",
+        [tag],
+    )?;
+    Ok(())
+}
+
+/// Deletes all rows of dead entries.
+pub(super) fn sweep_all(tx: &Transaction<'_>, now: i64) -> Attempt<()> {
+    let mut writer = Writer::begin(tx, now, usize::MAX)?;
+    while sweep::one(&mut writer)? {}
+    writer.finish(0).map(drop)
+}
+
+/// Changes entries within one transaction.
+pub(super) struct Writer<'tx> {
+    pub(super) tx: &'tx Transaction<'tx>,
+    /// Nanoseconds since 1970, UTC.
+    pub(super) now: i64,
+    compress_from: usize,
+    /// Entries with this id or a lower one are cleared.
+    pub(super) cleared_through: i64,
+    /// The highest id that was given to an entry that is live or cleared.
+    last_id: i64,
+    /// Whether there may be tags, or entries that are dead and not swept yet.
+    pub(super) is_mixed: bool,
+    ranking: Option<Ranking>,
+    /// The entry that was set last, which is never evicted.
+    newest: i64,
+}
+
+/// A row of a key, live or not.
+struct Row {
+    id: i64,
+    is_live: bool,
+    is_tagged: bool,
+}
+
+impl<'tx> Writer<'tx> {
+    pub(super) fn begin(
+        tx: &'tx Transaction<'tx>,
+        now: i64,
+        compress_from: usize,
+    ) -> Attempt<Self> {
+        let (cleared_through, highest, is_mixed): (i64, Option<i64>, bool) = tx
+            .prepare_cached(
+                "SELECT value, (SELECT max(id) FROM entry),
+                    (SELECT min(id) FROM entry) <= value OR EXISTS (SELECT 1 FROM tag)
+                    OR EXISTS (SELECT 1 FROM entry WHERE expires_at <= ?1)
+                 FROM meta WHERE name = 'cleared_through'",
+            )?
+            .query_row([now], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<bool>>(2)?.unwrap_or(false)))
+            })?;
+        let last_id = highest.unwrap_or(0).max(cleared_through);
+        let ranking = Cap::read(tx)?.map(|cap| Ranking::new(tx, cap)).transpose()?;
+        Ok(Self { tx, now, compress_from, cleared_through, last_id, is_mixed, ranking, newest: 0 })
+    }
+
+    /// Whether it happened.
+    pub(super) fn apply(&mut self, write: &Write<'_>) -> Attempt<bool> {
+        if !self.holds(write)? {
+            return Ok(false);
+        }
+        match &write.change {
+            Change::Set(value) => self.set(write.key, value).map(|()| true),
+            Change::SetAnew(value) => {
+                self.remove(write.key)?;
+                self.set(write.key, value).map(|()| true)
+            }
+            Change::Remove => self.remove(write.key),
+            Change::Expire(at) => self.expire(write.key, *at),
+        }
+    }
+
+    fn holds(&self, write: &Write<'_>) -> Attempt<bool> {
+        let found = match &write.when {
+            When::Always => return Ok(true),
+            When::Absent => return Ok(self.row(write.key)?.is_none_or(|row| !row.is_live)),
+            When::Unchanged(_) => {
+                read::find(self.tx, write.key, self.now, |key| format!("key {key:?}"))?
+            }
+        };
+        let When::Unchanged(expected) = &write.when else { return Ok(true) };
+        Ok(found.hit().map(|found| found.json) == *expected)
+    }
+
+    /// Where nothing is in its way, one statement does it.
+    fn set(&mut self, key: &str, value: &Value) -> Attempt<()> {
+        let stored = Stored::pack(key, &value.json, self.compress_from);
+        if let Some(ranking) = &self.ranking {
+            ranking.check_room(size(key, &stored))?;
+        }
+        let is_plain = !self.is_mixed && value.tags.is_empty() && self.ranking.is_none();
+        if is_plain {
+            self.last_id = self.next_id()?;
+            return self.upsert(self.last_id, key, &stored, value);
+        }
+        let row = self.row(key)?;
+        let id = match &row {
+            Some(row) if row.is_live => row.id,
+            _ => {
+                self.remove(key)?;
+                self.last_id = self.next_id()?;
+                self.last_id
+            }
+        };
+        self.upsert(id, key, &stored, value)?;
+        self.retag(id, row.is_some_and(|row| row.is_tagged), &value.tags)?;
+        self.newest = id;
+        match &mut self.ranking {
+            Some(ranking) => ranking.stored(self.tx, id, size(key, &stored), self.now),
+            None => Ok(()),
+        }
+    }
+
+    fn upsert(&self, id: i64, key: &str, stored: &Stored<'_>, value: &Value) -> Attempt<()> {
+        self.tx
+            .prepare_cached(
+                "INSERT INTO entry (id, key, encoding, crc32c, written_at, expires_at, is_tagged, value)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (key) DO UPDATE SET
+                     encoding = excluded.encoding, crc32c = excluded.crc32c, written_at = excluded.written_at,
+                     expires_at = excluded.expires_at, is_tagged = excluded.is_tagged, value = excluded.value",
+            )?
+            .execute(params![
+                id,
+                key,
+                stored.encoding,
+                stored.crc32c,
+                self.now,
+                value.expires_at,
+                !value.tags.is_empty(),
+                Column(stored),
+            ])?;
+        Ok(())
+    }
+
+    fn next_id(&self) -> Attempt<i64> {
+        let spent = || {
+            let message = "the ids are used up, which only damage does: move the database aside";
+            Error::new(ErrorKind::Corrupt, message).at_path(self.tx.path().unwrap_or_default())
+        };
+        Ok(self.last_id.checked_add(1).ok_or_else(spent)?)
+    }
+
+    /// Gives an entry these tags and no others.
+    fn retag(&mut self, entry: i64, is_tagged: bool, tags: &[String]) -> Attempt<()> {
+        if is_tagged {
+            self.tx.prepare_cached("DELETE FROM entry_tag WHERE entry = ?1")?.execute([entry])?;
+        }
+        for tag in tags {
+            self.tx
+                .prepare_cached("INSERT OR IGNORE INTO tag (name) VALUES (?1)")?
+                .execute([tag])?;
+            // Above the marks of all tags, of which the last may have no entries left.
+            self.tx
+                .prepare_cached(
+                    "INSERT INTO entry_tag (id, entry, tag) VALUES (
+                        1 + max((SELECT coalesce(max(id), 0) FROM entry_tag), (SELECT max(cleared_through) FROM tag)),
+                        ?1, (SELECT id FROM tag WHERE name = ?2))",
+                )?
+                .execute(params![entry, tag])?;
+            self.is_mixed = true;
+        }
+        Ok(())
+    }
+
+    /// Deletes an entry, and tells whether it was live.
+    fn remove(&mut self, key: &str) -> Attempt<bool> {
+        let Some(row) = self.row(key)? else { return Ok(false) };
+        self.delete(row.id, row.is_tagged)?;
+        Ok(row.is_live)
+    }
+
+    pub(super) fn delete(&mut self, id: i64, is_tagged: bool) -> Attempt<()> {
+        self.tx.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
+        self.retag(id, is_tagged, &[])?;
+        match &mut self.ranking {
+            Some(ranking) => ranking.removed(self.tx, id),
+            None => Ok(()),
+        }
+    }
+
+    fn expire(&self, key: &str, at: Option<i64>) -> Attempt<bool> {
+        let Some(row) = self.row(key)?.filter(|row| row.is_live) else { return Ok(false) };
+        self.tx
+            .prepare_cached("UPDATE entry SET expires_at = ?2 WHERE id = ?1")?
+            .execute(params![row.id, at])?;
+        Ok(true)
+    }
+
+    fn row(&self, key: &str) -> Attempt<Option<Row>> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT id, expires_at, is_tagged, is_tagged AND EXISTS (
+                 SELECT 1 FROM entry_tag JOIN tag ON tag.id = entry_tag.tag
+                 WHERE entry_tag.entry = entry.id AND entry_tag.id <= tag.cleared_through)
+             FROM entry WHERE key = ?1",
+        )?;
+        let row = query.query_row([key], |row| {
+            let (id, is_cleared): (i64, bool) = (row.get(0)?, row.get(3)?);
+            let is_expired = read::is_expired(row.get(1)?, self.now);
+            let is_live = id > self.cleared_through && !is_cleared && !is_expired;
+            Ok(Row { id, is_live, is_tagged: row.get(2)? })
+        });
+        Ok(row.optional()?)
+    }
+
+    /// Writes down which entries were read.
+    pub(super) fn count_uses(&self, used: &[Arc<Held>]) -> Attempt<()> {
+        let Some(ranking) = &self.ranking else { return Ok(()) };
+        for held in used {
+            let (uses, at) = held.take_uses();
+            ranking.used(self.tx, &held.key, uses, at)?;
+        }
+        Ok(())
+    }
+
+    /// Sweeps some of what is dead, and evicts what is over the cap; the keys that were evicted.
+    pub(super) fn finish(mut self, writes: usize) -> Attempt<Vec<String>> {
+        if self.is_mixed {
+            sweep::some(&mut self, writes)?;
+        }
+        let mut evicted = Vec::new();
+        while self.ranking.as_ref().is_some_and(Ranking::is_over) {
+            if self.is_mixed && sweep::one(&mut self)? {
+                continue;
+            }
+            let Some((id, key)) = rank::victim(self.tx, self.newest)? else { break };
+            self.delete(id, true)?;
+            evicted.push(key);
+        }
+        if let Some(ranking) = &self.ranking {
+            ranking.save(self.tx)?;
+        }
+        Ok(evicted)
+    }
+}
+
+/// JSON text as text, so that every SQLite tool shows it.
+struct Column<'a>(&'a Stored<'a>);
+
+impl rusqlite::ToSql for Column<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let bytes = &*self.0.bytes;
+        let value = if self.0.encoding == JSON_TEXT {
+            ValueRef::Text(bytes)
+        } else {
+            ValueRef::Blob(bytes)
+        };
+        Ok(ToSqlOutput::Borrowed(value))
+    }
+}
+
+/// What an entry counts for under a cap.
+fn size(key: &str, stored: &Stored<'_>) -> u64 {
+    (key.len() + stored.bytes.len()) as u64
+}
