@@ -7,8 +7,8 @@ use std::{
 use larder_storage::{Result, Storage, default_root};
 
 use crate::{
-    Options, Status, VerifyReport, engine::Engine, namespace, options::Autosave, pending::Pending,
-    published::Published, saver::Saver, sqlite::Sqlite,
+    Options, Statistics, Status, VerifyReport, engine::Engine, namespace, options::Autosave,
+    pending::Pending, published::Published, saver::Saver, sqlite::Sqlite, statistics::Counters,
 };
 
 mod compute;
@@ -28,6 +28,7 @@ pub struct KvCache {
     pending: Option<Arc<Mutex<Pending>>>,
     /// There only where they wait no longer than so.
     saver: Option<Saver>,
+    counters: Counters,
     options: Options,
 }
 
@@ -79,7 +80,8 @@ impl KvCache {
             }
             _ => None,
         };
-        Ok(Self { namespace: namespace.to_owned(), engine, pending, saver, options })
+        let (namespace, counters) = (namespace.to_owned(), Counters::default());
+        Ok(Self { namespace, engine, pending, saver, counters, options })
     }
 
     /// Opens the cache `namespace` of the directory `kv` in [`larder_storage::default_root`].
@@ -131,6 +133,11 @@ impl KvCache {
         Ok(Status { unsaved, ..self.engine.status(self.now())? })
     }
 
+    /// What this value did since it was opened.
+    pub fn statistics(&self) -> Statistics {
+        self.counters.statistics(self.engine.evictions())
+    }
+
     /// Reads everything that is saved, and checks the database's structure and each value's checksum.
     ///
     /// # Errors
@@ -147,6 +154,7 @@ impl KvCache {
     ///
     /// Those of the database; `Full` where there is no room for a second copy.
     pub fn vacuum(&self) -> Result<()> {
+        tracing::debug!(namespace = self.namespace, "vacuum");
         self.engine.vacuum(self.now())
     }
 

@@ -96,6 +96,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// Takes on the computation of those `keys` that have no value and that nobody computes.
     fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>>;
 
+    /// How many entries this value's writes evicted.
+    fn evictions(&self) -> u64;
+
     fn status(&self, now: i64) -> Result<Status>;
 
     fn verify(&self) -> Result<VerifyReport>;

@@ -97,6 +97,7 @@ mod report;
 mod saver;
 mod sequences;
 mod sqlite;
+mod statistics;
 mod value;
 
 pub use attributes::Attributes;
@@ -108,6 +109,7 @@ pub use options::Options;
 pub use policy::Policy;
 pub use report::{Status, VerifyReport};
 pub use sequences::{GeneSequenceResult, SequenceRecord};
+pub use statistics::Statistics;
 
 /// The version of the tables.
 pub const FORMAT_VERSION: u32 = 1;

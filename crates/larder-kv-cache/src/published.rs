@@ -288,6 +288,10 @@ impl Engine for Published {
         self.document()?.entries().try_for_each(|(key, json)| each(key, json.as_bytes()))
     }
 
+    fn evictions(&self) -> u64 {
+        0
+    }
+
     fn status(&self, now: i64) -> Result<Status> {
         let object = self.storage.get(&self.key)?;
         let bytes = object.map_or(0, |object| object.bytes().len() as u64);

@@ -42,7 +42,9 @@ impl Saver {
             move || {
                 while shared.wait() {
                     // What could not be saved is held on to, and tried again with the next write.
-                    let _ = save();
+                    if let Err(error) = save() {
+                        tracing::warn!(%error, "saving what is held in memory failed");
+                    }
                 }
             }
         };

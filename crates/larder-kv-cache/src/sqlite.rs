@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use larder_sqlite::{Attempt, Database, Failure};
@@ -35,6 +38,7 @@ pub(crate) struct Sqlite {
     database: Database,
     compress_from: usize,
     tier: Tier,
+    evictions: AtomicU64,
 }
 
 impl Sqlite {
@@ -48,12 +52,8 @@ impl Sqlite {
         let _ = lock::sweep(&flight::dir(database.path()));
         let is_ranked = database.read(|db| Ok(Cap::read(db)?.is_some()))?;
         let tier = Tier::new(options.memory, is_ranked);
-        Ok(Self {
-            namespace: namespace.to_owned(),
-            database,
-            compress_from: options.compress_from,
-            tier,
-        })
+        let (namespace, compress_from) = (namespace.to_owned(), options.compress_from);
+        Ok(Self { namespace, database, compress_from, tier, evictions: AtomicU64::new(0) })
     }
 
     pub(crate) fn repair(dir: &Path, namespace: &str) -> Result<Option<PathBuf>> {
@@ -112,10 +112,19 @@ impl Engine for Sqlite {
     }
 
     fn find_many(&self, keys: &[&str], now: i64) -> Result<Vec<Lookup<Found>>> {
-        self.database.read(|db| {
+        let found: Vec<Lookup<Found>> = self.database.read(|db| {
             let view = db.unchecked_transaction()?;
             keys.iter().map(|key| self.look(&view, key, now)).collect()
-        })
+        })?;
+        if self.tier.counts_uses() {
+            for (key, found) in keys.iter().zip(&found) {
+                if let Lookup::Hit(found) = found {
+                    let held = Held::new(key, found.json.clone(), found.expires_at);
+                    self.count_use(&held, now)?;
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn contains(&self, keys: &[&str], now: i64) -> Result<Vec<bool>> {
@@ -147,6 +156,10 @@ impl Engine for Sqlite {
             Ok((done, writer.finish(writes.len())?))
         })?;
         self.tier.advance(span, || self.remember(writes, &done, &evicted));
+        self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
+        for key in evicted {
+            tracing::debug!(namespace = self.namespace, key, "evicted");
+        }
         Ok(done)
     }
 
@@ -171,6 +184,10 @@ impl Engine for Sqlite {
 
     fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>> {
         Ok(Box::new(flight::take_off(&self.database, keys, now)?))
+    }
+
+    fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
     }
 
     fn status(&self, now: i64) -> Result<Status> {

@@ -85,6 +85,8 @@ impl KvCache {
         let write = |(key, value)| Write { key, change: Change::Set(value), when: When::Always };
         let writes: Vec<_> = led.into_iter().zip(values).map(write).collect();
         self.engine.write(&writes, self.now())?;
+        self.counters.computed(writes.len());
+        tracing::debug!(namespace = self.namespace, keys = writes.len(), "computed");
         Ok(texts)
     }
 }

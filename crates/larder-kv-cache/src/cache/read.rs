@@ -26,6 +26,8 @@ impl KvCache {
             Some(found) => found,
             None => self.engine.find(key, now)?,
         };
+        self.counters.looked_up(&found);
+        tracing::trace!(namespace = self.namespace, key, hit = found.is_hit(), "looked up");
         found.try_map(|found| Ok(found.json))
     }
 
@@ -56,6 +58,7 @@ impl KvCache {
                 }
             }
         }
+        found.iter().for_each(|found| self.counters.looked_up(found));
         Ok(found)
     }
 

@@ -149,6 +149,7 @@ impl KvCache {
     ///
     /// Those of the database.
     pub fn clear(&self) -> Result<()> {
+        tracing::debug!(namespace = self.namespace, "clear");
         let pending = self.pending();
         self.engine.clear(None)?;
         if let Some(mut pending) = pending {
@@ -164,6 +165,7 @@ impl KvCache {
     ///
     /// Those of the database.
     pub fn clear_tag(&self, tag: &str) -> Result<()> {
+        tracing::debug!(namespace = self.namespace, tag, "clear");
         self.save()?;
         self.engine.clear(Some(tag))
     }

@@ -122,6 +122,10 @@ impl Tier {
         }
     }
 
+    pub(super) fn counts_uses(&self) -> bool {
+        self.used.is_some()
+    }
+
     /// Counts a use; whether there are so many that they have to be written down.
     pub(super) fn count_use(&self, held: &Arc<Held>, now: i64) -> bool {
         let Some(used) = &self.used else { return false };

@@ -295,3 +295,37 @@ fn space_is_given_back() {
     assert!(bytes < live * 3 / 2, "{bytes} for {live}");
     assert_eq!(cache.len().unwrap(), 2000);
 }
+
+#[test]
+fn what_was_done_is_counted() {
+    let (dir, time) = (tempdir().unwrap(), Seconds::default());
+    let options = Options::default().clock(time.clock()).capacity(40, Policy::LeastRecentlyUsed);
+    let cache = KvCache::open(dir.path(), "n", options.time_to_live(secs(10))).unwrap();
+    for key in ["a", "b", "c", "d", "e"] {
+        time.pass(1);
+        cache.set(key, "1234567").unwrap();
+    }
+    assert_eq!(cache.get_many::<String>(&["a", "b", "c"]).unwrap().len(), 3);
+    assert_eq!(cache.get_or_compute("x", || Ok(1)).unwrap(), 1);
+    time.pass(100);
+    assert_eq!(cache.get::<String>("e").unwrap(), Lookup::Expired);
+    let counted = cache.statistics();
+    assert_eq!((counted.hits, counted.misses, counted.expired), (3, 2, 1), "{counted:?}");
+    assert_eq!((counted.computed, counted.evictions), (1, 2), "{counted:?}");
+}
+
+#[test]
+fn reading_several_at_once_counts_as_use() {
+    let (dir, time) = (tempdir().unwrap(), Seconds::default());
+    let options = Options::default().clock(time.clock()).capacity(20, Policy::LeastRecentlyUsed);
+    let cache = KvCache::open(dir.path(), "n", options).unwrap();
+    for key in ["a", "b"] {
+        time.pass(1);
+        cache.set(key, "1234567").unwrap();
+    }
+    time.pass(1);
+    assert_eq!(cache.get_many::<String>(&["a"]).unwrap().len(), 1);
+    time.pass(1);
+    cache.set("c", "1234567").unwrap();
+    assert_eq!(keys(&cache), ["a", "c"]);
+}
