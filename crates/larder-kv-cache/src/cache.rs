@@ -44,7 +44,8 @@ impl KvCache {
     /// # Errors
     ///
     /// `Invalid` where the namespace needs more than 200 bytes as a file name; `Corrupt` where the database is damaged;
-    /// `Format` where it belongs to another program or a newer version; `Io` where it cannot be opened.
+    /// `Format` where it belongs to another program or a newer version; `Unsupported` on a network file system; `Io` where
+    /// it cannot be opened.
     pub fn open(dir: impl AsRef<Path>, namespace: &str, options: Options) -> Result<Self> {
         let engine = Sqlite::open(dir.as_ref(), namespace, &options)?;
         Self::new(namespace, Arc::new(engine), options)

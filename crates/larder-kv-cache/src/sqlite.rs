@@ -130,8 +130,15 @@ impl Engine for Sqlite {
     fn contains(&self, keys: &[&str], now: i64) -> Result<Vec<bool>> {
         self.database.read(|db| {
             let view = db.unchecked_transaction()?;
-            let presence = read::Presence::new(&view, now)?;
-            keys.iter().map(|key| presence.of(key)).collect()
+            let mut presence = read::Presence::new(&view, now)?;
+            // In the order of the index, of which each page is then read once.
+            let mut order: Vec<usize> = (0..keys.len()).collect();
+            order.sort_unstable_by_key(|at| keys[*at]);
+            let mut present = vec![false; keys.len()];
+            for at in order {
+                present[at] = presence.of(keys[at])?;
+            }
+            Ok(present)
         })
     }
 

@@ -7,7 +7,7 @@ use std::{
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{Attempt, Failure, integrity, open, turn::Turns};
+use crate::{Attempt, Failure, integrity, network, open, turn::Turns};
 
 /// What a database of one kind holds.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +46,13 @@ impl Database {
     /// # Errors
     ///
     /// `Corrupt` where the file is damaged, was emptied or is gone from beside its log; `Format` where it belongs to
-    /// another program or a newer version; `Io` where it cannot be opened.
+    /// another program or a newer version; `Unsupported` on a network file system; `Io` where it cannot be opened.
     pub fn open(path: impl Into<PathBuf>, schema: &Schema, durability: Durability) -> Result<Self> {
         let path = open::absolute(&path.into())?;
-        path.parent().map_or(Ok(()), |dir| publish::create_dirs(dir, durability))?;
+        if let Some(dir) = path.parent() {
+            publish::create_dirs(dir, durability)?;
+            network::check_local(dir)?;
+        }
         let open = FileLock::shared(&open::beside(&path, ".lock"))?;
         let writer = open::first(&path, schema, durability)?;
         let identity = open::identity(&path)?;

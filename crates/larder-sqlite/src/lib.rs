@@ -32,11 +32,13 @@
 //!
 //! # Limits
 //!
-//! - Local disks only: the write-ahead log needs shared memory, which network file systems do not give.
+//! - Local disks only: the write-ahead log needs shared memory, which network file systems do not give. On Linux those
+//!   that the kernel knows as such are [`Unsupported`](larder_storage::ErrorKind::Unsupported).
 
 mod database;
 mod failure;
 mod integrity;
+mod network;
 mod open;
 mod repair;
 mod turn;

@@ -76,7 +76,7 @@ fn claim(
     owner: &str,
     now: i64,
 ) -> Attempt<(Vec<bool>, Option<String>)> {
-    let presence = read::Presence::new(tx, now)?;
+    let mut presence = read::Presence::new(tx, now)?;
     let mut insert = tx.prepare_cached("INSERT INTO flight (key, owner) VALUES (?1, ?2)")?;
     let (mut leads, mut others) = (Vec::with_capacity(keys.len()), None);
     for key in keys {

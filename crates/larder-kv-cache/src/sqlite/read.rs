@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashSet};
 
 use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind, Result};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use crate::{Lookup, engine::Found, value::Stored};
 
@@ -44,6 +44,7 @@ pub(super) fn is_expired(expires_at: Option<i64>, now: i64) -> bool {
 /// Tells of keys whether they are live, by the index of the keys alone.
 pub(super) struct Presence<'db> {
     db: &'db Connection,
+    query: CachedStatement<'db>,
     cleared_through: i64,
     /// Of those above the mark.
     dead: HashSet<i64>,
@@ -61,12 +62,12 @@ impl<'db> Presence<'db> {
         // Where the mark is gone, nothing is live.
         let mark: Option<i64> =
             db.prepare_cached(mark)?.query_row([], |row| row.get(0)).optional()?;
-        Ok(Self { db, cleared_through: mark.unwrap_or(i64::MAX), dead })
+        let query = db.prepare_cached("SELECT id FROM entry WHERE key = ?1")?;
+        Ok(Self { db, query, cleared_through: mark.unwrap_or(i64::MAX), dead })
     }
 
-    pub(super) fn of(&self, key: &str) -> Attempt<bool> {
-        let mut query = self.db.prepare_cached("SELECT id FROM entry WHERE key = ?1")?;
-        let id: Option<i64> = query.query_row([key], |row| row.get(0)).optional()?;
+    pub(super) fn of(&mut self, key: &str) -> Attempt<bool> {
+        let id: Option<i64> = self.query.query_row([key], |row| row.get(0)).optional()?;
         Ok(id.is_some_and(|id| id > self.cleared_through && !self.dead.contains(&id)))
     }
 

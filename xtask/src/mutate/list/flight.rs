@@ -44,7 +44,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         first: Unit,
         snippet: "shared.get(&place).and_then(Weak::upgrade)",
         replacement: "shared.get(&place).and_then(Weak::upgrade).filter(|_| false)",
-        hangs: false,
+        hangs: true,
     },
     Mutant {
         name: "look for a thread that would wait for itself",
