@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -22,6 +22,7 @@ mod flight;
 mod rank;
 mod read;
 mod schema;
+mod settings;
 mod sweep;
 mod tier;
 mod verify;
@@ -29,6 +30,7 @@ mod writer;
 
 pub(crate) use rank::Cap;
 use schema::SCHEMA;
+use settings::Settings;
 use tier::{Held, Tier};
 use writer::Writer;
 
@@ -39,6 +41,8 @@ pub(crate) struct Sqlite {
     compress_from: usize,
     tier: Tier,
     evictions: AtomicU64,
+    /// What the last write left, and at which state.
+    known: Mutex<Option<(u64, Settings)>>,
 }
 
 impl Sqlite {
@@ -53,7 +57,14 @@ impl Sqlite {
         let is_ranked = database.read(|db| Ok(Cap::read(db)?.is_some()))?;
         let tier = Tier::new(options.memory, is_ranked);
         let (namespace, compress_from) = (namespace.to_owned(), options.compress_from);
-        Ok(Self { namespace, database, compress_from, tier, evictions: AtomicU64::new(0) })
+        Ok(Self {
+            namespace,
+            database,
+            compress_from,
+            tier,
+            evictions: AtomicU64::new(0),
+            known: Mutex::default(),
+        })
     }
 
     pub(crate) fn repair(dir: &Path, namespace: &str) -> Result<Option<PathBuf>> {
@@ -67,6 +78,18 @@ impl Sqlite {
                 failure => failure,
             }
         })
+    }
+
+    /// What a writer that begins at a state has to know.
+    fn settings(&self, state: u64, tx: &Connection) -> Attempt<Settings> {
+        match *self.known() {
+            Some((known, settings)) if known == state => Ok(settings),
+            _ => Settings::read(tx),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<(u64, Settings)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a use of an entry, and writes uses down where there are many.
@@ -155,13 +178,15 @@ impl Engine for Sqlite {
 
     fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
         let uses = self.tier.take_used();
-        let ((done, evicted), span) = self.database.write_between(|tx| {
-            let mut writer = Writer::begin(tx, now, self.compress_from)?;
+        let ((done, (evicted, settings)), span) = self.database.write_between(|tx, state| {
+            let settings = self.settings(state, tx)?;
+            let mut writer = Writer::begin(tx, now, self.compress_from, settings);
             writer.count_uses(&uses)?;
             let done: Vec<bool> =
                 writes.iter().map(|write| writer.apply(write)).collect::<Attempt<_>>()?;
             Ok((done, writer.finish(writes.len())?))
         })?;
+        *self.known() = settings.map(|settings| (span.end, settings));
         self.tier.advance(span, || self.remember(writes, &done, &evicted));
         self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
         for key in evicted {
@@ -171,7 +196,7 @@ impl Engine for Sqlite {
     }
 
     fn clear(&self, tag: Option<&str>) -> Result<()> {
-        let ((), span) = self.database.write_between(|tx| match tag {
+        let ((), span) = self.database.write_between(|tx, _| match tag {
             None => writer::clear(tx),
             Some(tag) => writer::clear_tag(tx, tag),
         })?;

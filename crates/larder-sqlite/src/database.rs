@@ -7,7 +7,7 @@ use std::{
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{Attempt, Failure, integrity, network, open, turn::Turns};
+use crate::{Attempt, Failure, identity::Identity, integrity, network, open, turn::Turns};
 
 /// What a database of one kind holds.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,7 @@ const IDLE_READERS: usize = 16;
 /// An open database: one connection that writes, and as many that read as threads read at once.
 pub struct Database {
     path: PathBuf,
-    /// The device and the number of the file.
-    identity: (u64, u64),
+    identity: Identity,
     schema: Schema,
     durability: Durability,
     turns: Turns,
@@ -55,7 +54,7 @@ impl Database {
         }
         let open = FileLock::shared(&open::beside(&path, ".lock"))?;
         let writer = open::first(&path, schema, durability)?;
-        let identity = open::identity(&path)?;
+        let identity = Identity::of(&path)?;
         let (writer, readers) = (Mutex::new(writer), Mutex::default());
         let turns = Turns::open(open::beside(&path, ".write"))?;
         Ok(Self {
@@ -107,28 +106,26 @@ impl Database {
     /// Those of `work`, and then nothing was changed; `NotFound` where something else took the file away; for SQLite's own, `Corrupt`, `Full`, `Io`, `Locked` or
     /// `Backend`.
     pub fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
-        self.write_between(work).map(|(outcome, _)| outcome)
+        self.write_between(|tx, _| work(tx)).map(|(outcome, _)| outcome)
     }
 
-    /// As [`write`](Self::write), with the [`state`](Self::state) before it and the one after it.
+    /// As [`write`](Self::write), with the [`state`](Self::state) before it, which `work` is told too, and the one after it.
     ///
     /// # Errors
     ///
     /// As [`write`](Self::write).
     pub fn write_between<T>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Attempt<T>,
+        work: impl FnOnce(&Transaction<'_>, u64) -> Attempt<T>,
     ) -> Result<(T, Range<u64>)> {
         let mut writer = lock(&self.writer);
         // SQLite lets writers poll, and the quickest of them starves the rest; here they wait in the kernel.
         let turn = self.turns.take()?;
         let run = || -> Attempt<(T, Range<u64>)> {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let outcome = work(&transaction)?;
+            let outcome = work(&transaction, turn.span().start)?;
             // SQLite would go on with a file that nobody finds any more.
-            if open::identity(&self.path)? != self.identity {
-                return Err(moved(&self.path).into());
-            }
+            self.identity.check()?;
             transaction.commit()?;
             Ok((outcome, turn.span()))
         };
@@ -181,12 +178,6 @@ impl std::fmt::Debug for Database {
             .field("durability", &self.durability)
             .finish()
     }
-}
-
-fn moved(path: &Path) -> Error {
-    let message =
-        "the database was moved or removed while it was open: nothing was written, open it again";
-    Error::new(ErrorKind::NotFound, message).at_path(path)
 }
 
 // A transaction that a panic left open is rolled back when it is dropped, so the connection stays good.

@@ -37,6 +37,7 @@
 
 mod database;
 mod failure;
+mod identity;
 mod integrity;
 mod network;
 mod open;

@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io::Write,
-    os::unix::fs::MetadataExt,
     path::{self, Path, PathBuf},
     time::Duration,
 };
@@ -29,14 +28,6 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     let absolute = if is_link { fs::canonicalize(path) } else { path::absolute(path) };
     absolute.map_err(|error| Error::io(error, "cannot tell where the database lies").at_path(path))
-}
-
-/// Which file a path names, without opening it.
-pub(crate) fn identity(path: &Path) -> Result<(u64, u64)> {
-    let found = fs::metadata(path).map_err(|error| {
-        Error::io(error, "the database is gone: nothing was written").at_path(path)
-    })?;
-    Ok((found.dev(), found.ino()))
 }
 
 /// Opens the connection that writes. One process at a time gets here, because switching a new file to the

@@ -56,6 +56,7 @@ impl Cap {
 }
 
 /// The entries in the order in which they go, and how many bytes they have together.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ranking {
     cap: Cap,
     bytes: u64,

@@ -35,7 +35,9 @@ fn batch(writer: &mut Writer<'_>, limit: usize) -> Attempt<usize> {
     let ids = {
         let mut query = writer.tx.prepare_cached(dead)?;
         let rows = query
-            .query_map(params![writer.cleared_through, writer.now, limit], |row| row.get(0))?;
+            .query_map(params![writer.settings.cleared_through, writer.now, limit], |row| {
+                row.get(0)
+            })?;
         rows.collect::<rusqlite::Result<Vec<i64>>>()?
     };
     for id in &ids {

@@ -8,8 +8,10 @@ use rusqlite::{
 };
 
 use super::{
-    rank::{self, Cap, Ranking},
-    read, sweep,
+    rank::{self, Ranking},
+    read,
+    settings::Settings,
+    sweep,
     tier::Held,
 };
 use crate::{
@@ -38,7 +40,7 @@ pub(super) fn clear_tag(tx: &Transaction<'_>, tag: &str) -> Attempt<()> {
 
 /// Deletes all rows of dead entries.
 pub(super) fn sweep_all(tx: &Transaction<'_>, now: i64) -> Attempt<()> {
-    let mut writer = Writer::begin(tx, now, usize::MAX)?;
+    let mut writer = Writer::begin(tx, now, usize::MAX, Settings::read(tx)?);
     while sweep::one(&mut writer)? {}
     writer.finish(0).map(drop)
 }
@@ -49,13 +51,7 @@ pub(super) struct Writer<'tx> {
     /// Nanoseconds since 1970, UTC.
     pub(super) now: i64,
     compress_from: usize,
-    /// Entries with this id or a lower one are cleared.
-    pub(super) cleared_through: i64,
-    /// The highest id that was given to an entry that is live or cleared.
-    last_id: i64,
-    /// Whether there may be tags, or entries that are dead and not swept yet.
-    pub(super) is_mixed: bool,
-    ranking: Option<Ranking>,
+    pub(super) settings: Settings,
     /// The entry that was set last, which is never evicted.
     newest: i64,
 }
@@ -72,20 +68,9 @@ impl<'tx> Writer<'tx> {
         tx: &'tx Transaction<'tx>,
         now: i64,
         compress_from: usize,
-    ) -> Attempt<Self> {
-        let (cleared_through, highest, is_mixed): (i64, Option<i64>, bool) = tx
-            .prepare_cached(
-                "SELECT value, (SELECT max(id) FROM entry),
-                    (SELECT min(id) FROM entry) <= value OR EXISTS (SELECT 1 FROM tag)
-                    OR EXISTS (SELECT 1 FROM entry WHERE expires_at <= ?1)
-                 FROM meta WHERE name = 'cleared_through'",
-            )?
-            .query_row([now], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<bool>>(2)?.unwrap_or(false)))
-            })?;
-        let last_id = highest.unwrap_or(0).max(cleared_through);
-        let ranking = Cap::read(tx)?.map(|cap| Ranking::new(tx, cap)).transpose()?;
-        Ok(Self { tx, now, compress_from, cleared_through, last_id, is_mixed, ranking, newest: 0 })
+        settings: Settings,
+    ) -> Self {
+        Self { tx, now, compress_from, settings, newest: 0 }
     }
 
     /// Whether it happened.
@@ -119,27 +104,30 @@ impl<'tx> Writer<'tx> {
     /// Where nothing is in its way, one statement does it.
     fn set(&mut self, key: &str, value: &Value) -> Attempt<()> {
         let stored = Stored::pack(key, &value.json, self.compress_from);
-        if let Some(ranking) = &self.ranking {
+        self.expires(value.expires_at);
+        if let Some(ranking) = &self.settings.ranking {
             ranking.check_room(size(key, &stored))?;
         }
-        let is_plain = !self.is_mixed && value.tags.is_empty() && self.ranking.is_none();
+        let is_plain = !self.settings.is_mixed(self.now)
+            && value.tags.is_empty()
+            && self.settings.ranking.is_none();
         if is_plain {
-            self.last_id = self.next_id()?;
-            return self.upsert(self.last_id, key, &stored, value);
+            self.settings.last_id = self.next_id()?;
+            return self.upsert(self.settings.last_id, key, &stored, value);
         }
         let row = self.row(key)?;
         let id = match &row {
             Some(row) if row.is_live => row.id,
             _ => {
                 self.remove(key)?;
-                self.last_id = self.next_id()?;
-                self.last_id
+                self.settings.last_id = self.next_id()?;
+                self.settings.last_id
             }
         };
         self.upsert(id, key, &stored, value)?;
         self.retag(id, row.is_some_and(|row| row.is_tagged), &value.tags)?;
         self.newest = id;
-        match &mut self.ranking {
+        match &mut self.settings.ranking {
             Some(ranking) => ranking.stored(self.tx, id, size(key, &stored), self.now),
             None => Ok(()),
         }
@@ -172,7 +160,7 @@ impl<'tx> Writer<'tx> {
             let message = "the ids are used up, which only damage does: move the database aside";
             Error::new(ErrorKind::Corrupt, message).at_path(self.tx.path().unwrap_or_default())
         };
-        Ok(self.last_id.checked_add(1).ok_or_else(spent)?)
+        Ok(self.settings.last_id.checked_add(1).ok_or_else(spent)?)
     }
 
     /// Gives an entry these tags and no others.
@@ -192,7 +180,7 @@ impl<'tx> Writer<'tx> {
                         ?1, (SELECT id FROM tag WHERE name = ?2))",
                 )?
                 .execute(params![entry, tag])?;
-            self.is_mixed = true;
+            self.settings.is_mixed = true;
         }
         Ok(())
     }
@@ -207,18 +195,23 @@ impl<'tx> Writer<'tx> {
     pub(super) fn delete(&mut self, id: i64, is_tagged: bool) -> Attempt<()> {
         self.tx.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
         self.retag(id, is_tagged, &[])?;
-        match &mut self.ranking {
+        match &mut self.settings.ranking {
             Some(ranking) => ranking.removed(self.tx, id),
             None => Ok(()),
         }
     }
 
-    fn expire(&self, key: &str, at: Option<i64>) -> Attempt<bool> {
+    fn expire(&mut self, key: &str, at: Option<i64>) -> Attempt<bool> {
         let Some(row) = self.row(key)?.filter(|row| row.is_live) else { return Ok(false) };
+        self.expires(at);
         self.tx
             .prepare_cached("UPDATE entry SET expires_at = ?2 WHERE id = ?1")?
             .execute(params![row.id, at])?;
         Ok(true)
+    }
+
+    fn expires(&mut self, at: Option<i64>) {
+        self.settings.next_expiry = [self.settings.next_expiry, at].into_iter().flatten().min();
     }
 
     fn row(&self, key: &str) -> Attempt<Option<Row>> {
@@ -231,7 +224,7 @@ impl<'tx> Writer<'tx> {
         let row = query.query_row([key], |row| {
             let (id, is_cleared): (i64, bool) = (row.get(0)?, row.get(3)?);
             let is_expired = read::is_expired(row.get(1)?, self.now);
-            let is_live = id > self.cleared_through && !is_cleared && !is_expired;
+            let is_live = id > self.settings.cleared_through && !is_cleared && !is_expired;
             Ok(Row { id, is_live, is_tagged: row.get(2)? })
         });
         Ok(row.optional()?)
@@ -239,7 +232,7 @@ impl<'tx> Writer<'tx> {
 
     /// Writes down which entries were read.
     pub(super) fn count_uses(&self, used: &[Arc<Held>]) -> Attempt<()> {
-        let Some(ranking) = &self.ranking else { return Ok(()) };
+        let Some(ranking) = &self.settings.ranking else { return Ok(()) };
         for held in used {
             let (uses, at) = held.take_uses();
             ranking.used(self.tx, &held.key, uses, at)?;
@@ -247,24 +240,26 @@ impl<'tx> Writer<'tx> {
         Ok(())
     }
 
-    /// Sweeps some of what is dead, and evicts what is over the cap; the keys that were evicted.
-    pub(super) fn finish(mut self, writes: usize) -> Attempt<Vec<String>> {
-        if self.is_mixed {
+    /// Sweeps some of what is dead, and evicts what is over the cap; the keys that were evicted, and what the next writer
+    /// has to know, where that is known.
+    pub(super) fn finish(mut self, writes: usize) -> Attempt<(Vec<String>, Option<Settings>)> {
+        let is_mixed = self.settings.is_mixed(self.now);
+        if is_mixed {
             sweep::some(&mut self, writes)?;
         }
         let mut evicted = Vec::new();
-        while self.ranking.as_ref().is_some_and(Ranking::is_over) {
-            if self.is_mixed && sweep::one(&mut self)? {
+        while self.settings.ranking.as_ref().is_some_and(Ranking::is_over) {
+            if is_mixed && sweep::one(&mut self)? {
                 continue;
             }
             let Some((id, key)) = rank::victim(self.tx, self.newest)? else { break };
             self.delete(id, true)?;
             evicted.push(key);
         }
-        if let Some(ranking) = &self.ranking {
+        if let Some(ranking) = &self.settings.ranking {
             ranking.save(self.tx)?;
         }
-        Ok(evicted)
+        Ok((evicted, (!is_mixed).then_some(self.settings)))
     }
 }
 

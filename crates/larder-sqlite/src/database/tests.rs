@@ -249,10 +249,11 @@ fn the_state_changes_with_every_write_of_anybody() {
     let before = one.state();
     insert(&other, 1);
     assert_ne!(one.state(), before);
-    let during = one.write_between(|_| Ok(other.state())).unwrap();
-    assert_eq!(during.0, None);
+    let during = one.write_between(|_, before| Ok((before, other.state()))).unwrap();
+    assert_eq!(during.0, (during.1.start, None));
     assert_eq!(other.state(), Some(during.1.end));
-    one.write_between(|_| Err::<(), _>(Error::new(ErrorKind::Invalid, "no").into())).unwrap_err();
+    one.write_between(|_, _| Err::<(), _>(Error::new(ErrorKind::Invalid, "no").into()))
+        .unwrap_err();
     assert_ne!(other.state(), None);
 }
 
