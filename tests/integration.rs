@@ -10,6 +10,8 @@ mod faults;
 mod flight;
 mod integrity;
 mod interchange;
+mod kv;
+mod kv_command;
 mod misuse;
 mod object;
 mod power;

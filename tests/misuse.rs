@@ -14,7 +14,7 @@ fn tour(root: &Path, fasta: Option<&Path>) -> Output {
 
 /// Holds `output` to one line on standard error that has all of `words`, the exit code, and nothing else.
 #[track_caller]
-fn assert_refused(output: &Output, code: i32, words: &[&str]) {
+pub(crate) fn assert_refused(output: &Output, code: i32, words: &[&str]) {
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
@@ -93,7 +93,10 @@ fn a_damaged_marker_is_named() {
 fn looking_at_nothing_makes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("never-made");
-    for args in [&["status"][..], &["verify"], &["kv", "status"], &["dirs", "verify"]] {
+    let looks = [&["status"][..], &["verify"], &["kv", "status"], &["dirs", "verify"]];
+    let lookups =
+        [&["kv", "keys", "genes"][..], &["kv", "export", "genes"], &["kv", "repair", "genes"]];
+    for args in looks.into_iter().chain(lookups) {
         let output = larder().args(args).arg("--root").arg(&root).output().unwrap();
         assert_refused(&output, 2, &["never-made"]);
     }
@@ -112,7 +115,10 @@ fn a_root_that_may_not_be_written_is_one_clear_line() {
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(dir.path(), open).unwrap();
     let command = dir.path().join("larder");
-    fs::copy(larder().get_program(), &command).unwrap();
+    // Not by this process: while a file is open for writing here, other tests' children may have it open too, and then
+    // nobody can run it.
+    let copied = Command::new("cp").arg(larder().get_program()).arg(&command).status().unwrap();
+    assert!(copied.success());
     let root = dir.path().join("root");
     fs::create_dir(&root).unwrap();
     fs::set_permissions(&root, fs::Permissions::from_mode(0o555)).unwrap();

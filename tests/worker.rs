@@ -7,6 +7,10 @@ mod change;
 mod churn;
 #[path = "worker/flight.rs"]
 mod flight;
+#[path = "worker/kv.rs"]
+mod kv;
+#[path = "worker/kv_changes.rs"]
+mod kv_changes;
 #[path = "worker/list.rs"]
 mod list;
 
@@ -31,6 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["change", root, what] => change::change(Path::new(root), what),
         ["churn", root, first] => churn::churn(Path::new(root), first.parse()?),
         ["flight", reach, url, lease_ms] => flight::work(reach, url, lease_ms.parse()?),
+        ["kv", engine, place, what, number, times] => {
+            kv::work(engine, place, what, number.parse()?, times.parse()?)
+        }
         ["list", root] => list::list(Path::new(root)),
         ["exhaust", root] => change::exhaust(Path::new(root)),
         _ => Err(format!("unknown work: {args:?}").into()),

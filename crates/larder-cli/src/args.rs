@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+mod kv;
+
+pub(crate) use kv::{AnyCache, Cache, Kv, Set};
+
 /// On-disk caches for scientific and machine-learning pipelines.
 ///
-/// Exit codes: 0 done, 1 it failed, 2 it was asked for in a way that cannot work.
+/// Exit codes: 0 done, 1 it failed, 2 it was asked for in a way that cannot work, 3 `kv get` found nothing.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -41,9 +45,16 @@ pub(crate) enum Command {
     Verify,
     /// Move damaged databases and shards aside, delete nothing, and make indexes anew
     Repair,
-    /// The lookup cache
-    #[command(subcommand)]
-    Kv(Look),
+    /// The lookup cache: read, write, import, export and look after it
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+                      larder kv set ensembl BRCA2 '{\"length\": 84195}'\n  \
+                      larder kv get ensembl BRCA2\n  \
+                      larder kv hits ensembl --misses < symbols.txt\n  \
+                      larder kv import ensembl ~/old-cache/ensembl.json"
+    )]
+    Kv(Kv),
     /// The arrays
     #[command(subcommand)]
     Array(Look),

@@ -1,5 +1,7 @@
 //! What the command does for each subcommand.
 
+use std::process::ExitCode;
+
 use clap::CommandFactory;
 use larder::storage::{Result, default_root};
 
@@ -8,15 +10,16 @@ use crate::{
     output, tour,
 };
 
+mod kv;
 mod look;
 
 use look::Store;
 
-/// Does what was asked.
+/// Does what was asked; returns what to exit with.
 ///
 /// # Errors
 /// Those of the stores; they say what to do.
-pub(crate) fn run(arguments: Arguments) -> Result<()> {
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let Arguments { root, json, command } = arguments;
     let root = || root.clone().map_or_else(default_root, Ok);
     let look = |stores: &[Store], what| look::run(&root()?, stores, what, json);
@@ -25,7 +28,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Status => look(&Store::ALL, Look::Status),
         Command::Verify => look(&Store::ALL, Look::Verify),
         Command::Repair => look(&Store::ALL, Look::Repair),
-        Command::Kv(what) => look(&[Store::Kv], what),
+        Command::Kv(what) => return kv::run(&root, what, json),
         Command::Array(what) => look(&[Store::Array], what),
         Command::Shards(what) => look(&[Store::Shards], what),
         Command::Dirs(what) => look(&[Store::Dirs], what),
@@ -35,5 +38,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             clap_complete::generate(shell, &mut Arguments::command(), "larder", &mut script);
             output::print(&String::from_utf8_lossy(&script))
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use args::Arguments;
 
 fn main() -> ExitCode {
     match commands::run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("larder: {}", error.chain());
             exit_code(&error)

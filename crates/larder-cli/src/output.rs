@@ -80,6 +80,13 @@ fn push_line(text: &mut String, cells: &[String], widths: &[usize]) {
     text.push('\n');
 }
 
+/// Text that came from elsewhere, on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    let escape =
+        |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
 /// A number of bytes for people: `412 B`, `1.5 KiB`.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -128,6 +135,11 @@ mod tests {
         for (ms, text) in cases {
             assert_eq!(millis(ms), text);
         }
+    }
+
+    #[test]
+    fn a_line_stays_one() {
+        assert_eq!(one_line("\"é\"\n\u{1b}[31m'"), "\"é\"\\n\\u{1b}[31m'");
     }
 
     #[test]

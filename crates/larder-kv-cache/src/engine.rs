@@ -84,6 +84,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// loses its condition.
     fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>>;
 
+    /// Refuses a value that no write could keep, before it waits for a save that could then only fail.
+    fn admit(&self, key: &str, value: &Value) -> Result<()>;
+
     /// Forgets every entry, or those of a tag.
     fn clear(&self, tag: Option<&str>) -> Result<()>;
 

@@ -53,6 +53,17 @@
 //! the last dot of a namespace. Here each has its own, `ensembl.v1.json`; that file of the Python package is the namespace
 //! `ensembl`.
 //!
+//! What it loses or gets wrong has a test here that shows it gone:
+//!
+//! | in `LookupCache` | the test |
+//! |---|---|
+//! | a damaged file loads as an empty cache, which the next `set` writes over it | `damage_is_told_and_never_replaced` |
+//! | `ensembl.v1` and `ensembl.v2` share one file | `namespaces_with_dots_are_one_in_python_and_two_here` |
+//! | `../` in a namespace leaves the directory | `names_with_dots_have_files_of_their_own` |
+//! | processes lose each other's updates | `sixteen_processes_of_10_000_operations_lose_nothing_in_a_database`, and two for documents |
+//! | `get` gives a stored null and a miss alike | `a_stored_null_is_a_hit_and_an_absent_key_a_miss` |
+//! | parts of keys are joined unescaped | the example of [`composite_key`] |
+//!
 //! # Guarantees
 //!
 //! - A write that returned is there for every thread and process that reads afterwards, and survives what

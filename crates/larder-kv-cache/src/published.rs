@@ -16,7 +16,7 @@ use larder_storage::{
 use crate::{
     Lookup, Options, Status, VerifyReport,
     document::Document,
-    engine::{Change, Engine, Flight, Found, When, Write},
+    engine::{Change, Engine, Flight, Found, Value, When, Write},
 };
 
 /// The most bytes of a document.
@@ -192,6 +192,13 @@ fn find(document: &Document, key: &str) -> Lookup<Found> {
     })
 }
 
+fn admit(value: &Value) -> Result<()> {
+    if value.expires_at.is_some() || !value.tags.is_empty() {
+        return Err(unsupported("a time to live or tags"));
+    }
+    Ok(())
+}
+
 /// Whether it happened.
 fn apply(document: &mut Document, write: &Write<'_>) -> Result<bool> {
     let holds = match &write.when {
@@ -208,9 +215,7 @@ fn apply(document: &mut Document, write: &Write<'_>) -> Result<bool> {
         Change::Remove => return Ok(document.remove(write.key)),
         Change::Expire(_) => return Err(unsupported("a time to live")),
         Change::Set(value) | Change::SetAnew(value) => {
-            if value.expires_at.is_some() || !value.tags.is_empty() {
-                return Err(unsupported("a time to live or tags"));
-            }
+            admit(value)?;
             if let Change::SetAnew(_) = write.change {
                 document.remove(write.key);
             }
@@ -258,6 +263,10 @@ impl Engine for Published {
             let is_changed = done.contains(&true);
             Ok((done, is_changed))
         })
+    }
+
+    fn admit(&self, _key: &str, value: &Value) -> Result<()> {
+        admit(value).map_err(|error| error.at_key(&self.key))
     }
 
     fn clear(&self, tag: Option<&str>) -> Result<()> {

@@ -14,8 +14,9 @@ use rusqlite::Connection;
 
 use crate::{
     Lookup, Options, Status, VerifyReport,
-    engine::{Change, Engine, Flight, Found, Write},
+    engine::{Change, Engine, Flight, Found, Value, Write},
     namespace,
+    value::Stored,
 };
 
 mod flight;
@@ -92,9 +93,13 @@ impl Sqlite {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a use of an entry, and writes uses down where there are many.
-    fn count_use(&self, held: &Arc<Held>, now: i64) -> Result<()> {
-        if self.tier.count_use(held, now) { self.write(&[], now).map(drop) } else { Ok(()) }
+    /// Counts a use of an entry, and writes uses down where there are many. A read does not fail because that does.
+    fn count_use(&self, held: &Arc<Held>, now: i64) {
+        if self.tier.count_use(held, now)
+            && let Err(error) = self.write(&[], now)
+        {
+            tracing::warn!(namespace = self.namespace, %error, "uses were not written down");
+        }
     }
 
     /// What the memory knows of the writes that were just done.
@@ -122,13 +127,13 @@ impl Engine for Sqlite {
             if read::is_expired(held.expires_at, now) {
                 return Ok(Lookup::Expired);
             }
-            self.count_use(&held, now)?;
+            self.count_use(&held, now);
             return Ok(Lookup::Hit(held.found()));
         }
         let found = self.database.read(|db| self.look(db, key, now))?;
         if let Lookup::Hit(found) = &found {
             let held = Held::new(key, found.json.clone(), found.expires_at);
-            self.count_use(&held, now)?;
+            self.count_use(&held, now);
             self.tier.fill(state, held);
         }
         Ok(found)
@@ -143,7 +148,7 @@ impl Engine for Sqlite {
             for (key, found) in keys.iter().zip(&found) {
                 if let Lookup::Hit(found) = found {
                     let held = Held::new(key, found.json.clone(), found.expires_at);
-                    self.count_use(&held, now)?;
+                    self.count_use(&held, now);
                 }
             }
         }
@@ -178,14 +183,19 @@ impl Engine for Sqlite {
 
     fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
         let uses = self.tier.take_used();
-        let ((done, (evicted, settings)), span) = self.database.write_between(|tx, state| {
+        let written = self.database.write_between(|tx, state| {
             let settings = self.settings(state, tx)?;
             let mut writer = Writer::begin(tx, now, self.compress_from, settings);
             writer.count_uses(&uses)?;
             let done: Vec<bool> =
                 writes.iter().map(|write| writer.apply(write)).collect::<Attempt<_>>()?;
             Ok((done, writer.finish(writes.len())?))
-        })?;
+        });
+        // Where uses alone cannot be written, they are not worth being held for ever.
+        if written.is_err() && !writes.is_empty() {
+            self.tier.give_back(uses);
+        }
+        let ((done, (evicted, settings)), span) = written?;
         *self.known() = settings.map(|settings| (span.end, settings));
         self.tier.advance(span, || self.remember(writes, &done, &evicted));
         self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
@@ -193,6 +203,14 @@ impl Engine for Sqlite {
             tracing::debug!(namespace = self.namespace, key, "evicted");
         }
         Ok(done)
+    }
+
+    fn admit(&self, key: &str, value: &Value) -> Result<()> {
+        if !self.tier.counts_uses() {
+            return Ok(());
+        }
+        let size = writer::size(key, &Stored::pack(key, &value.json, self.compress_from));
+        self.database.read(|db| Ok(Cap::read(db)?.map_or(Ok(()), |cap| cap.check_room(size))?))
     }
 
     fn clear(&self, tag: Option<&str>) -> Result<()> {

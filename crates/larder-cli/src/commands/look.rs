@@ -126,16 +126,28 @@ fn records(dir: &Path) -> Result<ProvenanceStore<Vec<u8>>> {
     ProvenanceStore::open(dir, provenance::Options::default())
 }
 
+/// What helps where a database is damaged.
+pub(crate) const HELP: &str = "`larder repair` moves damaged databases aside";
+
+/// Refuses a root that is not there.
+///
+/// # Errors
+/// `NotFound` where it is not; else as [`Larder::is_root`].
+pub(crate) fn check_root(root: &Path) -> Result<()> {
+    if Larder::is_root(root)? {
+        return Ok(());
+    }
+    let message = "there is no Larder root here: name the directory of one";
+    Err(Error::new(ErrorKind::NotFound, message).at_path(root))
+}
+
 /// Looks at `stores` under `root`, which has to be there, and prints what it finds. A store that cannot be opened
 /// hides no other one.
 ///
 /// # Errors
 /// `NotFound` where there is no root; `Corrupt` where something is wrong, after it was printed.
 pub(crate) fn run(root: &Path, stores: &[Store], what: Look, json: bool) -> Result<()> {
-    if !Larder::is_root(root)? {
-        let message = "there is no Larder root here: name the directory of one";
-        return Err(Error::new(ErrorKind::NotFound, message).at_path(root));
-    }
+    check_root(root)?;
     let mut found = Map::new();
     for store in stores {
         found.insert(store.name().to_owned(), store.look(root, what).unwrap_or_else(failed));
@@ -146,19 +158,50 @@ pub(crate) fn run(root: &Path, stores: &[Store], what: Look, json: bool) -> Resu
     } else {
         output::print(&text::render(&found, &problems, what))?;
     }
-    match problems.len() {
-        0 => Ok(()),
-        count => {
-            let message =
-                format!("problems found: {count}; `larder repair` moves damaged databases aside");
-            Err(Error::new(ErrorKind::Corrupt, message).at_path(root))
-        }
+    conclude(problems.len(), root, HELP)
+}
+
+/// Prints what was found of one namespace of the lookup cache, in `dir`; `help` says what to do about problems.
+///
+/// # Errors
+/// `NotFound` where it is not there; `Corrupt` where something is wrong, after it was printed.
+pub(crate) fn show_namespace(
+    dir: &Path,
+    namespace: &str,
+    found: Result<Value>,
+    what: Look,
+    json: bool,
+    help: &str,
+) -> Result<()> {
+    let report = match found {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
+        found => found.unwrap_or_else(failed),
+    };
+    let found = Map::from_iter([(
+        Store::Kv.name().to_owned(),
+        json!({ "namespaces": { namespace: &report } }),
+    )]);
+    let problems = problems(&found);
+    if json {
+        output::json(&report)?;
+    } else {
+        output::print(&text::render(&found, &problems, what))?;
     }
+    conclude(problems.len(), dir, help)
+}
+
+fn conclude(problems: usize, place: &Path, help: &str) -> Result<()> {
+    if problems == 0 {
+        return Ok(());
+    }
+    let message = format!("problems found: {problems}; {help}");
+    Err(Error::new(ErrorKind::Corrupt, message).at_path(place))
 }
 
 /// What stands for the report of a part that could not be looked at.
 fn failed(error: Error) -> Value {
-    let place = error.path().map(|path| path.display().to_string()).unwrap_or_default();
+    let path = error.path().map(|path| path.display().to_string());
+    let place = path.or_else(|| error.key().map(ToString::to_string)).unwrap_or_default();
     let what = error.chain().to_string();
     let what = what.strip_prefix(&format!("{place}: ")).unwrap_or(&what);
     json!({ "problems": [Problem::new(place, what)] })
@@ -195,7 +238,7 @@ fn each_namespace(dir: &Path, look: impl Fn(&KvCache) -> Result<Value>) -> Resul
     Ok(json!({ "namespaces": namespaces }))
 }
 
-fn value(report: &impl Serialize) -> Result<Value> {
+pub(crate) fn value(report: &impl Serialize) -> Result<Value> {
     serde_json::to_value(report).map_err(|error| {
         Error::new(ErrorKind::Invalid, "a report cannot be written as JSON").with_source(error)
     })

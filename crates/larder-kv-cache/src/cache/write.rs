@@ -37,6 +37,7 @@ impl KvCache {
         let value = self.value(key, value, attributes)?;
         match self.pending() {
             Some(mut pending) => {
+                self.engine.admit(key, &value)?;
                 pending.set(key, value, self.now());
                 self.wake_saver();
             }
@@ -60,6 +61,7 @@ impl KvCache {
         };
         let entries = items.into_iter().map(encode).collect::<Result<Vec<(K, Value)>>>()?;
         if let Some(mut pending) = self.pending() {
+            entries.iter().try_for_each(|(key, value)| self.engine.admit(key.as_ref(), value))?;
             let now = self.now();
             entries.into_iter().for_each(|(key, value)| pending.set(key.as_ref(), value, now));
             self.wake_saver();

@@ -31,6 +31,17 @@ impl Cap {
         found.map(known).transpose()
     }
 
+    pub(super) fn check_room(self, bytes: u64) -> Result<(), Error> {
+        if bytes <= self.bytes {
+            return Ok(());
+        }
+        let message = format!(
+            "key and value take {bytes} bytes, and the whole cache may take {}: raise its capacity",
+            self.bytes
+        );
+        Err(Error::new(ErrorKind::Full, message))
+    }
+
     /// Makes this the cap of the database, and ranks all entries anew where it was another.
     pub(super) fn set(cap: Option<Self>, tx: &Connection) -> Attempt<()> {
         if Self::read(tx)? == cap {
@@ -70,14 +81,7 @@ impl Ranking {
     }
 
     pub(super) fn check_room(&self, bytes: u64) -> Result<(), Error> {
-        if bytes <= self.cap.bytes {
-            return Ok(());
-        }
-        let message = format!(
-            "key and value take {bytes} bytes, and the whole cache may take {}: raise its capacity",
-            self.cap.bytes
-        );
-        Err(Error::new(ErrorKind::Full, message))
+        self.cap.check_room(bytes)
     }
 
     pub(super) fn is_over(&self) -> bool {

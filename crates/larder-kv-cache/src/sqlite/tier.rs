@@ -59,11 +59,14 @@ impl Held {
     pub(super) fn found(&self) -> Found {
         Found { json: self.json.clone(), expires_at: self.expires_at }
     }
+}
 
-    /// The uses since this was last asked, and the time of the last.
-    pub(super) fn take_uses(&self) -> (u32, i64) {
-        (self.uses.swap(0, Ordering::Relaxed), self.used_at.load(Ordering::Relaxed))
-    }
+/// How often an entry was read, and when at last.
+#[derive(Debug)]
+pub(super) struct Used {
+    pub(super) held: Arc<Held>,
+    pub(super) uses: u32,
+    pub(super) at: i64,
 }
 
 impl Tier {
@@ -128,9 +131,13 @@ impl Tier {
 
     /// Counts a use; whether there are so many that they have to be written down.
     pub(super) fn count_use(&self, held: &Arc<Held>, now: i64) -> bool {
+        self.count_uses(held, 1, now)
+    }
+
+    fn count_uses(&self, held: &Arc<Held>, uses: u32, at: i64) -> bool {
         let Some(used) = &self.used else { return false };
-        held.used_at.store(now, Ordering::Relaxed);
-        if held.uses.fetch_add(1, Ordering::Relaxed) > 0 {
+        held.used_at.fetch_max(at, Ordering::Relaxed);
+        if held.uses.fetch_add(uses, Ordering::Relaxed) > 0 {
             return false;
         }
         let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,9 +145,23 @@ impl Tier {
         used.len() >= MAX_USED
     }
 
-    pub(super) fn take_used(&self) -> Vec<Arc<Held>> {
+    /// The uses since they were last taken.
+    pub(super) fn take_used(&self) -> Vec<Used> {
         let Some(used) = &self.used else { return Vec::new() };
-        std::mem::take(&mut *used.lock().unwrap_or_else(PoisonError::into_inner))
+        let used = std::mem::take(&mut *used.lock().unwrap_or_else(PoisonError::into_inner));
+        let take = |held: Arc<Held>| Used {
+            uses: held.uses.swap(0, Ordering::Relaxed),
+            at: held.used_at.load(Ordering::Relaxed),
+            held,
+        };
+        used.into_iter().map(take).collect()
+    }
+
+    /// Counts uses again that were taken and could not be written down.
+    pub(super) fn give_back(&self, used: Vec<Used>) {
+        for Used { held, uses, at } in used {
+            self.count_uses(&held, uses, at);
+        }
     }
 
     /// Forgets everything that another state left.

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind};
 use rusqlite::{
@@ -12,7 +10,7 @@ use super::{
     read,
     settings::Settings,
     sweep,
-    tier::Held,
+    tier::Used,
 };
 use crate::{
     engine::{Change, Value, When, Write},
@@ -231,11 +229,10 @@ impl<'tx> Writer<'tx> {
     }
 
     /// Writes down which entries were read.
-    pub(super) fn count_uses(&self, used: &[Arc<Held>]) -> Attempt<()> {
+    pub(super) fn count_uses(&self, used: &[Used]) -> Attempt<()> {
         let Some(ranking) = &self.settings.ranking else { return Ok(()) };
-        for held in used {
-            let (uses, at) = held.take_uses();
-            ranking.used(self.tx, &held.key, uses, at)?;
+        for Used { held, uses, at } in used {
+            ranking.used(self.tx, &held.key, *uses, *at)?;
         }
         Ok(())
     }
@@ -279,6 +276,6 @@ impl rusqlite::ToSql for Column<'_> {
 }
 
 /// What an entry counts for under a cap.
-fn size(key: &str, stored: &Stored<'_>) -> u64 {
+pub(super) fn size(key: &str, stored: &Stored<'_>) -> u64 {
     (key.len() + stored.bytes.len()) as u64
 }

@@ -14,7 +14,7 @@ pub(super) fn render(found: &Map<String, Value>, problems: &[Value], what: Look)
     }
     for problem in problems {
         let parts = ["store", "place", "what"].map(|part| problem[part].as_str().unwrap_or("-"));
-        text.push_str(&format!("problem  {}\n", parts.join(": ").escape_debug()));
+        text.push_str(&format!("problem  {}\n", output::one_line(&parts.join(": "))));
     }
     if problems.is_empty() && matches!(what, Look::Verify) {
         text.push_str("No problem was found.\n");

@@ -1,4 +1,9 @@
+use std::sync::Arc;
+
+use larder_storage::MemoryStorage;
+
 use super::*;
+use crate::{Attributes, Policy};
 
 fn held(dir: &Path) -> KvCache {
     KvCache::open(dir, "genes", Options::default().autosave(false)).unwrap()
@@ -81,4 +86,28 @@ fn what_could_not_be_saved_is_still_held() {
     sql(other.path(), "ALTER TABLE hidden RENAME TO entry");
     cache.save().unwrap();
     assert_eq!(other.keys().unwrap(), ["a", "b"]);
+}
+
+/// Else no later save could succeed, and all that waits with it would be lost.
+#[test]
+fn what_no_save_could_keep_is_refused_at_once() {
+    let dir = tempdir().unwrap();
+    let options = Options::default().autosave(false);
+    let capped = options.clone().capacity(50, Policy::Oldest);
+    let database = KvCache::open(dir.path(), "capped", capped).unwrap();
+    let large = "x".repeat(60);
+    assert_eq!(database.set("large", &large).unwrap_err().kind(), ErrorKind::Full);
+    let error = database.set_many([("small", "x"), ("large", &large)]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+
+    let storage = Arc::new(MemoryStorage::default());
+    let document = KvCache::open_document(storage, "n", options).unwrap();
+    let error = document.set_with("a", &1, &Attributes::default().tag("t")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    for cache in [database, document] {
+        assert!(cache.is_empty().unwrap());
+        cache.set("small", &1).unwrap();
+        cache.save().unwrap();
+        assert_eq!(cache.keys().unwrap(), ["small"]);
+    }
 }

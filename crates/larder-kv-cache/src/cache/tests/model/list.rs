@@ -1,0 +1,211 @@
+//! The list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::Policy;
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    key: Key,
+    value: Value,
+    /// When it expires.
+    end: Option<u64>,
+    tags: Vec<&'static str>,
+    /// What goes first under a cap has the lowest of these.
+    rank: (u64, u64),
+}
+
+/// What a cache does; times are in seconds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    /// Whether there is room for times and tags.
+    pub(super) is_document: bool,
+    pub(super) time_to_live: Option<u64>,
+    pub(super) cap: Option<(u64, Policy)>,
+    pub(super) now: u64,
+    pub(super) entries: Vec<Entry>,
+    /// How often and when the keys were read last by each value of the cache, since it last wrote.
+    pub(super) uses: [BTreeMap<Key, (u64, u64)>; 2],
+}
+
+type Attributed<'a> = (Key, Value, Option<u64>, &'a [&'static str]);
+
+impl Model {
+    pub(super) fn live(&self) -> impl Iterator<Item = (Key, &Value)> {
+        self.entries.iter().filter(|it| self.is_live(it)).map(|it| (it.key, &it.value))
+    }
+
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.live().map(|(key, _)| key).collect()
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Value> {
+        self.live().find(|(live, _)| *live == key).map(|(_, value)| value.clone())
+    }
+
+    /// Uses that nobody wrote down are forgotten with the values of the cache.
+    pub(super) fn reopen(&mut self) {
+        self.uses = <[_; 2]>::default();
+    }
+
+    /// What an operation of the value of the cache number `by` does.
+    pub(super) fn predict(&mut self, by: usize, op: &Op) -> Result<Answer, ErrorKind> {
+        let default = self.time_to_live;
+        let plain = |(key, value): &(Key, Value)| (*key, value.clone(), default, &[][..]);
+        let done = |()| Answer::Done;
+        match op {
+            Op::Get(key) => Ok(Answer::Found(vec![self.read(by, key)])),
+            Op::GetMany(keys) => {
+                Ok(Answer::Found(keys.iter().map(|key| self.read(by, key)).collect()))
+            }
+            Op::Set(key, value) => self.write(by, &[(key, value.clone(), default, &[])]).map(done),
+            Op::SetWith(key, value, seconds, tags) => {
+                self.needs_room(seconds.is_some() || !tags.is_empty())?;
+                self.write(by, &[(key, value.clone(), seconds.or(default), tags)]).map(done)
+            }
+            Op::SetMany(items) => {
+                self.write(by, &items.iter().map(plain).collect::<Vec<_>>()).map(done)
+            }
+            Op::Insert(key, value) => {
+                let is_absent = self.get(key).is_none();
+                let item = is_absent.then(|| (*key, value.clone(), default, &[][..]));
+                self.write(by, item.as_slice()).map(|()| Answer::Was(is_absent))
+            }
+            Op::Update(key) => {
+                let value = longer(self.read(by, key));
+                self.write(by, &[(key, value.clone(), default, &[])])?;
+                Ok(Answer::Values(vec![value]))
+            }
+            Op::Touch(key, seconds) => self.touch(by, key, *seconds).map(Answer::Was),
+            Op::Invalidate(key) => Ok(Answer::Was(self.invalidate(by, key))),
+            Op::Clear => {
+                self.entries.clear();
+                Ok(Answer::Done)
+            }
+            Op::ClearTag(tag) => {
+                self.needs_room(true)?;
+                self.entries.retain(|it| !it.tags.contains(tag));
+                Ok(Answer::Done)
+            }
+            Op::Compute(keys) => self.compute(by, keys).map(Answer::Values),
+            Op::RoundTrip => {
+                let live: Vec<_> = self.live().map(|(key, value)| (key, value.clone())).collect();
+                self.entries.clear();
+                self.write(by, &live.iter().map(plain).collect::<Vec<_>>()).map(done)
+            }
+        }
+    }
+
+    fn touch(&mut self, by: usize, key: &str, seconds: Option<u64>) -> Result<bool, ErrorKind> {
+        self.needs_room(true)?;
+        self.write_down_uses(by);
+        let (now, is_there) = (self.now, self.get(key).is_some());
+        let entry = self.entries.iter_mut().find(|it| is_there && it.key == key);
+        entry.into_iter().for_each(|it| it.end = seconds.map(|time| now + time));
+        Ok(is_there)
+    }
+
+    fn invalidate(&mut self, by: usize, key: &str) -> bool {
+        self.write_down_uses(by);
+        let was_there = self.get(key).is_some();
+        self.entries.retain(|it| it.key != key);
+        was_there
+    }
+
+    fn needs_room(&self, is_needed: bool) -> Result<(), ErrorKind> {
+        if is_needed && self.is_document { Err(ErrorKind::Unsupported) } else { Ok(()) }
+    }
+
+    fn is_live(&self, entry: &Entry) -> bool {
+        entry.end.is_none_or(|end| end > self.now)
+    }
+
+    fn read(&mut self, by: usize, key: Key) -> Option<Value> {
+        let value = self.get(key)?;
+        let (count, at) = self.uses[by].entry(key).or_default();
+        (*count, *at) = (*count + 1, self.now);
+        Some(value)
+    }
+
+    fn write_down_uses(&mut self, by: usize) {
+        let Some((_, policy)) = self.cap else { return };
+        for (key, (count, at)) in std::mem::take(&mut self.uses[by]) {
+            let Some(entry) = self.entries.iter_mut().find(|it| it.key == key) else { continue };
+            let (rank, used_at) = &mut entry.rank;
+            match policy {
+                Policy::Oldest => continue,
+                Policy::LeastRecentlyUsed => *rank = (*rank).max(at),
+                Policy::LeastFrequentlyUsed => *rank += count,
+            }
+            // Another value of the cache may have set it since.
+            *used_at = (*used_at).max(at);
+        }
+    }
+
+    /// All of them or none; then what is over the cap goes, but not the last.
+    fn write(&mut self, by: usize, items: &[Attributed<'_>]) -> Result<(), ErrorKind> {
+        let is_too_large = |(bytes, _)| items.iter().any(|it| size(it.0, &it.1) > bytes);
+        if self.cap.is_some_and(is_too_large) {
+            return Err(ErrorKind::Full);
+        }
+        self.write_down_uses(by);
+        for (key, value, time_to_live, tags) in items {
+            let rank = match self.cap {
+                Some((_, Policy::LeastFrequentlyUsed)) => 0,
+                _ => self.now,
+            };
+            let end = time_to_live.map(|time| self.now + time);
+            let (value, tags, rank) = (value.clone(), tags.to_vec(), (rank, self.now));
+            let new = Entry { key, value, end, tags, rank };
+            let place = self.entries.iter().position(|it| it.key == *key);
+            match place {
+                Some(place) if self.is_live(&self.entries[place]) => self.entries[place] = new,
+                _ => {
+                    self.entries.retain(|it| it.key != *key);
+                    self.entries.push(new);
+                }
+            }
+        }
+        if let Some((newest, ..)) = items.last() {
+            self.evict(newest);
+        }
+        Ok(())
+    }
+
+    fn evict(&mut self, newest: &str) {
+        let Some((cap, _)) = self.cap else { return };
+        while self.live().map(|(key, value)| size(key, value)).sum::<u64>() > cap {
+            let others = self.entries.iter().filter(|it| self.is_live(it) && it.key != newest);
+            let victim = others.min_by_key(|it| it.rank).expect("one entry fits").key;
+            self.entries.retain(|it| it.key != victim);
+        }
+    }
+
+    /// As often as what is found is evicted by what is computed.
+    fn compute(&mut self, by: usize, keys: &[Key]) -> Result<Vec<Value>, ErrorKind> {
+        let mut here = BTreeSet::new();
+        loop {
+            let found: Vec<_> = keys.iter().map(|key| self.read(by, key)).collect();
+            let absent = |(key, found): (&Key, &Option<Value>)| {
+                (found.is_none() && !here.contains(key)).then_some(*key)
+            };
+            let missing: BTreeSet<Key> = keys.iter().zip(&found).filter_map(absent).collect();
+            if missing.is_empty() {
+                let values = keys.iter().zip(found);
+                return Ok(values.map(|(key, it)| it.unwrap_or_else(|| computed(key))).collect());
+            }
+            let items: Vec<_> = missing
+                .iter()
+                .map(|key| (*key, computed(key), self.time_to_live, &[][..]))
+                .collect();
+            self.write(by, &items)?;
+            here.extend(missing);
+        }
+    }
+}
+
+/// What an entry counts for under a cap.
+fn size(key: &str, value: &Value) -> u64 {
+    (key.len() + serde_json::to_vec(value).unwrap().len()) as u64
+}
