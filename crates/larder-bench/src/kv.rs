@@ -86,7 +86,8 @@ impl<'a> Kind<'a> {
 fn kinds(peer: Option<&Peer>) -> Vec<Kind<'_>> {
     let mut kinds = vec![
         Kind::new("rusqlite", Sqlite::open),
-        Kind { has_json: false, ..Kind::new("Larder", Larder::open) },
+        Kind::new("Larder, from memory", Larder::in_memory),
+        Kind::new("Larder, from disk", Larder::on_disk),
         Kind::new("redb, Durability::None", Redb::open),
         Kind::new("fjall", Fjall::open),
     ];

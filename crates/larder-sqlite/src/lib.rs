@@ -32,6 +32,7 @@
 //!
 //! # Limits
 //!
+//! - An open database may hold up to 64 MiB of its pages in memory, and 16 MiB more for each thread that reads at once.
 //! - Local disks only: the write-ahead log needs shared memory, which network file systems do not give. On Linux those
 //!   that the kernel knows as such are [`Unsupported`](larder_storage::ErrorKind::Unsupported).
 

@@ -82,8 +82,18 @@ impl Store for Sqlite {
 pub(super) struct Larder(KvCache);
 
 impl Larder {
-    pub(super) fn open(dir: &Path) -> Outcome<Self> {
-        Ok(Self(KvCache::open(dir, "genes", Options::default())?))
+    /// With room in memory for all that there is.
+    pub(super) fn in_memory(dir: &Path) -> Outcome<Self> {
+        Self::open(dir, 2 << 30)
+    }
+
+    /// With none.
+    pub(super) fn on_disk(dir: &Path) -> Outcome<Self> {
+        Self::open(dir, 0)
+    }
+
+    fn open(dir: &Path, memory: u64) -> Outcome<Self> {
+        Ok(Self(KvCache::open(dir, "genes", Options::default().memory(memory))?))
     }
 }
 
@@ -94,6 +104,10 @@ impl Store for Larder {
 
     fn get(&mut self, key: &str) -> Outcome<Record> {
         Ok(self.0.get(key)?.hit().ok_or(GONE)?)
+    }
+
+    fn get_json(&mut self, key: &str) -> Outcome<usize> {
+        Ok(self.0.get_json(key)?.hit().ok_or(GONE)?.len())
     }
 
     fn set_many(&mut self, entries: &[(String, Record)]) -> Outcome {

@@ -31,7 +31,7 @@ fn interleaved(count: u32) -> Vec<WindowKey> {
 
 #[test]
 fn no_more_shards_are_open_than_allowed_and_the_one_being_read() {
-    let Watched { storage, cache, .. } = watched(3, 40);
+    let Watched { _dir, storage, cache } = watched(3, 40);
     let keys = interleaved(40);
     assert!(cache.contains_many(&keys).unwrap().iter().all(|there| *there));
     assert_eq!(storage.opened(), 0, "the index alone tells");
@@ -49,7 +49,7 @@ fn no_more_shards_are_open_than_allowed_and_the_one_being_read() {
 
 #[test]
 fn each_shard_is_opened_once_for_all_of_its_rows() {
-    let Watched { storage, cache, .. } = watched(1, 8);
+    let Watched { _dir, storage, cache } = watched(1, 8);
     let keys = interleaved(8);
     cache.read_many(&keys).unwrap();
     assert_eq!(storage.opened(), 8);
@@ -57,7 +57,7 @@ fn each_shard_is_opened_once_for_all_of_its_rows() {
 
 #[test]
 fn a_warm_shard_is_not_opened_again() {
-    let Watched { storage, cache, .. } = watched(8, 8);
+    let Watched { _dir, storage, cache } = watched(8, 8);
     cache.read_many(&interleaved(8)).unwrap();
     storage.reset();
     cache.read_many(&interleaved(8)).unwrap();
