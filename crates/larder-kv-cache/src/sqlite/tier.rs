@@ -16,6 +16,8 @@ use quick_cache::{Weighter, sync::Cache};
 
 use crate::engine::Found;
 
+/// The state of a memory that holds nothing yet.
+const NOTHING: u64 = u64::MAX;
 /// How many entries may be used before their uses are written down.
 const MAX_USED: usize = 4096;
 /// What an entry takes beside its key and its value, about.
@@ -74,7 +76,7 @@ impl Tier {
         // An estimate for its tables: a quarter of a kilobyte an entry.
         let items = usize::try_from(bytes / 256).unwrap_or(usize::MAX);
         Self {
-            state: RwLock::new(u64::MAX),
+            state: RwLock::new(NOTHING),
             entries: (bytes > 0).then(|| Cache::with_weighter(items, bytes, Weight)),
             used: is_ranked.then(Mutex::default),
         }
@@ -101,10 +103,15 @@ impl Tier {
     /// [`forget`](Self::forget).
     pub(super) fn advance(&self, span: Range<u64>, remember: impl FnOnce()) {
         let mut state = self.write();
-        if *state == span.start {
-            remember();
-            *state = span.end;
+        if *state != NOTHING && *state > span.start {
+            // Another thread's later write came first.
+            return;
         }
+        if *state != span.start {
+            self.forget_all();
+        }
+        remember();
+        *state = span.end;
     }
 
     pub(super) fn put(&self, held: Arc<Held>) {
@@ -168,7 +175,7 @@ impl Tier {
     fn begin_at(&self, state: u64) {
         let mut held = self.write();
         // Another thread may have done it, or written, since.
-        if *held < state || *held == u64::MAX {
+        if *held < state || *held == NOTHING {
             self.forget_all();
             *held = state;
         }

@@ -270,6 +270,15 @@ fn the_memory_never_shows_what_another_changed() {
 }
 
 #[test]
+fn what_was_written_is_in_memory_at_once() {
+    let (_dir, cache) = fresh();
+    cache.set("a", &1).unwrap();
+    // Behind its back, as nobody should: what it gives then can only be from memory.
+    sql(cache.path(), "UPDATE entry SET value = 'damaged'");
+    assert_eq!(cache.get("a").unwrap(), Lookup::Hit(1));
+}
+
+#[test]
 fn large_values_are_smaller_on_disk_and_whole_again() {
     let dir = tempdir().unwrap();
     let options = Options::default().compress_from(100);
