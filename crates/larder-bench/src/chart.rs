@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::{
-    report::duration,
-    rounds::{Row, Table},
+    report::told,
+    rounds::{Row, Table, Unit},
 };
 
 const WIDTH: f64 = 860.0;
@@ -27,7 +27,7 @@ pub(crate) fn draw(tables: &[Table]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
-         <text x=\"{LEFT}\" y=\"18\" fill=\"#57606a\">time, as a multiple of the floor (logarithmic)</text>\n"
+         <text x=\"{LEFT}\" y=\"18\" fill=\"#57606a\">as a multiple of the floor (logarithmic)</text>\n"
     );
     for tick in scale.ticks() {
         let (x, colour) = (scale.x(tick), if tick == 1.0 { "#57606a" } else { "#d8dee4" });
@@ -50,14 +50,14 @@ pub(crate) fn draw(tables: &[Table]) -> String {
             escape(&table.title)
         );
         for row in &table.rows {
-            draw_row(&mut svg, row, y, &scale);
+            draw_row(&mut svg, row, table.unit, y, &scale);
             y += BAR;
         }
     }
     svg + "</svg>\n"
 }
 
-fn draw_row(svg: &mut String, row: &Row, y: f64, scale: &Scale) {
+fn draw_row(svg: &mut String, row: &Row, unit: Unit, y: f64, scale: &Scale) {
     let (from, to) = (scale.x(row.of_floor.min(1.0)), scale.x(row.of_floor.max(1.0)));
     let colour = if row.name.starts_with("Larder") { "#0969da" } else { "#afb8c1" };
     let middle = y + BAR / 2.0 + 4.0;
@@ -73,7 +73,7 @@ fn draw_row(svg: &mut String, row: &Row, y: f64, scale: &Scale) {
         BAR - 4.0,
         to + 6.0,
         row.of_floor,
-        duration(row.seconds)
+        told(unit, row.value)
     );
 }
 
@@ -133,8 +133,9 @@ mod tests {
 
     #[test]
     fn names_are_text_in_the_chart() {
-        let row = Row { name: "a<b".into(), seconds: 1e-6, of_floor: 1.0 };
-        let svg = draw(&[Table { title: "x & y".into(), rounds: 1, things: 1, rows: vec![row] }]);
+        let row = Row { name: "a<b".into(), value: 1e-6, of_floor: 1.0 };
+        let (title, unit) = ("x & y".into(), Unit::Seconds);
+        let svg = draw(&[Table { title, unit, rounds: 1, things: 1, rows: vec![row] }]);
         assert!(svg.contains("a&lt;b") && svg.contains("x &amp; y") && !svg.contains("a<b"));
     }
 }

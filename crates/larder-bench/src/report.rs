@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Outcome, chart, machine,
-    rounds::{Row, Table},
+    rounds::{Row, Table, Unit},
 };
 
 /// The tables of one benchmark.
@@ -25,7 +25,8 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn markdown(&self) -> String {
-        let rounds = self.tables.iter().map(|table| table.rounds).min().unwrap_or(0);
+        let timed = self.tables.iter().filter(|table| table.unit == Unit::Seconds);
+        let rounds = timed.map(|table| table.rounds).min().unwrap_or(0);
         let machine = machine::describe(self.crates, &self.others);
         let mut text = format!("{}\n\nAt least {rounds} rounds; {machine}.\n", self.about);
         self.tables.iter().for_each(|table| write_table(&mut text, table));
@@ -35,14 +36,23 @@ impl Report {
 
 fn write_table(text: &mut String, table: &Table) {
     let (head, line) = if table.things > 1 { (" per second |", "---:|") } else { ("", "") };
-    let title = &table.title;
-    let _ = write!(text, "\n| {title} | median |{head} of the floor |\n|---|---:|{line}---:|\n");
-    for Row { name, seconds, of_floor } in &table.rows {
-        let _ = write!(text, "| {name} | {} |", duration(*seconds));
+    let (title, unit) = (&table.title, table.unit);
+    let measure = if unit == Unit::Seconds { "median" } else { "size" };
+    let _ = write!(text, "\n| {title} | {measure} |{head} of the floor |\n|---|---:|{line}---:|\n");
+    for Row { name, value, of_floor } in &table.rows {
+        let _ = write!(text, "| {name} | {} |", told(unit, *value));
         if table.things > 1 {
-            let _ = write!(text, " {} |", thousands(table.things as f64 / seconds));
+            let _ = write!(text, " {} |", thousands(table.things as f64 / value));
         }
         let _ = writeln!(text, " {of_floor:.2} |");
+    }
+}
+
+/// A value with its unit.
+pub(crate) fn told(unit: Unit, value: f64) -> String {
+    match unit {
+        Unit::Seconds => duration(value),
+        Unit::Bytes => format!("{:.1} MB", value / 1e6),
     }
 }
 
@@ -52,7 +62,7 @@ fn thousands(rate: f64) -> String {
 }
 
 /// A time with three figures and its unit.
-pub(crate) fn duration(seconds: f64) -> String {
+fn duration(seconds: f64) -> String {
     let (value, unit) = match seconds {
         ..1e-6 => (seconds * 1e9, "ns"),
         ..1e-3 => (seconds * 1e6, "us"),
@@ -108,9 +118,10 @@ mod tests {
     #[test]
     fn calls_about_many_things_have_a_rate() {
         let table = |things| {
-            let row = Row { name: "a".into(), seconds: 0.25, of_floor: 2.0 };
+            let row = Row { name: "a".into(), value: 0.25, of_floor: 2.0 };
             let mut text = String::new();
-            let table = Table { title: "work".into(), rounds: 1, things, rows: vec![row] };
+            let (title, unit) = ("work".into(), Unit::Seconds);
+            let table = Table { title, unit, rounds: 1, things, rows: vec![row] };
             write_table(&mut text, &table);
             text
         };
@@ -120,6 +131,19 @@ mod tests {
         );
         let head = "\n| work | median | per second | of the floor |\n|---|---:|---:|---:|\n";
         assert_eq!(table(100_000), format!("{head}| a | 250 ms | 400 k | 2.00 |\n"));
+    }
+
+    #[test]
+    fn sizes_are_no_times() {
+        let row = Row { name: "a".into(), value: 5.6e6, of_floor: 1.3 };
+        let (title, unit) = ("space".into(), Unit::Bytes);
+        let table = Table { title, unit, rounds: 1, things: 1, rows: vec![row] };
+        let mut text = String::new();
+        write_table(&mut text, &table);
+        assert_eq!(
+            text,
+            "\n| space | size | of the floor |\n|---|---:|---:|\n| a | 5.6 MB | 1.30 |\n"
+        );
     }
 
     #[test]

@@ -14,16 +14,24 @@ pub(crate) type Turn<'a> = Box<dyn FnMut(usize) -> Outcome<Vec<f64>> + 'a>;
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// The median time of a call in seconds.
-    pub(crate) seconds: f64,
-    /// The median, over the rounds, of the ratio to the floor in the same round.
+    /// Of times, the median of the calls.
+    pub(crate) value: f64,
+    /// Of times, the median, over the rounds, of the ratio to the floor in the same round.
     pub(crate) of_floor: f64,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Seconds,
+    Bytes,
 }
 
 /// The contenders at one piece of work; the first is the floor.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) title: String,
+    pub(crate) unit: Unit,
     pub(crate) rounds: usize,
     /// How many things one call is about. Where there are several, their number in a second is told too.
     pub(crate) things: usize,
@@ -72,10 +80,10 @@ pub(crate) fn compare_turns(
     let floor = medians(&times[0]);
     let row = |(name, own): (&str, &Vec<Vec<f64>>)| {
         let ratios = medians(own).iter().zip(&floor).map(|(own, floor)| own / floor).collect();
-        Row { name: name.into(), seconds: median(own.concat()), of_floor: median(ratios) }
+        Row { name: name.into(), value: median(own.concat()), of_floor: median(ratios) }
     };
     let rows = contenders.iter().map(|(name, _)| *name).zip(&times).map(row).collect();
-    Ok(Table { title: title.into(), rounds, things: 1, rows })
+    Ok(Table { title: title.into(), unit: Unit::Seconds, rounds, things: 1, rows })
 }
 
 /// What each call took in seconds, on average over groups of `group` that follow each other.
@@ -141,7 +149,7 @@ mod tests {
         let other: Turn<'_> = Box::new(|round| Ok(vec![2.0 * round as f64; round]));
         let table = compare_turns("work", 3, vec![("floor", floor), ("other", other)]).unwrap();
         // 2, 4, 4, 6, 6, 6: the warm-up is not counted.
-        assert_eq!(table.rows[1].seconds, 5.0);
+        assert_eq!(table.rows[1].value, 5.0);
         assert_eq!(table.rows[1].of_floor, 2.0);
     }
 

@@ -29,9 +29,13 @@ impl Attributes {
         self
     }
 
-    /// When the entry expires that is set at `now`, in nanoseconds since 1970.
-    pub(crate) fn expires_at(&self, default: Option<Duration>, now: i64) -> Option<i64> {
-        self.time_to_live.unwrap_or(default).map(|time| after(now, time))
+    /// When the entry expires that is set `now`, in nanoseconds since 1970.
+    pub(crate) fn expires_at(
+        &self,
+        default: Option<Duration>,
+        now: impl FnOnce() -> i64,
+    ) -> Option<i64> {
+        self.time_to_live.unwrap_or(default).map(|time| after(now(), time))
     }
 }
 

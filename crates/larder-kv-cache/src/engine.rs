@@ -53,6 +53,14 @@ pub(crate) struct Write<'a> {
     pub(crate) when: When,
 }
 
+impl Write<'_> {
+    /// Whether it replaces what is there, whatever that is, by an entry without tags.
+    pub(crate) fn is_plain(&self) -> bool {
+        let Change::Set(value) = &self.change else { return false };
+        value.tags.is_empty() && matches!(self.when, When::Always)
+    }
+}
+
 /// Computations that were taken on; they end when it is dropped.
 pub(crate) trait Flight {
     /// Whether the key at this index of those that were asked for is to be computed here.

@@ -1,6 +1,7 @@
 //! The engine that keeps entries in a SQLite database.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -24,6 +25,7 @@ mod rank;
 mod read;
 mod schema;
 mod settings;
+mod space;
 mod sweep;
 mod tier;
 mod verify;
@@ -32,7 +34,7 @@ mod writer;
 pub(crate) use rank::Cap;
 use schema::SCHEMA;
 use settings::Settings;
-use tier::{Held, Tier};
+use tier::{Held, Tier, Used};
 use writer::Writer;
 
 #[derive(Debug)]
@@ -45,6 +47,9 @@ pub(crate) struct Sqlite {
     /// What the last write left, and at which state.
     known: Mutex<Option<(u64, Settings)>>,
 }
+
+/// Which writes happened, which keys were evicted, and what the next writer has to know.
+type Changed = (Vec<bool>, (Vec<String>, Option<Settings>));
 
 impl Sqlite {
     pub(crate) fn open(dir: &Path, namespace: &str, options: &Options) -> Result<Self> {
@@ -81,12 +86,32 @@ impl Sqlite {
         })
     }
 
-    /// What a writer that begins at a state has to know.
-    fn settings(&self, state: u64, tx: &Connection) -> Attempt<Settings> {
-        match *self.known() {
-            Some((known, settings)) if known == state => Ok(settings),
-            _ => Settings::read(tx),
-        }
+    /// Writes in one turn; the states before and after it, too.
+    fn change(
+        &self,
+        writes: &[Write<'_>],
+        uses: &[Used],
+        now: i64,
+    ) -> Result<(Changed, Range<u64>)> {
+        let mut turn = self.database.turn()?;
+        let known = match *self.known() {
+            Some((state, settings)) if state == turn.span().start => Some(settings),
+            _ => None,
+        };
+        let work = |db: &Connection| {
+            let settings = known.map_or_else(|| Settings::read(db), Ok)?;
+            let mut writer = Writer::begin(db, now, self.compress_from, settings);
+            writer.count_uses(uses)?;
+            let done: Vec<bool> =
+                writes.iter().map(|write| writer.apply(write)).collect::<Attempt<_>>()?;
+            Ok((done, writer.finish(writes.len())?))
+        };
+        let is_plain = known.is_some_and(|settings| settings.is_plain(now));
+        let changed = match writes {
+            [write] if is_plain && write.is_plain() => turn.run(work),
+            _ => turn.transact(|tx| work(tx)),
+        };
+        Ok((changed?, turn.span()))
     }
 
     fn known(&self) -> MutexGuard<'_, Option<(u64, Settings)>> {
@@ -158,15 +183,7 @@ impl Engine for Sqlite {
     fn contains(&self, keys: &[&str], now: i64) -> Result<Vec<bool>> {
         self.database.read(|db| {
             let view = db.unchecked_transaction()?;
-            let mut presence = read::Presence::new(&view, now)?;
-            // In the order of the index, of which each page is then read once.
-            let mut order: Vec<usize> = (0..keys.len()).collect();
-            order.sort_unstable_by_key(|at| keys[*at]);
-            let mut present = vec![false; keys.len()];
-            for at in order {
-                present[at] = presence.of(keys[at])?;
-            }
-            Ok(present)
+            read::Presence::new(&view, now)?.of(keys)
         })
     }
 
@@ -183,14 +200,7 @@ impl Engine for Sqlite {
 
     fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
         let uses = self.tier.take_used();
-        let written = self.database.write_between(|tx, state| {
-            let settings = self.settings(state, tx)?;
-            let mut writer = Writer::begin(tx, now, self.compress_from, settings);
-            writer.count_uses(&uses)?;
-            let done: Vec<bool> =
-                writes.iter().map(|write| writer.apply(write)).collect::<Attempt<_>>()?;
-            Ok((done, writer.finish(writes.len())?))
-        });
+        let written = self.change(writes, &uses, now);
         // Where uses alone cannot be written, they are not worth being held for ever.
         if written.is_err() && !writes.is_empty() {
             self.tier.give_back(uses);
@@ -214,10 +224,13 @@ impl Engine for Sqlite {
     }
 
     fn clear(&self, tag: Option<&str>) -> Result<()> {
-        let ((), span) = self.database.write_between(|tx, _| match tag {
-            None => writer::clear(tx),
-            Some(tag) => writer::clear_tag(tx, tag),
+        let mut turn = self.database.turn()?;
+        turn.run(|db| match tag {
+            None => writer::clear(db),
+            Some(tag) => writer::clear_tag(db, tag),
         })?;
+        let span = turn.span();
+        drop(turn);
         self.tier.advance(span, || self.tier.forget_all());
         Ok(())
     }
@@ -243,7 +256,7 @@ impl Engine for Sqlite {
     fn status(&self, now: i64) -> Result<Status> {
         let entries = self.len(now)?;
         self.database.read(|db| {
-            let (bytes, free_bytes) = read::size(db)?;
+            let (bytes, free_bytes) = space::size(db)?;
             let dead = read::rows(db)?.saturating_sub(entries);
             let (namespace, path) = (self.namespace.clone(), self.path().to_owned());
             Ok(Status { namespace, path, entries, unsaved: 0, dead, bytes, free_bytes })

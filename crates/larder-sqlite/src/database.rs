@@ -1,13 +1,12 @@
 use std::{
-    ops::Range,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
-use crate::{Attempt, Failure, identity::Identity, integrity, network, open, turn::Turns};
+use crate::{Attempt, Failure, Turn, identity::Identity, integrity, network, open, turns::Turns};
 
 /// What a database of one kind holds.
 #[derive(Clone, Copy, Debug)]
@@ -98,38 +97,25 @@ impl Database {
 
     /// Runs `work` in a transaction that excludes other writers, and commits what it did if it succeeds.
     ///
-    /// `work` must not use this database otherwise: the second writer would wait for the first one. Writers of Larder
-    /// wait for each other as long as it takes, and a minute for those of other programs.
-    ///
     /// # Errors
     ///
-    /// Those of `work`, and then nothing was changed; `NotFound` where something else took the file away; for SQLite's own, `Corrupt`, `Full`, `Io`, `Locked` or
-    /// `Backend`.
+    /// As [`turn`](Self::turn) and [`Turn::transact`].
     pub fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
-        self.write_between(|tx, _| work(tx)).map(|(outcome, _)| outcome)
+        self.turn()?.transact(work)
     }
 
-    /// As [`write`](Self::write), with the [`state`](Self::state) before it, which `work` is told too, and the one after it.
+    /// Waits for a turn at writing, as long as it takes: SQLite itself lets writers poll, and the quickest of them starves
+    /// the rest. Who holds a turn must not write to this database otherwise, because that would wait for himself.
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write).
-    pub fn write_between<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>, u64) -> Attempt<T>,
-    ) -> Result<(T, Range<u64>)> {
-        let mut writer = lock(&self.writer);
-        // SQLite lets writers poll, and the quickest of them starves the rest; here they wait in the kernel.
-        let turn = self.turns.take()?;
-        let run = || -> Attempt<(T, Range<u64>)> {
-            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let outcome = work(&transaction, turn.span().start)?;
-            // SQLite would go on with a file that nobody finds any more.
-            self.identity.check()?;
-            transaction.commit()?;
-            Ok((outcome, turn.span()))
-        };
-        run().map_err(|failure| failure.at(&self.path))
+    /// `Io` where there is none to be had; `NotFound` where something else took the file away.
+    pub fn turn(&self) -> Result<Turn<'_>> {
+        let writer = lock(&self.writer);
+        let taken = self.turns.take()?;
+        // SQLite would go on with a file that nobody finds any more.
+        self.identity.check()?;
+        Ok(Turn { path: &self.path, taken, writer })
     }
 
     /// Writes the file anew without what is free in it, so that it is as small as it can be.
@@ -139,15 +125,12 @@ impl Database {
     /// `Locked` where a reader does not end for a minute; `Full` where there is no room for a second copy; else those of
     /// the database.
     pub fn vacuum(&self) -> Result<()> {
-        let writer = lock(&self.writer);
-        let _turn = self.turns.take()?;
-        let run = || -> Attempt<()> {
-            writer.execute_batch("VACUUM")?;
+        self.turn()?.run(|db| {
+            db.execute_batch("VACUUM")?;
             // Else the file keeps its length until the log is next emptied.
-            writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             Ok(())
-        };
-        run().map_err(|failure| failure.at(&self.path))
+        })
     }
 
     /// A number that changes with every write of Larder's, by any thread or process; `None` while one is under way. What

@@ -32,10 +32,11 @@
 //!
 //! # Limits
 //!
-//! - An open database may hold up to 64 MiB of its pages in memory, and 16 MiB more for each thread that reads at once.
+//! - An open database may hold up to 64 MiB of its pages in memory, and 64 MiB more for each thread that reads at once.
 //! - Local disks only: the write-ahead log needs shared memory, which network file systems do not give. On Linux those
 //!   that the kernel knows as such are [`Unsupported`](larder_storage::ErrorKind::Unsupported).
 
+mod counter;
 mod database;
 mod failure;
 mod identity;
@@ -44,7 +45,9 @@ mod network;
 mod open;
 mod repair;
 mod turn;
+mod turns;
 
 pub use database::{Database, Schema};
 pub use failure::{Attempt, Failure};
 pub use repair::repair;
+pub use turn::Turn;

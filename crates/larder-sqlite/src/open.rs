@@ -15,10 +15,12 @@ use crate::{Failure, Schema};
 /// How long a writer waits for others. Each of them holds the database for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How much memory may hold pages: enough that a large transaction does not write pages before it commits, and the inner
-/// pages of large trees stay with each of many readers.
-const WRITER_KIB: i64 = 65_536;
-const READER_KIB: i64 = 16_384;
+/// How much memory each connection may hold pages in: enough that a large transaction writes none before it commits, and
+/// that a reader keeps all of a database of usual size.
+const CACHE_KIB: i64 = 65_536;
+
+/// How long the write-ahead log stays after a large transaction was taken over from it, in bytes.
+pub(crate) const LOG_BYTES: u64 = 16 << 20;
 
 /// The file `<path><suffix>`.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -49,7 +51,6 @@ pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Res
     }
     let run = || -> Result<Connection, Failure> {
         let mut db = connect(path, OpenFlags::SQLITE_OPEN_CREATE, durability)?;
-        hold(&db, WRITER_KIB)?;
         if is_blank(&db)? {
             if existed && has_content(&mark) {
                 return Err(lost(path, "the database was emptied by something else").into());
@@ -73,7 +74,6 @@ pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Res
 /// Opens a further connection, that only reads.
 pub(crate) fn reader(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let db = connect(path, OpenFlags::empty(), durability)?;
-    hold(&db, READER_KIB)?;
     db.pragma_update(None, "query_only", true)?;
     Ok(db)
 }
@@ -93,6 +93,9 @@ pub(crate) fn connect(
         Durability::Power => "FULL",
     };
     db.pragma_update(None, "synchronous", synchronous)?;
+    // A negative number counts KiB.
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    db.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "trusted_schema", false)?;
     Ok(db)
@@ -116,11 +119,6 @@ fn create(db: &mut Connection, schema: &Schema) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", schema.application_id)?;
     transaction.pragma_update(None, "user_version", schema.version)?;
     transaction.commit()
-}
-
-/// Bounds the memory that holds pages; negative numbers count KiB.
-fn hold(db: &Connection, kib: i64) -> rusqlite::Result<()> {
-    db.pragma_update(None, "cache_size", -kib)
 }
 
 /// Switches to the write-ahead log, which a copy of a database may not have.

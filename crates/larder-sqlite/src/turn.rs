@@ -1,115 +1,49 @@
-//! Whose turn it is to write, and how often there was one.
+use std::{ops::Range, path::Path, sync::MutexGuard};
 
-use std::{
-    fs::File,
-    io,
-    ops::Range,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use larder_storage::Result;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use larder_storage::{Error, Result};
+use crate::{Attempt, turns::Taken};
 
-/// The file `<database>.write`, which stays open. It is locked by the writer whose turn it is, and holds the number of
-/// beginnings and ends of turns so far: it is odd during a turn, and after one whose writer died in it.
+/// A turn at writing, which ends when this is dropped; see [`Database::turn`](crate::Database::turn).
 #[derive(Debug)]
-pub(crate) struct Turns {
-    file: File,
-    path: PathBuf,
-}
-
-/// A turn that lasts; dropping it ends it.
-#[derive(Debug)]
-pub(crate) struct Turn<'a> {
-    turns: &'a Turns,
-    /// The even number before this turn.
-    before: u64,
-}
-
-impl Turns {
-    pub(crate) fn open(path: PathBuf) -> Result<Self> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|error| failed(error, &path))?;
-        Ok(Self { file, path })
-    }
-
-    /// Waits for a turn. One value gives one at a time to the threads that hold it: they have to exclude each other.
-    pub(crate) fn take(&self) -> Result<Turn<'_>> {
-        let begin = || {
-            wait(&self.file)?;
-            let count = self.count()?;
-            let before = count + count % 2;
-            self.set(before + 1)?;
-            Ok(Turn { turns: self, before })
-        };
-        begin().map_err(|error| failed(error, &self.path))
-    }
-
-    /// How many turns there were; `None` while there is one.
-    pub(crate) fn finished(&self) -> Option<u64> {
-        self.count().ok().filter(|count| count % 2 == 0)
-    }
-
-    fn count(&self) -> io::Result<u64> {
-        let mut bytes = [0; 8];
-        // A new file is empty.
-        let len = self.file.read_at(&mut bytes, 0)?;
-        Ok(if len == bytes.len() { u64::from_le_bytes(bytes) } else { 0 })
-    }
-
-    fn set(&self, count: u64) -> io::Result<()> {
-        self.file.write_all_at(&count.to_le_bytes(), 0)
-    }
+pub struct Turn<'db> {
+    pub(crate) path: &'db Path,
+    // Before the connection, so that other processes need not wait for this one's threads.
+    pub(crate) taken: Taken<'db>,
+    pub(crate) writer: MutexGuard<'db, Connection>,
 }
 
 impl Turn<'_> {
-    /// The number of finished turns, as [`Turns::finished`] told it before this one and will tell it after.
-    pub(crate) fn span(&self) -> Range<u64> {
-        self.before..self.before + 2
+    /// The [`state`](crate::Database::state) before this turn, and the one after it.
+    pub fn span(&self) -> Range<u64> {
+        self.taken.span()
     }
-}
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        // Where it stays odd, nobody trusts what he knows before the next turn.
-        let _ = self.turns.set(self.before + 2);
-        let _ = self.turns.file.unlock();
+    /// Runs `work` in a transaction, and commits what it did if it succeeds.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, and then nothing was changed; for SQLite's own, `Corrupt`, `Full`, `Io`, `Backend`, or `Locked`
+    /// where another program holds the database for a minute.
+    pub fn transact<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
+        let run = || {
+            let transaction =
+                self.writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let outcome = work(&transaction)?;
+            transaction.commit()?;
+            Ok(outcome)
+        };
+        let done: Attempt<T> = run();
+        done.map_err(|failure| failure.at(self.path))
     }
-}
 
-fn wait(file: &File) -> io::Result<()> {
-    loop {
-        match file.lock() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            locked => return locked,
-        }
-    }
-}
-
-fn failed(error: io::Error, path: &Path) -> Error {
-    Error::io(error, "cannot take a turn at writing").at_path(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn turns_are_counted_and_one_that_died_is_made_up_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.write");
-        let (turns, other) = (Turns::open(path.clone()).unwrap(), Turns::open(path).unwrap());
-        assert_eq!(turns.finished(), Some(0));
-        let turn = turns.take().unwrap();
-        assert_eq!((turn.span(), other.finished()), (0..2, None));
-        drop(turn);
-        assert_eq!(other.finished(), Some(2));
-        // As a process that was killed leaves it.
-        turns.set(3).unwrap();
-        assert_eq!(other.finished(), None);
-        let turn = other.take().unwrap();
-        assert_eq!((turn.span(), turns.finished()), (4..6, None));
-        drop(turn);
-        assert_eq!(turns.finished(), Some(6));
+    /// Runs `work` without a transaction: each statement is one by itself, which takes less time where there is only one.
+    ///
+    /// # Errors
+    ///
+    /// As [`transact`](Self::transact), but what a statement did before another failed stays.
+    pub fn run<T>(&mut self, work: impl FnOnce(&Connection) -> Attempt<T>) -> Result<T> {
+        work(&self.writer).map_err(|failure| failure.at(self.path))
     }
 }

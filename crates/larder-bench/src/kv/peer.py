@@ -33,10 +33,11 @@ def record(number, version):
 class DiskCache:
     """diskcache as it is by default, but for the cap of 1 GB, beyond which it would drop entries."""
 
-    def __init__(self, directory):
-        self.cache = diskcache.Cache(directory, size_limit=2**40)
+    def __init__(self, directory, policy="least-recently-stored"):
+        self.cache = diskcache.Cache(directory, size_limit=2**40, eviction_policy=policy)
         self.get = self.cache.get
         self.set = self.cache.set
+        self.remove = self.cache.delete
         self.close = self.cache.close
 
     def set_many(self, items):
@@ -49,6 +50,11 @@ class DiskCache:
         for name in keys:
             (hits if name in self.cache else misses).append(name)
         return hits, misses
+
+
+def least_recently_used(directory):
+    """diskcache with a cap that it never reaches, which makes each read a write."""
+    return DiskCache(directory, "least-recently-used")
 
 
 class Rewritten:
@@ -90,7 +96,7 @@ class Rewritten:
         self.entries = {}
 
 
-KINDS = {"diskcache": DiskCache, "rewritten": Rewritten}
+KINDS = {"diskcache": DiskCache, "diskcache_lru": least_recently_used, "rewritten": Rewritten}
 stores = []
 
 
@@ -120,6 +126,11 @@ def run(store, call, numbers, version, group):
         case "get":
             took, found = each(group, store.get, zip(keys))
             assert None not in found, "an entry is gone"
+        case "get_all":
+            took, [found] = each(1, lambda: [store.get(name) for name in keys], [()])
+            assert None not in found, "an entry is gone"
+        case "remove":
+            took, _ = each(group, store.remove, zip(keys))
         case "set_many":
             entries = {key(number): record(number, version) for number in numbers}
             took, _ = each(1, store.set_many, [(entries,)])

@@ -77,23 +77,23 @@ impl Store for Sqlite {
         let mut query = view.prepare_cached("SELECT 1 FROM entry WHERE key = ?1")?;
         split(keys, |key| Ok(query.exists([key])?))
     }
+
+    fn remove(&mut self, key: &str) -> Outcome {
+        self.0.prepare_cached("DELETE FROM entry WHERE key = ?1")?.execute([key])?;
+        Ok(())
+    }
+
+    fn vacuum(&mut self) -> Outcome {
+        Ok(self.0.execute_batch("VACUUM")?)
+    }
 }
 
+/// As it is by default, but for what it may hold in memory.
 pub(super) struct Larder(KvCache);
 
 impl Larder {
-    /// With room in memory for all that there is.
-    pub(super) fn in_memory(dir: &Path) -> Outcome<Self> {
-        Self::open(dir, 2 << 30)
-    }
-
-    /// With none.
-    pub(super) fn on_disk(dir: &Path) -> Outcome<Self> {
-        Self::open(dir, 0)
-    }
-
-    fn open(dir: &Path, memory: u64) -> Outcome<Self> {
-        Ok(Self(KvCache::open(dir, "genes", Options::default().memory(memory))?))
+    pub(super) fn open(dir: &Path, options: Options) -> Outcome<Self> {
+        Ok(Self(KvCache::open(dir, "genes", options)?))
     }
 }
 
@@ -116,6 +116,15 @@ impl Store for Larder {
 
     fn hits_and_misses(&mut self, keys: &[String]) -> Outcome<Split> {
         Ok(self.0.hits_and_misses(keys)?)
+    }
+
+    fn remove(&mut self, key: &str) -> Outcome {
+        self.0.invalidate(key)?;
+        Ok(())
+    }
+
+    fn vacuum(&mut self) -> Outcome {
+        Ok(self.0.vacuum()?)
     }
 }
 
@@ -167,6 +176,18 @@ impl Store for Redb {
         let table = self.0.begin_read()?.open_table(TABLE)?;
         split(keys, |key| Ok(table.get(key)?.is_some()))
     }
+
+    fn remove(&mut self, key: &str) -> Outcome {
+        let mut transaction = self.0.begin_write()?;
+        transaction.set_durability(Durability::None)?;
+        transaction.open_table(TABLE)?.remove(key)?;
+        Ok(transaction.commit()?)
+    }
+
+    fn vacuum(&mut self) -> Outcome {
+        while self.0.compact()? {}
+        Ok(())
+    }
 }
 
 /// As it is by default: a write reaches the operating system before it returns.
@@ -207,6 +228,14 @@ impl Store for Fjall {
     fn hits_and_misses(&mut self, keys: &[String]) -> Outcome<Split> {
         split(keys, |key| Ok(self.entries.contains_key(key)?))
     }
+
+    fn remove(&mut self, key: &str) -> Outcome {
+        Ok(self.entries.remove(key)?)
+    }
+
+    fn vacuum(&mut self) -> Outcome {
+        Ok(self.entries.major_compact()?)
+    }
 }
 
 /// JSON in memory: what a read or a write takes besides storing.
@@ -239,5 +268,10 @@ impl Store for Memory {
 
     fn hits_and_misses(&mut self, keys: &[String]) -> Outcome<Split> {
         split(keys, |key| Ok(self.0.contains_key(key)))
+    }
+
+    fn remove(&mut self, key: &str) -> Outcome {
+        self.0.remove(key);
+        Ok(())
     }
 }

@@ -16,8 +16,13 @@ pub(super) enum Call {
     Get,
     /// The record, as the text that is stored.
     GetJson,
+    /// The records one by one, timed as one.
+    GetAll,
     SetMany,
     HitsAndMisses,
+    Remove,
+    /// What there is to give the space of removed entries back, about no key.
+    Vacuum,
 }
 
 /// A call on the keys of these numbers: one for each of them, or one for all.
@@ -60,6 +65,10 @@ pub(super) trait Store {
     /// In one transaction, where there are any.
     fn set_many(&mut self, entries: &[(String, Record)]) -> Outcome;
     fn hits_and_misses(&mut self, keys: &[String]) -> Outcome<Split>;
+    fn remove(&mut self, key: &str) -> Outcome;
+    fn vacuum(&mut self) -> Outcome {
+        Ok(())
+    }
 }
 
 impl<S: Store> Contender for S {
@@ -69,6 +78,12 @@ impl<S: Store> Contender for S {
             Call::Set => each(group, &task.entries(), |(key, record)| self.set(key, record)),
             Call::Get => each(group, &task.keys(), |key| self.get(key).map(drop)),
             Call::GetJson => each(group, &task.keys(), |key| self.get_json(key).map(drop)),
+            Call::GetAll => {
+                let keys = task.keys();
+                once(|| keys.iter().try_for_each(|key| self.get(key).map(drop)))
+            }
+            Call::Remove => each(group, &task.keys(), |key| self.remove(key)),
+            Call::Vacuum => once(|| self.vacuum()),
             Call::SetMany => {
                 let entries = task.entries();
                 once(|| self.set_many(&entries))

@@ -19,7 +19,7 @@ impl KvCache {
     pub(super) fn attributed(&self, attributes: &Attributes) -> Value {
         Value {
             json: Bytes::new(),
-            expires_at: attributes.expires_at(self.options.time_to_live, self.now()),
+            expires_at: attributes.expires_at(self.options.time_to_live, || self.now()),
             tags: attributes.tags.clone(),
         }
     }

@@ -81,6 +81,23 @@ fn hits_and_misses_keep_order_and_repetitions() {
 }
 
 #[test]
+fn hits_lie_close_together_or_far_apart() {
+    let (_dir, cache) = fresh();
+    cache.set_many((0..300).map(|n| (format!("{:03}", n * 2), n))).unwrap();
+    cache.invalidate("100").unwrap();
+    for step in [1, 2, 7, 16, 17, 18, 19, 150, 599] {
+        let asked: Vec<i32> = (0..700).rev().step_by(step).collect();
+        let keys: Vec<String> = asked.iter().map(|n| format!("{n:03}")).collect();
+        let is_there = |n: &i32| n % 2 == 0 && *n < 600 && *n != 100;
+        let (hits, misses) = cache.hits_and_misses(&keys).unwrap();
+        let (there, gone): (Vec<i32>, Vec<i32>) = asked.iter().partition(|n| is_there(n));
+        let told = |keys: Vec<String>| keys.iter().map(|key| key.parse().unwrap()).collect();
+        let told: (Vec<i32>, Vec<i32>) = (told(hits), told(misses));
+        assert_eq!(told, (there, gone), "every {step}th");
+    }
+}
+
+#[test]
 fn any_text_is_a_key_up_to_the_limit() {
     let (_dir, cache) = fresh();
     let longest = "x".repeat(KvCache::MAX_KEY_LEN);

@@ -59,22 +59,19 @@ impl KvCache {
             let value = self.value(key.as_ref(), &value, &Attributes::default())?;
             Ok((key, value))
         };
-        let entries = items.into_iter().map(encode).collect::<Result<Vec<(K, Value)>>>()?;
+        let (keys, values): (Vec<K>, Vec<Value>) =
+            items.into_iter().map(encode).collect::<Result<_>>()?;
+        let entries = keys.iter().map(K::as_ref).zip(values);
         if let Some(mut pending) = self.pending() {
-            entries.iter().try_for_each(|(key, value)| self.engine.admit(key.as_ref(), value))?;
+            let entries: Vec<_> = entries.collect();
+            entries.iter().try_for_each(|(key, value)| self.engine.admit(key, value))?;
             let now = self.now();
-            entries.into_iter().for_each(|(key, value)| pending.set(key.as_ref(), value, now));
+            entries.into_iter().for_each(|(key, value)| pending.set(key, value, now));
             self.wake_saver();
             return Ok(());
         }
-        let writes: Vec<_> = entries
-            .iter()
-            .map(|(key, value)| Write {
-                key: key.as_ref(),
-                change: Change::Set(value.clone()),
-                when: When::Always,
-            })
-            .collect();
+        let set = |(key, value)| Write { key, change: Change::Set(value), when: When::Always };
+        let writes: Vec<_> = entries.map(set).collect();
         self.engine.write(&writes, self.now()).map(drop)
     }
 

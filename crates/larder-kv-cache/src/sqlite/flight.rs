@@ -76,12 +76,12 @@ fn claim(
     owner: &str,
     now: i64,
 ) -> Attempt<(Vec<bool>, Option<String>)> {
-    let mut presence = read::Presence::new(tx, now)?;
+    let present = read::Presence::new(tx, now)?.of(keys)?;
     let mut insert = tx.prepare_cached("INSERT INTO flight (key, owner) VALUES (?1, ?2)")?;
     let (mut leads, mut others) = (Vec::with_capacity(keys.len()), None);
-    for key in keys {
+    for (key, is_there) in keys.iter().zip(present) {
         let other = owner_of(tx, key)?;
-        let is_free = other.is_none() && !presence.of(key)?;
+        let is_free = other.is_none() && !is_there;
         if is_free {
             insert.execute(params![key, owner])?;
         }

@@ -1,10 +1,10 @@
 //! Queries. A row of another type than it was written with is damage.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, iter::Peekable};
 
 use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind, Result};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use crate::{Lookup, engine::Found, value::Stored};
 
@@ -41,10 +41,12 @@ pub(super) fn is_expired(expires_at: Option<i64>, now: i64) -> bool {
     expires_at.is_some_and(|at| at <= now)
 }
 
+/// How many keys that nobody asked for are stepped over before the next one asked for is looked up instead.
+const STRIDE: usize = 8;
+
 /// Tells of keys whether they are live, by the index of the keys alone.
 pub(super) struct Presence<'db> {
     db: &'db Connection,
-    query: CachedStatement<'db>,
     cleared_through: i64,
     /// Of those above the mark.
     dead: HashSet<i64>,
@@ -62,13 +64,51 @@ impl<'db> Presence<'db> {
         // Where the mark is gone, nothing is live.
         let mark: Option<i64> =
             db.prepare_cached(mark)?.query_row([], |row| row.get(0)).optional()?;
-        let query = db.prepare_cached("SELECT id FROM entry WHERE key = ?1")?;
-        Ok(Self { db, query, cleared_through: mark.unwrap_or(i64::MAX), dead })
+        Ok(Self { db, cleared_through: mark.unwrap_or(i64::MAX), dead })
     }
 
-    pub(super) fn of(&mut self, key: &str) -> Attempt<bool> {
-        let id: Option<i64> = self.query.query_row([key], |row| row.get(0)).optional()?;
-        Ok(id.is_some_and(|id| id > self.cleared_through && !self.dead.contains(&id)))
+    /// Goes through the index in its order, of which each page is then read once.
+    pub(super) fn of(&self, keys: &[&str]) -> Attempt<Vec<bool>> {
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_unstable_by_key(|at| keys[*at]);
+        let mut present = vec![false; keys.len()];
+        let mut wanted = order.into_iter().peekable();
+        let mut query =
+            self.db.prepare_cached("SELECT key, id FROM entry WHERE key >= ?1 ORDER BY key")?;
+        while let Some(first) = wanted.peek() {
+            let mut rows = query.query([keys[*first]])?;
+            if !self.walk(&mut rows, keys, &mut wanted, &mut present)? {
+                break;
+            }
+        }
+        Ok(present)
+    }
+
+    /// Whether it stopped before a key that lies far away, and not at the end of the index.
+    fn walk(
+        &self,
+        rows: &mut Rows<'_>,
+        keys: &[&str],
+        wanted: &mut Peekable<impl Iterator<Item = usize>>,
+        present: &mut [bool],
+    ) -> Attempt<bool> {
+        let mut steps = 0;
+        while let Some(row) = rows.next()? {
+            let here = row.get_ref(0)?.as_bytes().unwrap_or_default();
+            steps += 1;
+            while let Some(at) = wanted.next_if(|at| keys[*at].as_bytes() <= here) {
+                present[at] = keys[at].as_bytes() == here && self.is_live(row.get(1)?);
+                steps = 0;
+            }
+            if steps == STRIDE || wanted.peek().is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_live(&self, id: i64) -> bool {
+        id > self.cleared_through && !self.dead.contains(&id)
     }
 
     /// The number of live entries.
@@ -145,13 +185,6 @@ fn successor(prefix: &str) -> Option<String> {
 /// The number of rows, live or not.
 pub(super) fn rows(db: &Connection) -> Attempt<u64> {
     Ok(db.prepare_cached("SELECT count(*) FROM entry")?.query_row([], |row| row.get(0))?)
-}
-
-/// The size of the database and the free part of it, in bytes.
-pub(super) fn size(db: &Connection) -> Attempt<(u64, u64)> {
-    let number = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0));
-    let page = number("page_size")?;
-    Ok((number("page_count")? * page, number("freelist_count")? * page))
 }
 
 #[cfg(test)]

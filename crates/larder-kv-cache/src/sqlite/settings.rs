@@ -38,4 +38,9 @@ impl Settings {
     pub(super) fn is_mixed(&self, now: i64) -> bool {
         self.is_mixed || self.next_expiry.is_some_and(|at| at <= now)
     }
+
+    /// Whether an entry without tags can be set by one statement.
+    pub(super) fn is_plain(&self, now: i64) -> bool {
+        !self.is_mixed(now) && self.ranking.is_none()
+    }
 }

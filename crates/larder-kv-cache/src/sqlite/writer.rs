@@ -1,7 +1,7 @@
 use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind};
 use rusqlite::{
-    OptionalExtension, Transaction, params,
+    CachedStatement, Connection, OptionalExtension, params,
     types::{ToSqlOutput, ValueRef},
 };
 
@@ -9,7 +9,7 @@ use super::{
     rank::{self, Ranking},
     read,
     settings::Settings,
-    sweep,
+    space, sweep,
     tier::Used,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Forgets every live entry, by one small write.
-pub(super) fn clear(tx: &Transaction<'_>) -> Attempt<()> {
+pub(super) fn clear(tx: &Connection) -> Attempt<()> {
     tx.execute(
         "UPDATE meta SET value = max(value, (SELECT coalesce(max(id), 0) FROM entry)) WHERE name = 'cleared_through'",
         [],
@@ -27,7 +27,7 @@ pub(super) fn clear(tx: &Transaction<'_>) -> Attempt<()> {
 }
 
 /// Forgets every live entry of a tag, by one small write.
-pub(super) fn clear_tag(tx: &Transaction<'_>, tag: &str) -> Attempt<()> {
+pub(super) fn clear_tag(tx: &Connection, tag: &str) -> Attempt<()> {
     tx.execute(
         "UPDATE tag SET cleared_through = max(cleared_through, (SELECT coalesce(max(id), 0) FROM entry_tag))
          WHERE name = ?1",
@@ -37,7 +37,7 @@ pub(super) fn clear_tag(tx: &Transaction<'_>, tag: &str) -> Attempt<()> {
 }
 
 /// Deletes all rows of dead entries.
-pub(super) fn sweep_all(tx: &Transaction<'_>, now: i64) -> Attempt<()> {
+pub(super) fn sweep_all(tx: &Connection, now: i64) -> Attempt<()> {
     let mut writer = Writer::begin(tx, now, usize::MAX, Settings::read(tx)?);
     while sweep::one(&mut writer)? {}
     writer.finish(0).map(drop)
@@ -45,14 +45,24 @@ pub(super) fn sweep_all(tx: &Transaction<'_>, now: i64) -> Attempt<()> {
 
 /// Changes entries within one transaction.
 pub(super) struct Writer<'tx> {
-    pub(super) tx: &'tx Transaction<'tx>,
+    pub(super) tx: &'tx Connection,
     /// Nanoseconds since 1970, UTC.
     pub(super) now: i64,
     compress_from: usize,
     pub(super) settings: Settings,
     /// The entry that was set last, which is never evicted.
     newest: i64,
+    /// How many rows were deleted.
+    deleted: usize,
+    upsert: Option<CachedStatement<'tx>>,
 }
+
+const UPSERT: &str =
+    "INSERT INTO entry (id, key, encoding, crc32c, written_at, expires_at, is_tagged, value)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (key) DO UPDATE SET
+        encoding = excluded.encoding, crc32c = excluded.crc32c, written_at = excluded.written_at,
+        expires_at = excluded.expires_at, is_tagged = excluded.is_tagged, value = excluded.value";
 
 /// A row of a key, live or not.
 struct Row {
@@ -63,12 +73,12 @@ struct Row {
 
 impl<'tx> Writer<'tx> {
     pub(super) fn begin(
-        tx: &'tx Transaction<'tx>,
+        tx: &'tx Connection,
         now: i64,
         compress_from: usize,
         settings: Settings,
     ) -> Self {
-        Self { tx, now, compress_from, settings, newest: 0 }
+        Self { tx, now, compress_from, settings, newest: 0, deleted: 0, upsert: None }
     }
 
     /// Whether it happened.
@@ -106,10 +116,7 @@ impl<'tx> Writer<'tx> {
         if let Some(ranking) = &self.settings.ranking {
             ranking.check_room(size(key, &stored))?;
         }
-        let is_plain = !self.settings.is_mixed(self.now)
-            && value.tags.is_empty()
-            && self.settings.ranking.is_none();
-        if is_plain {
+        if self.settings.is_plain(self.now) && value.tags.is_empty() {
             self.settings.last_id = self.next_id()?;
             return self.upsert(self.settings.last_id, key, &stored, value);
         }
@@ -131,25 +138,21 @@ impl<'tx> Writer<'tx> {
         }
     }
 
-    fn upsert(&self, id: i64, key: &str, stored: &Stored<'_>, value: &Value) -> Attempt<()> {
-        self.tx
-            .prepare_cached(
-                "INSERT INTO entry (id, key, encoding, crc32c, written_at, expires_at, is_tagged, value)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT (key) DO UPDATE SET
-                     encoding = excluded.encoding, crc32c = excluded.crc32c, written_at = excluded.written_at,
-                     expires_at = excluded.expires_at, is_tagged = excluded.is_tagged, value = excluded.value",
-            )?
-            .execute(params![
-                id,
-                key,
-                stored.encoding,
-                stored.crc32c,
-                self.now,
-                value.expires_at,
-                !value.tags.is_empty(),
-                Column(stored),
-            ])?;
+    fn upsert(&mut self, id: i64, key: &str, stored: &Stored<'_>, value: &Value) -> Attempt<()> {
+        let upsert = match &mut self.upsert {
+            Some(upsert) => upsert,
+            unprepared => unprepared.insert(self.tx.prepare_cached(UPSERT)?),
+        };
+        upsert.execute(params![
+            id,
+            key,
+            stored.encoding,
+            stored.crc32c,
+            self.now,
+            value.expires_at,
+            !value.tags.is_empty(),
+            Column(stored),
+        ])?;
         Ok(())
     }
 
@@ -191,7 +194,7 @@ impl<'tx> Writer<'tx> {
     }
 
     pub(super) fn delete(&mut self, id: i64, is_tagged: bool) -> Attempt<()> {
-        self.tx.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
+        self.deleted += self.tx.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
         self.retag(id, is_tagged, &[])?;
         match &mut self.settings.ranking {
             Some(ranking) => ranking.removed(self.tx, id),
@@ -237,7 +240,7 @@ impl<'tx> Writer<'tx> {
         Ok(())
     }
 
-    /// Sweeps some of what is dead, and evicts what is over the cap; the keys that were evicted, and what the next writer
+    /// Sweeps some of what is dead, evicts what is over the cap, and gives space back; the keys that were evicted, and what the next writer
     /// has to know, where that is known.
     pub(super) fn finish(mut self, writes: usize) -> Attempt<(Vec<String>, Option<Settings>)> {
         let is_mixed = self.settings.is_mixed(self.now);
@@ -256,6 +259,7 @@ impl<'tx> Writer<'tx> {
         if let Some(ranking) = &self.settings.ranking {
             ranking.save(self.tx)?;
         }
+        space::give_back(self.tx, self.deleted)?;
         Ok((evicted, (!is_mixed).then_some(self.settings)))
     }
 }

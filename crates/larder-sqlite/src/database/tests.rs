@@ -249,12 +249,25 @@ fn the_state_changes_with_every_write_of_anybody() {
     let before = one.state();
     insert(&other, 1);
     assert_ne!(one.state(), before);
-    let during = one.write_between(|_, before| Ok((before, other.state()))).unwrap();
-    assert_eq!(during.0, (during.1.start, None));
-    assert_eq!(other.state(), Some(during.1.end));
-    one.write_between(|_, _| Err::<(), _>(Error::new(ErrorKind::Invalid, "no").into()))
-        .unwrap_err();
+    let mut turn = one.turn().unwrap();
+    turn.transact(|_| Ok(())).unwrap();
+    let (during, span) = (other.state(), turn.span());
+    drop(turn);
+    assert_eq!((during, other.state()), (None, Some(span.end)));
+    one.write(|_| Err::<(), _>(Error::new(ErrorKind::Invalid, "no").into())).unwrap_err();
     assert_ne!(other.state(), None);
+}
+
+#[test]
+fn the_log_of_a_large_transaction_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let database = open_test(&path).unwrap();
+    insert(&database, 40_000);
+    let log = || fs::metadata(open::beside(&path, "-wal")).unwrap().len();
+    assert!(log() > open::LOG_BYTES, "{}", log());
+    insert(&database, 1);
+    assert!(log() <= open::LOG_BYTES, "{}", log());
 }
 
 #[test]

@@ -295,9 +295,12 @@ fn large_values_are_smaller_on_disk_and_whole_again() {
 fn space_is_given_back() {
     let (_dir, cache) = fresh();
     cache.set_many((0..20_000).map(|n| (n.to_string(), "x".repeat(400)))).unwrap();
+    let full = cache.status().unwrap().bytes;
     for n in (0..20_000).filter(|n| n % 10 != 0) {
         cache.invalidate(&n.to_string()).unwrap();
     }
+    let left = cache.status().unwrap().bytes;
+    assert!(left < full / 3, "{left} of {full} bytes, before anybody asked");
     cache.vacuum().unwrap();
     let live = 2000 * 407;
     let bytes = fs::metadata(cache.path()).unwrap().len();
