@@ -189,12 +189,13 @@ fn save(engine: &dyn Engine, pending: &Mutex<Pending>, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Ends the thread that saves, and saves what is held in memory. Nobody hears of a failure here, so whoever needs to know calls
-/// [`save`](KvCache::save) before.
+/// Ends the thread that saves, and saves what is held in memory. Nobody hears of a failure here, so whoever needs to
+/// know calls [`save`](KvCache::save) before.
 impl Drop for KvCache {
     fn drop(&mut self) {
         drop(self.saver.take());
         let _unheard = self.save();
+        self.engine.close(self.now());
     }
 }
 

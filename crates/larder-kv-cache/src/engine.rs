@@ -107,6 +107,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// Takes on the computation of those `keys` that have no value and that nobody computes.
     fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>>;
 
+    /// Tells others what only this value knows; nothing else is asked of it afterwards.
+    fn close(&self, _now: i64) {}
+
     /// How many entries this value's writes evicted.
     fn evictions(&self) -> u64;
 

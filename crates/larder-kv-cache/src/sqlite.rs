@@ -4,7 +4,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,7 +14,7 @@ use larder_storage::{Result, lock};
 use rusqlite::Connection;
 
 use crate::{
-    Lookup, Options, Status, VerifyReport,
+    Lookup, Options, Policy, Status, VerifyReport,
     engine::{Change, Engine, Flight, Found, Value, Write},
     namespace,
     value::Stored,
@@ -28,14 +28,16 @@ mod settings;
 mod space;
 mod sweep;
 mod tier;
+mod uses;
 mod verify;
 mod writer;
 
 pub(crate) use rank::Cap;
 use schema::SCHEMA;
 use settings::Settings;
-use tier::{Held, Tier, Used};
-use writer::Writer;
+use tier::Tier;
+use uses::{Used, Uses};
+use writer::{Outcome, Writer};
 
 #[derive(Debug)]
 pub(crate) struct Sqlite {
@@ -43,13 +45,14 @@ pub(crate) struct Sqlite {
     database: Database,
     compress_from: usize,
     tier: Tier,
+    /// Whether there was a cap when it was opened.
+    is_capped: bool,
+    /// None where nobody asks which entries are used.
+    uses: Option<Uses>,
     evictions: AtomicU64,
     /// What the last write left, and at which state.
     known: Mutex<Option<(u64, Settings)>>,
 }
-
-/// Which writes happened, which keys were evicted, and what the next writer has to know.
-type Changed = (Vec<bool>, (Vec<String>, Option<Settings>));
 
 impl Sqlite {
     pub(crate) fn open(dir: &Path, namespace: &str, options: &Options) -> Result<Self> {
@@ -60,14 +63,16 @@ impl Sqlite {
         }
         // What those who died computing left; what cannot be removed is in nobody's way.
         let _ = lock::sweep(&flight::dir(database.path()));
-        let is_ranked = database.read(|db| Ok(Cap::read(db)?.is_some()))?;
-        let tier = Tier::new(options.memory, is_ranked);
+        let cap = database.read(Cap::read)?;
+        let is_ranked = cap.is_some_and(|cap| cap.policy != Policy::Oldest);
         let (namespace, compress_from) = (namespace.to_owned(), options.compress_from);
         Ok(Self {
             namespace,
             database,
             compress_from,
-            tier,
+            tier: Tier::new(options.memory),
+            is_capped: cap.is_some(),
+            uses: is_ranked.then(Uses::default),
             evictions: AtomicU64::new(0),
             known: Mutex::default(),
         })
@@ -86,13 +91,13 @@ impl Sqlite {
         })
     }
 
-    /// Writes in one turn; the states before and after it, too.
+    /// Writes in one turn, also down which entries were used; the states before and after it, too.
     fn change(
         &self,
         writes: &[Write<'_>],
-        uses: &[Used],
+        used: &[(Box<str>, Used)],
         now: i64,
-    ) -> Result<(Changed, Range<u64>)> {
+    ) -> Result<(Outcome, Range<u64>)> {
         let mut turn = self.database.turn()?;
         let known = match *self.known() {
             Some((state, settings)) if state == turn.span().start => Some(settings),
@@ -100,31 +105,59 @@ impl Sqlite {
         };
         let work = |db: &Connection| {
             let settings = known.map_or_else(|| Settings::read(db), Ok)?;
-            let mut writer = Writer::begin(db, now, self.compress_from, settings);
-            writer.count_uses(uses)?;
-            let done: Vec<bool> =
-                writes.iter().map(|write| writer.apply(write)).collect::<Attempt<_>>()?;
-            Ok((done, writer.finish(writes.len())?))
+            let writer = Writer::begin(db, now, self.compress_from, settings, self.uses.as_ref());
+            writer.run(writes, used)
         };
         let is_plain = known.is_some_and(|settings| settings.is_plain(now));
-        let changed = match writes {
+        let outcome = match writes {
             [write] if is_plain && write.is_plain() => turn.run(work),
             _ => turn.transact(|tx| work(tx)),
         };
-        Ok((changed?, turn.span()))
+        Ok((outcome?, turn.span()))
     }
 
     fn known(&self) -> MutexGuard<'_, Option<(u64, Settings)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a use of an entry, and writes uses down where there are many. A read does not fail because that does.
-    fn count_use(&self, held: &Arc<Held>, now: i64) {
-        if self.tier.count_use(held, now)
-            && let Err(error) = self.write(&[], now)
+    /// Counts a use of an entry, and writes uses down where there are many.
+    fn count_use(&self, key: &str, now: i64) {
+        if let Some(uses) = &self.uses
+            && uses.count(key, now)
+        {
+            self.write_uses(uses, now);
+        }
+    }
+
+    /// A read does not fail because this does.
+    fn write_uses(&self, uses: &Uses, now: i64) {
+        let used = uses.take(now);
+        if !used.is_empty()
+            && let Err(error) = self.write_all(&[], &used, now)
         {
             tracing::warn!(namespace = self.namespace, %error, "uses were not written down");
         }
+    }
+
+    fn write_all(
+        &self,
+        writes: &[Write<'_>],
+        used: &[(Box<str>, Used)],
+        now: i64,
+    ) -> Result<Vec<bool>> {
+        let (Outcome { done, evicted, promoted, settings }, span) =
+            self.change(writes, used, now)?;
+        *self.known() = settings.map(|settings| (span.end, settings));
+        self.tier.advance(span, || self.remember(writes, &done, &evicted));
+        if let Some(uses) = &self.uses {
+            promoted.iter().for_each(|(key, used)| uses.written(key, *used));
+            evicted.iter().for_each(|key| uses.forget(key));
+        }
+        self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
+        for key in evicted {
+            tracing::debug!(namespace = self.namespace, key, "evicted");
+        }
+        Ok(done)
     }
 
     /// What the memory knows of the writes that were just done.
@@ -132,7 +165,8 @@ impl Sqlite {
         for (write, _) in writes.iter().zip(done).filter(|(_, done)| **done) {
             match &write.change {
                 Change::Set(value) | Change::SetAnew(value) => {
-                    self.tier.put(Held::new(write.key, value.json.clone(), value.expires_at));
+                    let (json, expires_at) = (value.json.clone(), value.expires_at);
+                    self.tier.put(write.key, Found { json, expires_at });
                 }
                 Change::Remove | Change::Expire(_) => self.tier.forget(write.key),
             }
@@ -148,18 +182,17 @@ impl Engine for Sqlite {
 
     fn find(&self, key: &str, now: i64) -> Result<Lookup<Found>> {
         let state = self.database.state();
-        if let Some(held) = self.tier.get(state, key) {
-            if read::is_expired(held.expires_at, now) {
+        if let Some(found) = self.tier.get(state, key) {
+            if read::is_expired(found.expires_at, now) {
                 return Ok(Lookup::Expired);
             }
-            self.count_use(&held, now);
-            return Ok(Lookup::Hit(held.found()));
+            self.count_use(key, now);
+            return Ok(Lookup::Hit(found));
         }
         let found = self.database.read(|db| self.look(db, key, now))?;
         if let Lookup::Hit(found) = &found {
-            let held = Held::new(key, found.json.clone(), found.expires_at);
-            self.count_use(&held, now);
-            self.tier.fill(state, held);
+            self.count_use(key, now);
+            self.tier.fill(state, key, found.clone());
         }
         Ok(found)
     }
@@ -169,14 +202,8 @@ impl Engine for Sqlite {
             let view = db.unchecked_transaction()?;
             keys.iter().map(|key| self.look(&view, key, now)).collect()
         })?;
-        if self.tier.counts_uses() {
-            for (key, found) in keys.iter().zip(&found) {
-                if let Lookup::Hit(found) = found {
-                    let held = Held::new(key, found.json.clone(), found.expires_at);
-                    self.count_use(&held, now);
-                }
-            }
-        }
+        let hits = keys.iter().zip(&found).filter(|(_, found)| found.is_hit());
+        hits.for_each(|(key, _)| self.count_use(key, now));
         Ok(found)
     }
 
@@ -199,24 +226,11 @@ impl Engine for Sqlite {
     }
 
     fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
-        let uses = self.tier.take_used();
-        let written = self.change(writes, &uses, now);
-        // Where uses alone cannot be written, they are not worth being held for ever.
-        if written.is_err() && !writes.is_empty() {
-            self.tier.give_back(uses);
-        }
-        let ((done, (evicted, settings)), span) = written?;
-        *self.known() = settings.map(|settings| (span.end, settings));
-        self.tier.advance(span, || self.remember(writes, &done, &evicted));
-        self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
-        for key in evicted {
-            tracing::debug!(namespace = self.namespace, key, "evicted");
-        }
-        Ok(done)
+        self.write_all(writes, &[], now)
     }
 
     fn admit(&self, key: &str, value: &Value) -> Result<()> {
-        if !self.tier.counts_uses() {
+        if !self.is_capped {
             return Ok(());
         }
         let size = writer::size(key, &Stored::pack(key, &value.json, self.compress_from));
@@ -247,6 +261,12 @@ impl Engine for Sqlite {
 
     fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>> {
         Ok(Box::new(flight::take_off(&self.database, keys, now)?))
+    }
+
+    fn close(&self, now: i64) {
+        if let Some(uses) = &self.uses {
+            self.write_uses(uses, now);
+        }
     }
 
     fn evictions(&self) -> u64 {

@@ -4,6 +4,7 @@ use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::uses::Used;
 use crate::Policy;
 
 /// A bound on the bytes of all keys and stored values together, kept in the database, so that every process keeps it.
@@ -107,8 +108,8 @@ impl Ranking {
         Ok(())
     }
 
-    /// Ranks an entry that was read `uses` times, at last at `at`.
-    pub(super) fn used(&self, db: &Connection, key: &str, uses: u32, at: i64) -> Attempt<()> {
+    /// Ranks an entry that was used.
+    pub(super) fn used(&self, db: &Connection, key: &str, used: Used) -> Attempt<()> {
         let sql = match self.cap.policy {
             Policy::Oldest => return Ok(()),
             Policy::LeastRecentlyUsed => {
@@ -120,7 +121,7 @@ impl Ranking {
                  WHERE entry = (SELECT id FROM entry WHERE key = ?1)"
             }
         };
-        db.prepare_cached(sql)?.execute(params![key, uses, at])?;
+        db.prepare_cached(sql)?.execute(params![key, used.count, used.at])?;
         Ok(())
     }
 

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind};
 use rusqlite::{
@@ -10,7 +12,7 @@ use super::{
     read,
     settings::Settings,
     space, sweep,
-    tier::Used,
+    uses::{Used, Uses},
 };
 use crate::{
     engine::{Change, Value, When, Write},
@@ -38,7 +40,7 @@ pub(super) fn clear_tag(tx: &Connection, tag: &str) -> Attempt<()> {
 
 /// Deletes all rows of dead entries.
 pub(super) fn sweep_all(tx: &Connection, now: i64) -> Attempt<()> {
-    let mut writer = Writer::begin(tx, now, usize::MAX, Settings::read(tx)?);
+    let mut writer = Writer::begin(tx, now, usize::MAX, Settings::read(tx)?, None);
     while sweep::one(&mut writer)? {}
     writer.finish(0).map(drop)
 }
@@ -54,6 +56,8 @@ pub(super) struct Writer<'tx> {
     newest: i64,
     /// How many rows were deleted.
     deleted: usize,
+    uses: Option<&'tx Uses>,
+    promoted: HashMap<String, Used>,
     upsert: Option<CachedStatement<'tx>>,
 }
 
@@ -63,6 +67,20 @@ const UPSERT: &str =
     ON CONFLICT (key) DO UPDATE SET
         encoding = excluded.encoding, crc32c = excluded.crc32c, written_at = excluded.written_at,
         expires_at = excluded.expires_at, is_tagged = excluded.is_tagged, value = excluded.value";
+
+/// How many entries are promoted at most, so that no write takes long.
+const MAX_PROMOTED: usize = 1024;
+
+/// What writes came to.
+pub(super) struct Outcome {
+    /// Whether each of them happened.
+    pub(super) done: Vec<bool>,
+    pub(super) evicted: Vec<String>,
+    /// The uses that were written down because their entries would have been evicted.
+    pub(super) promoted: HashMap<String, Used>,
+    /// What the next writer has to know, where it stays as it is until somebody else writes.
+    pub(super) settings: Option<Settings>,
+}
 
 /// A row of a key, live or not.
 struct Row {
@@ -77,14 +95,45 @@ impl<'tx> Writer<'tx> {
         now: i64,
         compress_from: usize,
         settings: Settings,
+        uses: Option<&'tx Uses>,
     ) -> Self {
-        Self { tx, now, compress_from, settings, newest: 0, deleted: 0, upsert: None }
+        Self {
+            tx,
+            now,
+            compress_from,
+            settings,
+            newest: 0,
+            deleted: 0,
+            uses,
+            promoted: HashMap::new(),
+            upsert: None,
+        }
+    }
+
+    /// Writes down which entries were used, and then does `writes`.
+    pub(super) fn run(
+        mut self,
+        writes: &[Write<'_>],
+        used: &[(Box<str>, Used)],
+    ) -> Attempt<Outcome> {
+        if let Some(ranking) = &self.settings.ranking {
+            used.iter().try_for_each(|(key, used)| ranking.used(self.tx, key, *used))?;
+        }
+        let done = writes.iter().map(|write| self.apply(write)).collect::<Attempt<_>>()?;
+        let evicted = self.finish(writes.len())?;
+        // While there is something to sweep, the next writer looks again.
+        let settings = (!self.settings.is_mixed(self.now)).then_some(self.settings);
+        Ok(Outcome { done, evicted, promoted: self.promoted, settings })
     }
 
     /// Whether it happened.
-    pub(super) fn apply(&mut self, write: &Write<'_>) -> Attempt<bool> {
+    fn apply(&mut self, write: &Write<'_>) -> Attempt<bool> {
         if !self.holds(write)? {
             return Ok(false);
+        }
+        match &write.change {
+            Change::Expire(_) => {}
+            _ => self.forget_uses(write.key),
         }
         match &write.change {
             Change::Set(value) => self.set(write.key, value).map(|()| true),
@@ -231,28 +280,21 @@ impl<'tx> Writer<'tx> {
         Ok(row.optional()?)
     }
 
-    /// Writes down which entries were read.
-    pub(super) fn count_uses(&self, used: &[Used]) -> Attempt<()> {
-        let Some(ranking) = &self.settings.ranking else { return Ok(()) };
-        for Used { held, uses, at } in used {
-            ranking.used(self.tx, &held.key, *uses, *at)?;
-        }
-        Ok(())
-    }
-
-    /// Sweeps some of what is dead, evicts what is over the cap, and gives space back; the keys that were evicted, and what the next writer
-    /// has to know, where that is known.
-    pub(super) fn finish(mut self, writes: usize) -> Attempt<(Vec<String>, Option<Settings>)> {
+    /// Sweeps some of what is dead, evicts what is over the cap, and gives space back; the keys that were evicted.
+    fn finish(&mut self, writes: usize) -> Attempt<Vec<String>> {
         let is_mixed = self.settings.is_mixed(self.now);
         if is_mixed {
-            sweep::some(&mut self, writes)?;
+            sweep::some(self, writes)?;
         }
         let mut evicted = Vec::new();
         while self.settings.ranking.as_ref().is_some_and(Ranking::is_over) {
-            if is_mixed && sweep::one(&mut self)? {
+            if is_mixed && sweep::one(self)? {
                 continue;
             }
             let Some((id, key)) = rank::victim(self.tx, self.newest)? else { break };
+            if self.promote(&key)? {
+                continue;
+            }
             self.delete(id, true)?;
             evicted.push(key);
         }
@@ -260,7 +302,26 @@ impl<'tx> Writer<'tx> {
             ranking.save(self.tx)?;
         }
         space::give_back(self.tx, self.deleted)?;
-        Ok((evicted, (!is_mixed).then_some(self.settings)))
+        Ok(evicted)
+    }
+
+    /// Writes down the uses of an entry that would be evicted, if there are any: it may not be the least one then.
+    fn promote(&mut self, key: &str) -> Attempt<bool> {
+        let used = self.uses.and_then(|uses| uses.of(key));
+        let (Some(used), Some(ranking)) = (used, &self.settings.ranking) else { return Ok(false) };
+        if self.promoted.len() == MAX_PROMOTED || self.promoted.contains_key(key) {
+            return Ok(false);
+        }
+        ranking.used(self.tx, key, used)?;
+        self.promoted.insert(key.to_owned(), used);
+        Ok(true)
+    }
+
+    /// What was used is another entry now, or gone.
+    fn forget_uses(&self, key: &str) {
+        if let Some(uses) = self.uses {
+            uses.forget(key);
+        }
     }
 }
 

@@ -341,3 +341,36 @@ fn reading_several_at_once_counts_as_use() {
     cache.set("c", "1234567").unwrap();
     assert_eq!(keys(&cache), ["a", "c"]);
 }
+
+#[test]
+fn reads_under_a_cap_write_nothing_and_others_hear_of_them_in_the_end() {
+    let (dir, time) = (tempdir().unwrap(), Seconds::default());
+    let options = Options::default().clock(time.clock()).capacity(30, Policy::LeastRecentlyUsed);
+    let open = || KvCache::open(dir.path(), "n", options.clone()).unwrap();
+    let (cache, other) = (open(), open());
+    for key in ["a", "b", "c"] {
+        time.pass(1);
+        cache.set(key, "1234567").unwrap();
+    }
+    time.pass(1);
+    let turns = || fs::read(format!("{}.write", cache.path().display())).unwrap();
+    let before = turns();
+    for _ in 0..100 {
+        assert!(other.get::<String>("a").unwrap().is_hit());
+    }
+    assert_eq!(turns(), before);
+    drop(other);
+    assert_ne!(turns(), before);
+    time.pass(1);
+    cache.set("d", "1234567").unwrap();
+    assert_eq!(keys(&cache), ["a", "c", "d"]);
+
+    let other = open();
+    assert!(other.get::<String>("a").unwrap().is_hit());
+    time.pass(60);
+    let before = turns();
+    assert!(other.get::<String>("a").unwrap().is_hit());
+    assert_ne!(turns(), before, "a use waits for a minute");
+    cache.set("e", "1234567").unwrap();
+    assert_eq!(keys(&cache), ["a", "d", "e"]);
+}

@@ -25,7 +25,7 @@ pub(super) struct Model {
     pub(super) cap: Option<(u64, Policy)>,
     pub(super) now: u64,
     pub(super) entries: Vec<Entry>,
-    /// How often and when the keys were read last by each value of the cache, since it last wrote.
+    /// How often and when the keys were read last by each value of the cache, where it has told nobody.
     pub(super) uses: [BTreeMap<Key, (u64, u64)>; 2],
 }
 
@@ -44,9 +44,11 @@ impl Model {
         self.live().find(|(live, _)| *live == key).map(|(_, value)| value.clone())
     }
 
-    /// Uses that nobody wrote down are forgotten with the values of the cache.
+    /// Each value of the cache tells of uses when it is closed.
     pub(super) fn reopen(&mut self) {
-        self.uses = <[_; 2]>::default();
+        for (key, used) in std::mem::take(&mut self.uses).into_iter().flatten() {
+            self.promote(key, used);
+        }
     }
 
     /// What an operation of the value of the cache number `by` does.
@@ -77,7 +79,7 @@ impl Model {
                 self.write(by, &[(key, value.clone(), default, &[])])?;
                 Ok(Answer::Values(vec![value]))
             }
-            Op::Touch(key, seconds) => self.touch(by, key, *seconds).map(Answer::Was),
+            Op::Touch(key, seconds) => self.touch(key, *seconds).map(Answer::Was),
             Op::Invalidate(key) => Ok(Answer::Was(self.invalidate(by, key))),
             Op::Clear => {
                 self.entries.clear();
@@ -97,9 +99,8 @@ impl Model {
         }
     }
 
-    fn touch(&mut self, by: usize, key: &str, seconds: Option<u64>) -> Result<bool, ErrorKind> {
+    fn touch(&mut self, key: &str, seconds: Option<u64>) -> Result<bool, ErrorKind> {
         self.needs_room(true)?;
-        self.write_down_uses(by);
         let (now, is_there) = (self.now, self.get(key).is_some());
         let entry = self.entries.iter_mut().find(|it| is_there && it.key == key);
         entry.into_iter().for_each(|it| it.end = seconds.map(|time| now + time));
@@ -107,7 +108,7 @@ impl Model {
     }
 
     fn invalidate(&mut self, by: usize, key: &str) -> bool {
-        self.write_down_uses(by);
+        self.uses[by].remove(key);
         let was_there = self.get(key).is_some();
         self.entries.retain(|it| it.key != key);
         was_there
@@ -128,19 +129,19 @@ impl Model {
         Some(value)
     }
 
-    fn write_down_uses(&mut self, by: usize) {
-        let Some((_, policy)) = self.cap else { return };
-        for (key, (count, at)) in std::mem::take(&mut self.uses[by]) {
-            let Some(entry) = self.entries.iter_mut().find(|it| it.key == key) else { continue };
-            let (rank, used_at) = &mut entry.rank;
-            match policy {
-                Policy::Oldest => continue,
-                Policy::LeastRecentlyUsed => *rank = (*rank).max(at),
-                Policy::LeastFrequentlyUsed => *rank += count,
-            }
-            // Another value of the cache may have set it since.
-            *used_at = (*used_at).max(at);
+    fn promote(&mut self, key: &str, (count, at): (u64, u64)) {
+        let entry = self.entries.iter_mut().find(|it| it.key == key);
+        let (Some(Entry { rank: (rank, used_at), .. }), Some((_, policy))) = (entry, self.cap)
+        else {
+            return;
+        };
+        match policy {
+            Policy::Oldest => return,
+            Policy::LeastRecentlyUsed => *rank = (*rank).max(at),
+            Policy::LeastFrequentlyUsed => *rank += count,
         }
+        // Another value of the cache may have set it since.
+        *used_at = (*used_at).max(at);
     }
 
     /// All of them or none; then what is over the cap goes, but not the last.
@@ -149,8 +150,8 @@ impl Model {
         if self.cap.is_some_and(is_too_large) {
             return Err(ErrorKind::Full);
         }
-        self.write_down_uses(by);
         for (key, value, time_to_live, tags) in items {
+            self.uses[by].remove(key);
             let rank = match self.cap {
                 Some((_, Policy::LeastFrequentlyUsed)) => 0,
                 _ => self.now,
@@ -168,17 +169,21 @@ impl Model {
             }
         }
         if let Some((newest, ..)) = items.last() {
-            self.evict(newest);
+            self.evict(by, newest);
         }
         Ok(())
     }
 
-    fn evict(&mut self, newest: &str) {
+    /// Of other values of the cache the uses are not known.
+    fn evict(&mut self, by: usize, newest: &str) {
         let Some((cap, _)) = self.cap else { return };
         while self.live().map(|(key, value)| size(key, value)).sum::<u64>() > cap {
             let others = self.entries.iter().filter(|it| self.is_live(it) && it.key != newest);
             let victim = others.min_by_key(|it| it.rank).expect("one entry fits").key;
-            self.entries.retain(|it| it.key != victim);
+            match self.uses[by].remove(victim) {
+                Some(used) => self.promote(victim, used),
+                None => self.entries.retain(|it| it.key != victim),
+            }
         }
     }
 

@@ -1,0 +1,147 @@
+//! Which entries were read, as long as that is not written down.
+//!
+//! Writing a use takes many times what a read takes, so most uses are never written. Who evicts looks here first whether
+//! an entry that comes up was used since; others are told at most once a minute for each entry, some thousands together.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// How many uses wait at most to be written down together.
+const MAX_WAITING: usize = 4096;
+/// How long, in nanoseconds, a use waits at most, and how long others do without the next one of the same entry.
+const PATIENCE: i64 = 60_000_000_000;
+/// About how many entries are known at most: 40 bytes each.
+const MAX_KNOWN: usize = 1 << 20;
+
+/// How often an entry was read that is not written down, and when at last, in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) count: u32,
+    pub(super) at: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    hashes: RandomState,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By hashes of keys: where two are the same, an entry seems to be used that is not.
+    known: HashMap<u64, Use>,
+    waiting: Vec<Box<str>>,
+    /// When the first of them was used.
+    waiting_since: i64,
+}
+
+#[derive(Debug)]
+struct Use {
+    used: Used,
+    /// When uses of it were last written down.
+    told_at: Option<i64>,
+    waits: bool,
+}
+
+impl Uses {
+    /// Counts a use; whether those that wait are to be written down now.
+    pub(super) fn count(&self, key: &str, now: i64) -> bool {
+        let hash = self.hashes.hash_one(key);
+        let mut state = self.state();
+        let State { known, waiting, waiting_since } = &mut *state;
+        let new = Use { used: Used { count: 0, at: now }, told_at: None, waits: false };
+        let it = known.entry(hash).or_insert(new);
+        it.used = Used { count: it.used.count.saturating_add(1), at: it.used.at.max(now) };
+        if !it.waits && it.told_at.is_none_or(|at| now.saturating_sub(at) >= PATIENCE) {
+            it.waits = true;
+            if waiting.is_empty() {
+                *waiting_since = now;
+            }
+            waiting.push(key.into());
+        }
+        let is_long = || now.saturating_sub(*waiting_since) >= PATIENCE;
+        waiting.len() >= MAX_WAITING || (!waiting.is_empty() && is_long())
+    }
+
+    /// The uses of an entry that are not written down, if there are any.
+    pub(super) fn of(&self, key: &str) -> Option<Used> {
+        let found = self.state().known.get(&self.hashes.hash_one(key))?.used;
+        (found.count > 0).then_some(found)
+    }
+
+    /// The entry is another one now, or gone.
+    pub(super) fn forget(&self, key: &str) {
+        self.state().known.remove(&self.hashes.hash_one(key));
+    }
+
+    /// These uses were written down.
+    pub(super) fn written(&self, key: &str, used: Used) {
+        if let Some(it) = self.state().known.get_mut(&self.hashes.hash_one(key)) {
+            it.used.count = it.used.count.saturating_sub(used.count);
+        }
+    }
+
+    /// Takes what waits, to be written down at `now`, in the order of the keys.
+    pub(super) fn take(&self, now: i64) -> Vec<(Box<str>, Used)> {
+        let mut state = self.state();
+        let mut keys = std::mem::take(&mut state.waiting);
+        keys.sort_unstable();
+        let mut take = |key: Box<str>| {
+            let it = state.known.get_mut(&self.hashes.hash_one(&*key))?;
+            let used = it.used;
+            (it.used.count, it.told_at, it.waits) = (0, Some(now), false);
+            (used.count > 0).then_some((key, used))
+        };
+        let taken = keys.into_iter().filter_map(&mut take).collect();
+        if state.known.len() > MAX_KNOWN {
+            state.known = HashMap::new();
+        }
+        taken
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_are_known_until_they_are_written_down() {
+        let uses = Uses::default();
+        assert!(!uses.count("a", 5) && !uses.count("b", 6) && !uses.count("a", 7));
+        assert_eq!(uses.of("a"), Some(Used { count: 2, at: 7 }));
+        uses.written("a", Used { count: 1, at: 5 });
+        assert_eq!(uses.of("a"), Some(Used { count: 1, at: 7 }));
+        uses.forget("b");
+        assert_eq!(uses.of("b"), None);
+        let taken = uses.take(8);
+        assert_eq!(taken, [("a".into(), Used { count: 1, at: 7 })]);
+        assert_eq!(uses.of("a"), None);
+    }
+
+    #[test]
+    fn others_are_told_of_an_entry_once_a_minute() {
+        let uses = Uses::default();
+        assert!(!uses.count("a", 0) && !uses.count("b", 1));
+        assert!(uses.count("b", PATIENCE), "a has waited for a minute");
+        assert_eq!(uses.take(PATIENCE).len(), 2);
+        assert!(!uses.count("a", 2 * PATIENCE - 1));
+        assert_eq!((uses.take(2 * PATIENCE - 1).len(), uses.of("a").is_some()), (0, true));
+        assert!(!uses.count("a", 2 * PATIENCE));
+        assert_eq!(uses.take(2 * PATIENCE).len(), 1);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let uses = Uses::default();
+        let due = (0..MAX_WAITING).find(|n| uses.count(&n.to_string(), 0));
+        assert_eq!(due, Some(MAX_WAITING - 1));
+        assert_eq!(uses.take(0).len(), MAX_WAITING);
+    }
+}
