@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod refused;
+mod store;
 
 /// A root that is made by the first write, and directories beside it.
 struct Root(TempDir);
@@ -289,8 +290,8 @@ fn a_document_in_a_directory_is_a_cache_too() {
     assert!(!root.file("none").exists());
     let timed = ["set", "ensembl.v1", "a", "1", "--ttl", "1h"];
     root.assert_refused(&[&timed[..], &at].concat(), 2, &["time to live", "database"]);
-    let url = ["set", "ensembl.v1", "a", "1", "--document", "s3://bucket/x"];
-    root.assert_refused(&url, 2, &["s3://bucket/x", "local"]);
+    let url = ["set", "ensembl.v1", "a", "1", "--document", "s4://bucket/x"];
+    root.assert_refused(&url, 2, &["s4://bucket/x", "s3://"]);
     assert_eq!(names(root.0.path()), ["docs"]);
 }
 

@@ -19,7 +19,7 @@ fn a_damaged_document_is_named_and_kept() {
         assert_eq!(output.status.code(), Some(1));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(report["problems"].as_array().map(Vec::len), Some(1), "{report}");
-        assert!(text(&output.stderr).contains("mend the document"));
+        assert!(text(&output.stderr).contains("`larder kv repair` puts"));
         assert_eq!(fs::read_to_string(&file).unwrap(), content);
 
         root.assert_refused(
@@ -28,6 +28,39 @@ fn a_damaged_document_is_named_and_kept() {
             &[&["genes.json"], words].concat(),
         );
     }
+    assert!(!root.path().exists(), "a cache was made for nothing");
+}
+
+#[test]
+fn a_damaged_document_is_put_aside_only_by_repair() {
+    let root = Root::new();
+    fs::create_dir(root.file("docs")).unwrap();
+    let (file, damaged) = (root.file("docs/genes.json"), "{\"a\": 1,");
+    fs::write(&file, damaged).unwrap();
+    let printed = root.printed(&["repair", "genes", "--document", "docs"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+    let copies: Vec<_> = fs::read_dir(root.file("docs/quarantine")).unwrap().collect();
+    let [Ok(copy)] = &copies[..] else { panic!("{copies:?}") };
+    assert!(printed.contains(copy.file_name().to_str().unwrap()), "{printed}");
+    assert_eq!(fs::read_to_string(copy.path()).unwrap(), damaged);
+    root.printed(&["set", "genes", "a", "2", "--document", "docs"]);
+    root.printed(&["repair", "genes", "--document", "docs"]);
+    assert_eq!(root.printed(&["get", "genes", "a", "--document", "docs"]), "2\n");
+
+    fs::write(&file, "[1]").unwrap();
+    let output = root.kv(&["repair", "genes", "--document", "docs"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("no JSON object"), "{}", text(&output.stdout));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "[1]");
+}
+
+#[test]
+fn a_key_that_is_too_long_makes_no_cache() {
+    let root = Root::new();
+    let long = "k".repeat(4097);
+    root.assert_refused(&["set", "genes", &long, "1"], 2, &["4096 bytes"]);
+    fs::write(root.file("long.json"), json!({ "a": 1, &*long: 2 }).to_string()).unwrap();
+    root.assert_refused(&["import", "genes", "long.json"], 2, &["long.json", "4096 bytes"]);
     assert!(!root.path().exists(), "a cache was made for nothing");
 }
 

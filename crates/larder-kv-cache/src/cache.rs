@@ -4,11 +4,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use larder_storage::{Result, Storage, default_root};
+use larder_storage::{Key, Result, Storage, default_root};
 
 use crate::{
-    Options, Statistics, Status, VerifyReport, engine::Engine, namespace, options::Autosave,
-    pending::Pending, published::Published, saver::Saver, sqlite::Sqlite, statistics::Counters,
+    Options, Statistics, Status, VerifyReport,
+    engine::Engine,
+    namespace,
+    options::Autosave,
+    pending::Pending,
+    published::{self, Published},
+    saver::Saver,
+    sqlite::Sqlite,
+    statistics::Counters,
 };
 
 mod compute;
@@ -16,6 +23,8 @@ mod encode;
 mod read;
 mod transfer;
 mod write;
+
+pub use transfer::ImportReport;
 
 /// One namespace of text keys and values of any serde type, in a database that threads and processes share.
 ///
@@ -101,6 +110,16 @@ impl KvCache {
     /// `Io` where it cannot be read.
     pub fn namespaces(dir: impl AsRef<Path>) -> Result<Vec<String>> {
         namespace::list(dir.as_ref())
+    }
+
+    /// Copies a damaged document aside and puts an empty one in its place, unless it changed in between; says where the
+    /// copy is. `None` where the document is sound or missing.
+    ///
+    /// # Errors
+    ///
+    /// `Format` where it is no JSON object; `Conflict` where somebody else mended it meanwhile; else those of the storage.
+    pub fn repair_document(storage: &dyn Storage, namespace: &str) -> Result<Option<Key>> {
+        published::repair(storage, namespace)
     }
 
     /// Moves a damaged database aside, and says where to; the next [`open`](Self::open) begins an empty one. `None`
@@ -207,8 +226,6 @@ impl fmt::Debug for KvCache {
             .finish_non_exhaustive()
     }
 }
-
-pub use transfer::ImportReport;
 
 #[cfg(test)]
 mod tests;

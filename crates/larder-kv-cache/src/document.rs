@@ -14,10 +14,12 @@ use std::{
 use larder_storage::{Error, ErrorKind, Problem, Result};
 
 use damage::Damage;
+pub(crate) use layout::Layout;
 use scan::Trouble;
 use text::Text;
 
 mod damage;
+mod layout;
 mod scan;
 mod text;
 
@@ -87,15 +89,13 @@ impl Document {
     /// The document's text in the layout of Python's `indent=2`: an entry on a line of its own, no line end at the
     /// end. Values stay as they are, their own lines included.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut layout = Layout::default();
         let mut bytes = Vec::new();
-        let mut before = "{\n  ";
         for slot in self.live() {
-            for part in [before, &slot.key.spelling, ": ", &slot.value.json] {
-                bytes.extend_from_slice(part.as_bytes());
-            }
-            before = ",\n  ";
+            let parts = layout.entry(slot.key.spelling.as_bytes(), slot.value.json.as_bytes());
+            parts.into_iter().for_each(|part| bytes.extend_from_slice(part));
         }
-        bytes.extend_from_slice(if self.len == 0 { b"{}" } else { b"\n}" });
+        bytes.extend_from_slice(layout.end());
         bytes
     }
 
@@ -116,14 +116,12 @@ impl Document {
 
     /// The keys and the JSON texts under them in their order, without the keys that are no text.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.live().filter_map(|slot| Some((&**slot.key.name.as_ref()?, &*slot.value.json)))
+        self.live().filter_map(Slot::named)
     }
 
     /// As [`entries`](Self::entries), without the values that JSON in Rust cannot hold.
     pub(crate) fn readable(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.live()
-            .filter(|slot| slot.value.trouble.is_none())
-            .filter_map(|slot| Some((&**slot.key.name.as_ref()?, &*slot.value.json)))
+        self.live().filter(|slot| slot.value.trouble.is_none()).filter_map(Slot::named)
     }
 
     /// The keys in their order, without those that are no text.
@@ -201,6 +199,11 @@ impl Document {
 }
 
 impl Slot {
+    /// The key and the JSON text.
+    fn named(&self) -> Option<(&str, &str)> {
+        Some((self.key.name.as_ref()?, &self.value.json))
+    }
+
     fn problem(&self) -> Option<Problem> {
         let what = match (&self.key.name, self.value.trouble) {
             (None, _) => format!("the key {}: rename it in the document", Trouble::Surrogate),

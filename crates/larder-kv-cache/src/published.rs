@@ -11,6 +11,7 @@ use std::{
 use larder_storage::{
     Bytes, Error, ErrorKind, Key, Problem, PutIf, RESERVED_SEGMENT, Result, Storage, Version,
     flight::{self, Flights, Lease},
+    time,
 };
 
 use crate::{
@@ -69,7 +70,7 @@ impl Published {
         namespace: &str,
         options: &Options,
     ) -> Result<Self> {
-        let key = Key::encode(namespace)?.with_suffix(".json")?;
+        let key = key_of(namespace)?;
         if options.time_to_live.is_some() || options.capacity.is_some() {
             return Err(unsupported("a time to live or a capacity").at_key(&key));
         }
@@ -172,6 +173,26 @@ impl Published {
             format!("would have {len} bytes and may have {MAX_LEN}: use a database instead");
         Error::new(ErrorKind::Full, message).at_key(&self.key)
     }
+}
+
+fn key_of(namespace: &str) -> Result<Key> {
+    Key::encode(namespace)?.with_suffix(".json")
+}
+
+/// Where the document is damaged, copies it aside and puts an empty one in its place; the key of the copy.
+pub(crate) fn repair(storage: &dyn Storage, namespace: &str) -> Result<Option<Key>> {
+    let key = key_of(namespace)?;
+    let Some(object) = storage.get(&key)? else { return Ok(None) };
+    match Document::parse(object.bytes()) {
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error.at_key(&key)),
+        Err(_) => {}
+    }
+    let aside = Key::new(format!("quarantine/{}-{key}", time::now_ns()))?;
+    storage.put(&aside, object.bytes().clone(), PutIf::Absent)?;
+    let empty = Document::default().to_bytes().into();
+    storage.put(&key, empty, PutIf::Version(object.version().clone()))?;
+    Ok(Some(aside))
 }
 
 /// Waits a while before another round, longer and longer, and not as long as others.

@@ -35,7 +35,8 @@
 //! # Features
 //!
 //! One for each store, all on by default: `kv-cache`, `lazy-array`, `embedding-shards`, `dir-cache`, `provenance`.
-//! Turning one off takes its dependencies away and changes nothing else.
+//! Turning one off takes its dependencies away and changes nothing else. `object-store`, off by default, adds
+//! `storage::open` for S3, GCS and Azure.
 
 pub mod layout;
 mod marker;

@@ -10,9 +10,9 @@ pub(crate) struct Cache {
     /// The name of the lookup cache: each namespace has keys of its own
     pub(crate) namespace: String,
 
-    /// Use the JSON document NAMESPACE.json in this local directory, the file of VmaxBuilder's LookupCache, and not the
-    /// database under the root
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    /// Use the JSON document NAMESPACE.json in this directory, or at this URL of a store such as s3://bucket/prefix: the
+    /// file of VmaxBuilder's LookupCache, and not the database under the root
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
     pub(crate) document: Option<PathBuf>,
 }
 
@@ -22,22 +22,10 @@ pub(crate) struct AnyCache {
     /// The name of one lookup cache [default: all under the root]
     pub(crate) namespace: Option<String>,
 
-    /// Look at the JSON document NAMESPACE.json in this local directory, the file of VmaxBuilder's LookupCache
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "namespace")]
+    /// Look at the JSON document NAMESPACE.json in this directory, or at this URL of a store: the file of VmaxBuilder's
+    /// LookupCache
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath, requires = "namespace")]
     pub(crate) document: Option<PathBuf>,
-}
-
-/// One database, or all under the root.
-#[derive(Debug, Args)]
-pub(crate) struct AnyDatabase {
-    /// The name of one lookup cache [default: all under the root]
-    pub(crate) namespace: Option<String>,
-}
-
-impl From<AnyDatabase> for AnyCache {
-    fn from(database: AnyDatabase) -> Self {
-        Self { namespace: database.namespace, document: None }
-    }
 }
 
 /// What can be asked.
@@ -141,12 +129,12 @@ pub(crate) enum Kv {
     },
     /// Read everything back and check it
     Verify(AnyCache),
-    /// Move damaged databases aside, and delete nothing
+    /// Move damaged databases and documents aside, and delete nothing
     #[command(
-        after_help = "The next write begins an empty database. A single value that `verify` names is mended by `set` \
-                      or `rm`, and a document in an editor."
+        after_help = "The next write begins an empty database, and an empty document takes the place of a damaged one. \
+                      A single value that `verify` names is mended by `set` or `rm`."
     )]
-    Repair(AnyDatabase),
+    Repair(AnyCache),
 }
 
 /// What is to be stored.

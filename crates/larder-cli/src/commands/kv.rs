@@ -42,6 +42,7 @@ pub(super) fn run(root: &dyn Fn() -> Result<PathBuf>, what: Kv, json: bool) -> R
                 Some(time) => attributes.time_to_live(time),
                 None => attributes,
             };
+            check_key(&key)?;
             place(cache)?.open()?.set_with(&key, &value, &attributes)?;
         }
         Kv::Rm { cache, keys } => remove(&place(cache)?, &keys, json)?,
@@ -57,9 +58,19 @@ pub(super) fn run(root: &dyn Fn() -> Result<PathBuf>, what: Kv, json: bool) -> R
         Kv::Vacuum { cache } => vacuum(&existing(cache)?, json)?,
         Kv::Status(cache) => report::run(root, cache, Look::Status, json)?,
         Kv::Verify(cache) => report::run(root, cache, Look::Verify, json)?,
-        Kv::Repair(cache) => report::run(root, cache.into(), Look::Repair, json)?,
+        Kv::Repair(cache) => report::run(root, cache, Look::Repair, json)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what no cache would take, before one is made for it.
+fn check_key(key: &str) -> Result<()> {
+    if key.len() <= KvCache::MAX_KEY_LEN {
+        return Ok(());
+    }
+    let (shown, limit) = (key.chars().take(40).collect::<String>(), KvCache::MAX_KEY_LEN);
+    let message = format!("the key {shown:?} is longer than {limit} bytes: hash it first");
+    Err(Error::new(ErrorKind::Invalid, message))
 }
 
 fn get(cache: &KvCache, key: &str, text: bool) -> Result<ExitCode> {

@@ -5,7 +5,7 @@ use larder_storage::{Bytes, Error, Problem, Result};
 use super::KvCache;
 use crate::{
     Attributes,
-    document::Document,
+    document::{Document, Layout},
     engine::{Change, Value, When, Write},
 };
 
@@ -54,16 +54,13 @@ impl KvCache {
     pub fn export(&self, out: &mut dyn io::Write) -> Result<u64> {
         self.save()?;
         let failed = |error| Error::io(error, "cannot write the document");
-        let (mut out, mut entries) = (BufWriter::new(out), 0_u64);
+        let (mut out, mut layout) = (BufWriter::new(out), Layout::default());
         self.engine.entries(self.now(), &mut |key, json| {
-            let start = if entries == 0 { "{\n  " } else { ",\n  " };
-            entries += 1;
             let key = serde_json::to_vec(key).map_err(|error| failed(error.into()))?;
-            let parts = [start.as_bytes(), &key, b": ", json];
-            parts.into_iter().try_for_each(|part| out.write_all(part)).map_err(failed)
+            let mut parts = layout.entry(&key, json).into_iter();
+            parts.try_for_each(|part| out.write_all(part)).map_err(failed)
         })?;
-        let end: &[u8] = if entries == 0 { b"{}" } else { b"\n}" };
-        out.write_all(end).and_then(|()| out.flush()).map_err(failed)?;
-        Ok(entries)
+        out.write_all(layout.end()).and_then(|()| out.flush()).map_err(failed)?;
+        Ok(layout.entries())
     }
 }

@@ -17,7 +17,8 @@ impl Damage {
 
     pub(super) fn in_document(&self, bytes: &[u8]) -> Error {
         let what = self.describe(bytes);
-        let message = format!("the document is damaged: {what}: mend it or move it aside");
+        let message =
+            format!("the document is damaged: {what}: mend it, or let `repair` put it aside");
         Error::new(ErrorKind::Corrupt, message)
     }
 

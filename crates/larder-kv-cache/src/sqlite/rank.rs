@@ -70,7 +70,7 @@ impl Cap {
 /// The entries in the order in which they go, and how many bytes they have together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ranking {
-    cap: Cap,
+    pub(super) cap: Cap,
     bytes: u64,
 }
 
@@ -79,10 +79,6 @@ impl Ranking {
         let sql = "SELECT value FROM meta WHERE name = 'bytes'";
         let bytes = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         Ok(Self { cap, bytes })
-    }
-
-    pub(super) fn check_room(&self, bytes: u64) -> Result<(), Error> {
-        self.cap.check_room(bytes)
     }
 
     pub(super) fn is_over(&self) -> bool {

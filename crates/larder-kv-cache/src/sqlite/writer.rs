@@ -147,15 +147,15 @@ impl<'tx> Writer<'tx> {
     }
 
     fn holds(&self, write: &Write<'_>) -> Attempt<bool> {
-        let found = match &write.when {
-            When::Always => return Ok(true),
-            When::Absent => return Ok(self.row(write.key)?.is_none_or(|row| !row.is_live)),
-            When::Unchanged(_) => {
-                read::find(self.tx, write.key, self.now, |key| format!("key {key:?}"))?
+        match &write.when {
+            When::Always => Ok(true),
+            When::Absent => Ok(self.row(write.key)?.is_none_or(|row| !row.is_live)),
+            When::Unchanged(expected) => {
+                let place = |key: &str| format!("key {key:?}");
+                let found = read::find(self.tx, write.key, self.now, place)?;
+                Ok(found.hit().map(|found| found.json) == *expected)
             }
-        };
-        let When::Unchanged(expected) = &write.when else { return Ok(true) };
-        Ok(found.hit().map(|found| found.json) == *expected)
+        }
     }
 
     /// Where nothing is in its way, one statement does it.
@@ -163,7 +163,7 @@ impl<'tx> Writer<'tx> {
         let stored = Stored::pack(key, &value.json, self.compress_from);
         self.expires(value.expires_at);
         if let Some(ranking) = &self.settings.ranking {
-            ranking.check_room(size(key, &stored))?;
+            ranking.cap.check_room(size(key, &stored))?;
         }
         if self.settings.is_plain(self.now) && value.tags.is_empty() {
             self.settings.last_id = self.next_id()?;

@@ -1,13 +1,10 @@
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use larder::{
     Larder, dir_cache,
     kv_cache::{KvCache, Options},
     layout,
-    storage::{Durability, Error, ErrorKind, Key, LocalStorage, Result},
+    storage::{Durability, Error, ErrorKind, Key, LocalStorage, Result, Storage},
 };
 
 use crate::commands::look;
@@ -25,6 +22,8 @@ enum Home {
     Root(PathBuf),
     /// A document in this directory.
     Dir(PathBuf),
+    /// A document on the store at this address.
+    Store(String, Arc<dyn Storage>),
 }
 
 impl Place {
@@ -35,11 +34,10 @@ impl Place {
         document: Option<PathBuf>,
     ) -> Result<Self> {
         let home = match document {
-            Some(dir) if dir.to_string_lossy().contains("://") => {
-                let message = "documents are opened in local directories only: name one";
-                return Err(Error::new(ErrorKind::Unsupported, message).at_path(dir));
-            }
-            Some(dir) => Home::Dir(dir),
+            Some(dir) => match dir.to_str().filter(|text| text.contains("://")) {
+                Some(url) => Home::Store(url.to_owned(), store(url)?),
+                None => Home::Dir(dir),
+            },
             None => Home::Root(root()?),
         };
         Ok(Self { home, namespace })
@@ -50,11 +48,12 @@ impl Place {
         match &self.home {
             Home::Root(root) => root.join(layout::KV),
             Home::Dir(dir) => dir.clone(),
+            Home::Store(url, _) => url.into(),
         }
     }
 
     pub(super) fn is_document(&self) -> bool {
-        matches!(self.home, Home::Dir(_))
+        !matches!(self.home, Home::Root(_))
     }
 
     /// The cache that is there. A name that was mistyped makes no empty one.
@@ -96,7 +95,7 @@ impl Place {
         }
         let (what, list) = match self.home {
             Home::Root(_) => ("namespace", "`larder kv status` lists those that there are"),
-            Home::Dir(_) => ("document of namespace", "name another directory or namespace"),
+            _ => ("document of namespace", "name another place or namespace"),
         };
         let message = format!("there is no {what} {:?} here: {list}", self.namespace);
         Err(Error::new(ErrorKind::NotFound, message).at_path(self.dir()))
@@ -112,24 +111,60 @@ impl Place {
                 look::check_root(root)?;
                 Ok(KvCache::namespaces(self.dir())?.contains(&self.namespace))
             }
-            Home::Dir(dir) => Ok(self.document(dir)?.is_file()),
+            Home::Dir(_) => Ok(self.document()?.is_file()),
+            Home::Store(_, storage) => Ok(storage.open(&name(&self.namespace)?)?.is_some()),
         }
+    }
+
+    /// Moves what is damaged aside, and says where to.
+    ///
+    /// # Errors
+    /// Those of the cache.
+    pub(super) fn repair(&self) -> Result<Option<PathBuf>> {
+        let Home::Root(_) = self.home else {
+            let moved = KvCache::repair_document(&*self.storage()?, &self.namespace)?;
+            return Ok(moved.map(|key| self.dir().join(key.as_str())));
+        };
+        KvCache::repair(self.dir(), &self.namespace)
     }
 
     fn open_with(&self, options: Options) -> Result<KvCache> {
         match &self.home {
             Home::Root(_) => KvCache::open(self.dir(), &self.namespace, options),
-            Home::Dir(dir) => {
-                let storage = LocalStorage::open(dir, Durability::Process)?;
-                let document = self.document(dir)?;
-                KvCache::open_document(Arc::new(storage), &self.namespace, options)
+            _ => {
+                let document = self.document()?;
+                KvCache::open_document(self.storage()?, &self.namespace, options)
                     .map_err(|error| error.at_path(document))
             }
         }
     }
 
-    fn document(&self, dir: &Path) -> Result<PathBuf> {
-        let name = Key::encode(&self.namespace)?.with_suffix(".json")?;
-        Ok(dir.join(name.as_str()))
+    /// What holds the document.
+    fn storage(&self) -> Result<Arc<dyn Storage>> {
+        match &self.home {
+            Home::Store(_, storage) => Ok(Arc::clone(storage)),
+            _ => Ok(Arc::new(LocalStorage::open(self.dir(), Durability::Process)?)),
+        }
     }
+
+    fn document(&self) -> Result<PathBuf> {
+        Ok(self.dir().join(name(&self.namespace)?.as_str()))
+    }
+}
+
+/// The name of the document of a namespace.
+fn name(namespace: &str) -> Result<Key> {
+    Key::encode(namespace)?.with_suffix(".json")
+}
+
+#[cfg(feature = "object-store")]
+fn store(url: &str) -> Result<Arc<dyn Storage>> {
+    larder::storage::open(url).map_err(|error| error.at_path(url))
+}
+
+#[cfg(not(feature = "object-store"))]
+fn store(url: &str) -> Result<Arc<dyn Storage>> {
+    let message =
+        "this command was built without object stores: build it with the feature `object-store`";
+    Err(Error::new(ErrorKind::Unsupported, message).at_path(url))
 }

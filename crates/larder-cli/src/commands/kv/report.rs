@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use larder::{kv_cache::KvCache, storage::Result};
-use serde_json::{Value, json};
+use larder::storage::Result;
+use serde_json::json;
 
 use super::place::Place;
 use crate::{
@@ -31,17 +31,12 @@ pub(super) fn run(
     let found = match what {
         Look::Status => place.existing().and_then(|cache| look::value(&cache.status()?)),
         Look::Verify => place.existing().and_then(|cache| look::value(&cache.verify()?)),
-        Look::Repair => repair(&place),
+        Look::Repair => place.repair().map(|moved| json!({ "moved": Vec::from_iter(moved) })),
     };
     let help = if place.is_document() {
-        "mend the document, or `set` or `rm` the entries that are named"
+        "`set` or `rm` the entries that are named; `larder kv repair` puts a damaged document aside"
     } else {
         look::HELP
     };
     look::show_namespace(&place.dir(), &place.namespace, found, what, json, help)
-}
-
-fn repair(place: &Place) -> Result<Value> {
-    let moved = KvCache::repair(place.dir(), &place.namespace)?;
-    Ok(json!({ "moved": Vec::from_iter(moved) }))
 }

@@ -17,7 +17,7 @@ use larder::{
 };
 use serde_json::json;
 
-use super::place::Place;
+use super::{check_key, place::Place};
 use crate::output;
 
 /// Sets every entry of the document `file`, and prints which were left out.
@@ -47,11 +47,12 @@ pub(super) fn import(place: &Place, file: &Path, json: bool) -> Result<()> {
     }
 }
 
-/// Refuses a document that cannot be read, before a cache is made for it.
+/// Refuses a document that cannot be read, or a key in it that no cache takes, before a cache is made for it.
 fn check(document: &Bytes) -> Result<()> {
     let storage = MemoryStorage::new();
     storage.put(&Key::new("check.json")?, document.clone(), PutIf::Always)?;
-    KvCache::open_document(Arc::new(storage), "check", Options::default()).map(drop)
+    let held = KvCache::open_document(Arc::new(storage), "check", Options::default())?;
+    held.keys()?.iter().try_for_each(|key| check_key(key))
 }
 
 fn shown(report: &ImportReport) -> String {

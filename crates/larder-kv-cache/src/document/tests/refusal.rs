@@ -9,7 +9,8 @@ fn refusal(bytes: &[u8]) -> (ErrorKind, String) {
 fn assert_damaged(bytes: &[u8], what: &str) {
     let (kind, message) = refusal(bytes);
     assert_eq!(kind, ErrorKind::Corrupt);
-    let expected = format!("the document is damaged: expected {what}: mend it or move it aside");
+    let expected =
+        format!("the document is damaged: expected {what}: mend it, or let `repair` put it aside");
     assert_eq!(message, expected);
 }
 
