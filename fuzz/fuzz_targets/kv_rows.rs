@@ -46,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
         rows.execute("UPDATE entry SET crc32c = ?1", &[&checksum(&rows)]);
     }
     let found = allow(cache.get::<Value>("k"), DAMAGE);
-    allow(cache.contains("k"), &[]);
+    allow(cache.contains("k"), &[ErrorKind::Corrupt]);
     allow(cache.keys(), &[ErrorKind::Corrupt]);
     allow(cache.len(), &[ErrorKind::Corrupt]);
     allow(cache.status(), &[ErrorKind::Corrupt]);

@@ -16,6 +16,7 @@ const TARGETS: &[&str] = &[
     "dir_index",
     "json",
     "keys",
+    "kv_documents",
     "kv_rows",
     "leases",
     "payloads",
