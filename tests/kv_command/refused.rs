@@ -99,6 +99,9 @@ fn a_mistyped_namespace_makes_nothing() {
         root.assert_refused(args, 2, &["gnes", "no namespace"]);
     }
     root.assert_refused(&["export", "gnes", "--output", "out.json"], 2, &["gnes"]);
+    for what in ["verify", "repair", "status"] {
+        root.assert_refused(&[what, "gnes", "--document", "docs"], 2, &["gnes", "docs"]);
+    }
     assert_eq!(root.json(&["status"])["namespaces"].as_object().unwrap().len(), 1);
     assert_eq!(names(root.0.path()), ["root"]);
 }

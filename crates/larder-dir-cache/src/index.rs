@@ -27,6 +27,7 @@ const SCHEMA: Schema = Schema {
     version: FORMAT_VERSION,
     derived: true,
     create: include_str!("index/schema.sql"),
+    rules: &[],
 };
 
 #[derive(Debug)]

@@ -20,6 +20,7 @@ const SCHEMA: Schema = Schema {
     application_id: 0x4c5f_7368, // "L_sh"
     version: INDEX_FORMAT_VERSION,
     derived: true,
+    rules: &[],
     create: "
         CREATE TABLE shard (
             id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -138,7 +138,7 @@ impl KvCache {
         &self.namespace
     }
 
-    /// The absolute path of the database's file.
+    /// The absolute path of the database's file, or of the document: its file or, where the storage has none, its key.
     pub fn path(&self) -> &Path {
         self.engine.path()
     }

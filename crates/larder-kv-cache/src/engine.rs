@@ -54,10 +54,11 @@ pub(crate) struct Write<'a> {
 }
 
 impl Write<'_> {
-    /// Whether it replaces what is there, whatever that is, by an entry without tags.
-    pub(crate) fn is_plain(&self) -> bool {
+    /// Whether it replaces what is there, whatever that is, by a live entry without tags.
+    pub(crate) fn is_plain(&self, now: i64) -> bool {
         let Change::Set(value) = &self.change else { return false };
-        value.tags.is_empty() && matches!(self.when, When::Always)
+        let is_live = value.expires_at.is_none_or(|at| at > now);
+        is_live && value.tags.is_empty() && matches!(self.when, When::Always)
     }
 }
 

@@ -66,7 +66,7 @@
 //!
 //! # Guarantees
 //!
-//! - A write that returned is there for every thread and process that reads afterwards, and survives what
+//! - A saved write is there for every thread and process that reads the database afterwards, and survives what
 //!   [`Durability`](larder_storage::Durability) says. Writers wait for each other and lose no update.
 //! - [`KvCache::set_many`], [`KvCache::import`] and [`KvCache::save`] do all or nothing.
 //! - [`KvCache::get_or_compute`] runs the work once among all threads and processes that ask; a dead one hands over.
@@ -78,7 +78,7 @@
 //!   number of entries.
 //! - Nothing is evicted unless a [capacity](Options::capacity) is set.
 //! - Any SQLite tool reads the database (`<dir>/.larder/kv/<namespace>.sqlite`), and any JSON parser the values that are not
-//!   compressed: `SELECT key, value FROM live_entry WHERE encoding = 0 ORDER BY id`.
+//!   compressed: `SELECT key, value FROM live_entry WHERE encoding = 0 ORDER BY id` (also those that have expired).
 //! - No key or namespace reaches a file outside of the directory, and no two namespaces share one.
 //!
 //! # Limits
@@ -90,6 +90,8 @@
 //! - Without [`autosave`](Options::autosave), unsaved writes are lost when the process is killed. They are also saved
 //!   when the cache is dropped, but a failure there stays unheard: call [`KvCache::save`].
 //! - A document has at most 16 MiB, no times, tags or capacity, and no checksums; each write writes all of it.
+//! - Besides what [`Options::memory`] says, an open database may keep 64 MiB of its pages in memory, and as much for each
+//!   thread that read at once with others. Reads wait while what was held in memory is [saved](KvCache::save).
 //! - Databases on local disks only, as SQLite's write-ahead log needs shared memory. Documents are for the rest.
 
 mod attributes;

@@ -67,7 +67,9 @@ impl Options {
     /// never what it just set.
     ///
     /// The bound is recorded in the namespace and holds for everybody who writes to it, until somebody opens it with
-    /// another one. Uses are counted only by those who open it afterwards.
+    /// another one. Uses are counted only by those who open it afterwards, in memory (some 50 to 100 bytes for each entry
+    /// that is read, of a million at most): one value of the cache knows all of its own uses when it evicts. Others hear of
+    /// them when it is dropped, and for each entry at most once a minute, by a read that writes many of them down.
     pub fn capacity(mut self, bytes: u64, policy: Policy) -> Self {
         self.capacity = Some(Some(Cap { bytes, policy }));
         self
@@ -82,7 +84,7 @@ impl Options {
     /// How many bytes of memory hold values that were read or written lately; 16 MiB by default, none at 0.
     ///
     /// What another process writes through Larder is seen at once all the same. Only what another program does to the
-    /// file behind Larder's back is not, before the next write.
+    /// file behind Larder's back may not be, before another process writes or the cache is opened again.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;
         self

@@ -3,13 +3,13 @@ use std::path::PathBuf;
 use larder_storage::Problem;
 use serde::Serialize;
 
-/// The figures of a cache, cheap to get.
+/// The figures of a cache. To count the entries takes time in proportion to their number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
     /// The namespace.
     pub namespace: String,
-    /// The database's file.
+    /// The database's file, or the document: its file or, where the storage has none, its key.
     pub path: PathBuf,
     /// The saved entries.
     pub entries: u64,

@@ -58,7 +58,9 @@ impl Saver {
     pub(crate) fn wake(&self) {
         let mut due = self.shared.lock();
         if let Due::Never = *due {
-            *due = Due::At(Instant::now() + self.bound);
+            // What is too far away never comes.
+            let Some(at) = Instant::now().checked_add(self.bound) else { return };
+            *due = Due::At(at);
             self.shared.changed.notify_one();
         }
     }

@@ -1,7 +1,6 @@
 //! The engine that keeps entries in a SQLite database.
 
 use std::{
-    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -11,7 +10,7 @@ use std::{
 
 use larder_sqlite::{Attempt, Database, Failure};
 use larder_storage::{Result, lock};
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use crate::{
     Lookup, Options, Policy, Status, VerifyReport,
@@ -36,7 +35,7 @@ pub(crate) use rank::Cap;
 use schema::SCHEMA;
 use settings::Settings;
 use tier::Tier;
-use uses::{Used, Uses};
+use uses::Uses;
 use writer::{Outcome, Writer};
 
 #[derive(Debug)]
@@ -45,8 +44,6 @@ pub(crate) struct Sqlite {
     database: Database,
     compress_from: usize,
     tier: Tier,
-    /// Whether there was a cap when it was opened.
-    is_capped: bool,
     /// None where nobody asks which entries are used.
     uses: Option<Uses>,
     evictions: AtomicU64,
@@ -58,7 +55,9 @@ impl Sqlite {
     pub(crate) fn open(dir: &Path, namespace: &str, options: &Options) -> Result<Self> {
         let path = namespace::path(dir, namespace)?;
         let database = Database::open(path, &SCHEMA, options.durability)?;
-        if let Some(cap) = options.capacity {
+        if let Some(cap) = options.capacity
+            && database.read(Cap::read)? != cap
+        {
             database.write(|tx| Cap::set(cap, tx))?;
         }
         // What those who died computing left; what cannot be removed is in nobody's way.
@@ -71,7 +70,6 @@ impl Sqlite {
             database,
             compress_from,
             tier: Tier::new(options.memory),
-            is_capped: cap.is_some(),
             uses: is_ranked.then(Uses::default),
             evictions: AtomicU64::new(0),
             known: Mutex::default(),
@@ -91,73 +89,69 @@ impl Sqlite {
         })
     }
 
-    /// Writes in one turn, also down which entries were used; the states before and after it, too.
-    fn change(
-        &self,
-        writes: &[Write<'_>],
-        used: &[(Box<str>, Used)],
-        now: i64,
-    ) -> Result<(Outcome, Range<u64>)> {
+    /// Does `writes` in one turn or, where `tells_uses`, writes down which entries were used.
+    fn write_in_turn(&self, writes: &[Write<'_>], tells_uses: bool, now: i64) -> Result<Vec<bool>> {
         let mut turn = self.database.turn()?;
         let known = match *self.known() {
             Some((state, settings)) if state == turn.span().start => Some(settings),
             _ => None,
         };
+        let uses = self.uses.as_ref();
+        let used = uses.filter(|_| tells_uses).map_or_else(Vec::new, |uses| uses.take(now));
         let work = |db: &Connection| {
             let settings = known.map_or_else(|| Settings::read(db), Ok)?;
-            let writer = Writer::begin(db, now, self.compress_from, settings, self.uses.as_ref());
-            writer.run(writes, used)
+            Writer::begin(db, now, self.compress_from, settings, uses).run(writes, &used)
         };
         let is_plain = known.is_some_and(|settings| settings.is_plain(now));
         let outcome = match writes {
-            [write] if is_plain && write.is_plain() => turn.run(work),
+            [write] if is_plain && write.is_plain(now) => turn.run(work),
             _ => turn.transact(|tx| work(tx)),
         };
-        Ok((outcome?, turn.span()))
+        let Outcome { done, evicted, renewed, promoted, settings } = outcome?;
+        // Before the turn ends, so that nobody sees the new state first and forgets what is held.
+        let span = turn.span();
+        *self.known() = settings.map(|settings| (span.end, settings));
+        self.tier.advance(span, || self.remember(writes, &done, &evicted));
+        if let Some(uses) = uses {
+            promoted.iter().for_each(|(key, used)| uses.written(key, *used));
+            renewed.iter().chain(&evicted).for_each(|key| uses.forget(key));
+        }
+        drop(turn);
+        self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
+        for key in evicted {
+            tracing::debug!(namespace = self.namespace, key, "evicted");
+        }
+        Ok(done)
+    }
+
+    /// A transaction that changes no entry, so that what is known of them stays true.
+    fn write_beside<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
+        let mut turn = self.database.turn()?;
+        let outcome = turn.transact(work)?;
+        let span = turn.span();
+        if let Some((state, _)) = self.known().as_mut().filter(|(state, _)| *state == span.start) {
+            *state = span.end;
+        }
+        self.tier.advance(span, || ());
+        Ok(outcome)
     }
 
     fn known(&self) -> MutexGuard<'_, Option<(u64, Settings)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a use of an entry, and writes uses down where there are many.
+    /// Counts a use of an entry, and writes uses down where many wait, or one for long.
     fn count_use(&self, key: &str, now: i64) {
-        if let Some(uses) = &self.uses
-            && uses.count(key, now)
-        {
-            self.write_uses(uses, now);
+        if self.uses.as_ref().is_some_and(|uses| uses.count(key, now)) {
+            self.write_uses(now);
         }
     }
 
     /// A read does not fail because this does.
-    fn write_uses(&self, uses: &Uses, now: i64) {
-        let used = uses.take(now);
-        if !used.is_empty()
-            && let Err(error) = self.write_all(&[], &used, now)
-        {
+    fn write_uses(&self, now: i64) {
+        if let Err(error) = self.write_in_turn(&[], true, now) {
             tracing::warn!(namespace = self.namespace, %error, "uses were not written down");
         }
-    }
-
-    fn write_all(
-        &self,
-        writes: &[Write<'_>],
-        used: &[(Box<str>, Used)],
-        now: i64,
-    ) -> Result<Vec<bool>> {
-        let (Outcome { done, evicted, promoted, settings }, span) =
-            self.change(writes, used, now)?;
-        *self.known() = settings.map(|settings| (span.end, settings));
-        self.tier.advance(span, || self.remember(writes, &done, &evicted));
-        if let Some(uses) = &self.uses {
-            promoted.iter().for_each(|(key, used)| uses.written(key, *used));
-            evicted.iter().for_each(|key| uses.forget(key));
-        }
-        self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
-        for key in evicted {
-            tracing::debug!(namespace = self.namespace, key, "evicted");
-        }
-        Ok(done)
     }
 
     /// What the memory knows of the writes that were just done.
@@ -198,17 +192,29 @@ impl Engine for Sqlite {
     }
 
     fn find_many(&self, keys: &[&str], now: i64) -> Result<Vec<Lookup<Found>>> {
+        // One look is at one state.
+        if let [key] = keys {
+            return Ok(vec![self.find(key, now)?]);
+        }
+        let state = self.database.state();
         let found: Vec<Lookup<Found>> = self.database.read(|db| {
             let view = db.unchecked_transaction()?;
             keys.iter().map(|key| self.look(&view, key, now)).collect()
         })?;
-        let hits = keys.iter().zip(&found).filter(|(_, found)| found.is_hit());
-        hits.for_each(|(key, _)| self.count_use(key, now));
+        for (key, found) in keys.iter().zip(&found) {
+            if let Lookup::Hit(found) = found {
+                self.count_use(key, now);
+                self.tier.fill(state, key, found.clone());
+            }
+        }
         Ok(found)
     }
 
     fn contains(&self, keys: &[&str], now: i64) -> Result<Vec<bool>> {
         self.database.read(|db| {
+            if let [key] = keys {
+                return Ok(vec![read::is_live(db, key, now)?]);
+            }
             let view = db.unchecked_transaction()?;
             read::Presence::new(&view, now)?.of(keys)
         })
@@ -226,13 +232,10 @@ impl Engine for Sqlite {
     }
 
     fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
-        self.write_all(writes, &[], now)
+        self.write_in_turn(writes, false, now)
     }
 
     fn admit(&self, key: &str, value: &Value) -> Result<()> {
-        if !self.is_capped {
-            return Ok(());
-        }
         let size = writer::size(key, &Stored::pack(key, &value.json, self.compress_from));
         self.database.read(|db| Ok(Cap::read(db)?.map_or(Ok(()), |cap| cap.check_room(size))?))
     }
@@ -243,9 +246,7 @@ impl Engine for Sqlite {
             None => writer::clear(db),
             Some(tag) => writer::clear_tag(db, tag),
         })?;
-        let span = turn.span();
-        drop(turn);
-        self.tier.advance(span, || self.tier.forget_all());
+        self.tier.advance(turn.span(), || self.tier.forget_all());
         Ok(())
     }
 
@@ -260,12 +261,12 @@ impl Engine for Sqlite {
     }
 
     fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>> {
-        Ok(Box::new(flight::take_off(&self.database, keys, now)?))
+        Ok(Box::new(flight::take_off(self, keys, now)?))
     }
 
     fn close(&self, now: i64) {
-        if let Some(uses) = &self.uses {
-            self.write_uses(uses, now);
+        if self.uses.as_ref().is_some_and(Uses::waits) {
+            self.write_uses(now);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::Lookup;
 pub struct Statistics {
     /// The keys that were looked up and found.
     pub hits: u64,
-    /// The keys that were looked up and were not there.
+    /// The keys that were looked up and were not there. What is then computed is not counted as a hit, too.
     pub misses: u64,
     /// The keys that were looked up and had expired.
     pub expired: u64,

@@ -9,21 +9,22 @@ use std::{
 
 use memmap2::{MmapOptions, MmapRaw};
 
-const LEN: usize = size_of::<u64>();
-
 /// The first eight bytes of a file, little-endian, in memory that is shared by all who map it: it is read and written
 /// without a system call. As with SQLite's own `-shm`, who cuts the file short ends the processes that use it.
 #[derive(Debug)]
 pub(crate) struct Counter(MmapRaw);
 
 impl Counter {
-    /// The caller keeps others from doing the same meanwhile. A new file begins at 0.
+    /// How many bytes of the file it is.
+    pub(crate) const LEN: u64 = size_of::<u64>() as u64;
+
+    /// A new file begins at 0; the caller keeps others from mapping it meanwhile.
     pub(crate) fn map(file: &File) -> io::Result<Self> {
-        if file.metadata()?.len() < LEN as u64 {
+        if file.metadata()?.len() < Self::LEN {
             // Written and not only made longer, so that the block is there before memory stands for it.
-            file.write_all_at(&[0; LEN], 0)?;
+            file.write_all_at(&0_u64.to_le_bytes(), 0)?;
         }
-        Ok(Self(MmapOptions::new().len(LEN).map_raw(file)?))
+        Ok(Self(MmapOptions::new().len(size_of::<u64>()).map_raw(file)?))
     }
 
     pub(crate) fn get(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::{
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
 use rusqlite::{Connection, Transaction};
 
-use crate::{Attempt, Failure, Turn, identity::Identity, integrity, network, open, turns::Turns};
+use crate::{Attempt, Failure, Turn, identity::Identity, integrity, network, open, queue::Queue};
 
 /// What a database of one kind holds.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub struct Schema {
     pub derived: bool,
     /// The statements that make the tables of this version.
     pub create: &'static str,
+    /// What else has to hold in a sound database: a query that finds a row where it does not, and what that means.
+    pub rules: &'static [(&'static str, &'static str)],
 }
 
 /// How many connections are kept for the next reads.
@@ -31,7 +33,7 @@ pub struct Database {
     identity: Identity,
     schema: Schema,
     durability: Durability,
-    turns: Turns,
+    queue: Queue,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     // Keeps `repair` away; declared last, so that it outlives the connections.
@@ -55,9 +57,9 @@ impl Database {
         let writer = open::first(&path, schema, durability)?;
         let identity = Identity::of(&path)?;
         let (writer, readers) = (Mutex::new(writer), Mutex::default());
-        let turns = Turns::open(open::beside(&path, ".write"))?;
+        let queue = Queue::open(open::beside(&path, ".write"))?;
         Ok(Self {
-            turns,
+            queue,
             path,
             identity,
             schema: *schema,
@@ -112,10 +114,10 @@ impl Database {
     /// `Io` where there is none to be had; `NotFound` where something else took the file away.
     pub fn turn(&self) -> Result<Turn<'_>> {
         let writer = lock(&self.writer);
-        let taken = self.turns.take()?;
+        let place = self.queue.take()?;
         // SQLite would go on with a file that nobody finds any more.
         self.identity.check()?;
-        Ok(Turn { path: &self.path, taken, writer })
+        Ok(Turn { path: &self.path, place, writer })
     }
 
     /// Writes the file anew without what is free in it, so that it is as small as it can be.
@@ -134,9 +136,9 @@ impl Database {
     }
 
     /// A number that changes with every write of Larder's, by any thread or process; `None` while one is under way. What
-    /// was read between two equal ones is still so. It costs one small read, and no transaction.
+    /// was read between two equal ones is still so. It costs one load from memory.
     pub fn state(&self) -> Option<u64> {
-        self.turns.finished()
+        self.queue.finished()
     }
 
     /// Reads the whole file, and checks its structure and that its tables are those of the schema.

@@ -76,7 +76,7 @@ fn is_cut_short(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHORT_READ)
 }
 
-/// Whether a column held another type, length or range than was ever written.
+/// Whether a column held another type, length or range than was ever written, or a row is gone that is always there.
 fn is_odd_value(error: &rusqlite::Error) -> bool {
     use rusqlite::Error as Sqlite;
     matches!(
@@ -85,5 +85,6 @@ fn is_odd_value(error: &rusqlite::Error) -> bool {
             | Sqlite::IntegralValueOutOfRange(..)
             | Sqlite::InvalidColumnType(..)
             | Sqlite::Utf8Error(..)
+            | Sqlite::QueryReturnedNoRows
     )
 }

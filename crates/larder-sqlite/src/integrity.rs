@@ -20,7 +20,15 @@ pub(crate) fn finding(db: &Connection, schema: &Schema) -> rusqlite::Result<Opti
     let finding: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     // The line before the last one only names the database.
     let line = finding.lines().last().unwrap_or_default();
-    Ok((line != "ok").then(|| line.to_owned()))
+    if line != "ok" {
+        return Ok(Some(line.to_owned()));
+    }
+    for (broken, what) in schema.rules {
+        if db.prepare(broken)?.exists([])? {
+            return Ok(Some((*what).to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the file lacks a part of its last page, which SQLite's check takes for zeros. Pages that are still in the

@@ -9,6 +9,7 @@
 //!     version: 1,
 //!     derived: false,
 //!     create: "CREATE TABLE visit (place TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT",
+//!     rules: &[],
 //! };
 //!
 //! # fn main() -> larder_storage::Result<()> {
@@ -32,7 +33,10 @@
 //!
 //! # Limits
 //!
-//! - An open database may hold up to 64 MiB of its pages in memory, and 64 MiB more for each thread that reads at once.
+//! - An open database may hold up to 64 MiB of its pages in memory, and as much again for each thread that read at
+//!   once with others, at most 16 times.
+//! - While a database is open, nothing else may remove or cut the files beside it: SQLite and Larder keep memory in
+//!   them that processes share.
 //! - Local disks only: the write-ahead log needs shared memory, which network file systems do not give. On Linux those
 //!   that the kernel knows as such are [`Unsupported`](larder_storage::ErrorKind::Unsupported).
 
@@ -43,9 +47,9 @@ mod identity;
 mod integrity;
 mod network;
 mod open;
+mod queue;
 mod repair;
 mod turn;
-mod turns;
 
 pub use database::{Database, Schema};
 pub use failure::{Attempt, Failure};

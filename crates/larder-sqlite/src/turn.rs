@@ -3,21 +3,21 @@ use std::{ops::Range, path::Path, sync::MutexGuard};
 use larder_storage::Result;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{Attempt, turns::Taken};
+use crate::{Attempt, queue::Place};
 
 /// A turn at writing, which ends when this is dropped; see [`Database::turn`](crate::Database::turn).
 #[derive(Debug)]
 pub struct Turn<'db> {
     pub(crate) path: &'db Path,
-    // Before the connection, so that other processes need not wait for this one's threads.
-    pub(crate) taken: Taken<'db>,
+    // Dropped before the connection, so that other processes need not wait for this one's threads.
+    pub(crate) place: Place<'db>,
     pub(crate) writer: MutexGuard<'db, Connection>,
 }
 
 impl Turn<'_> {
     /// The [`state`](crate::Database::state) before this turn, and the one after it.
     pub fn span(&self) -> Range<u64> {
-        self.taken.span()
+        self.place.span()
     }
 
     /// Runs `work` in a transaction, and commits what it did if it succeeds.

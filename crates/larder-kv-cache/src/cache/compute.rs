@@ -1,4 +1,7 @@
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+};
 
 use larder_storage::{Bytes, Error, ErrorKind, Result};
 use serde::{Serialize, de::DeserializeOwned};
@@ -38,12 +41,17 @@ impl KvCache {
         keys: &[impl AsRef<str>],
         mut compute: impl FnMut(&[&str]) -> Result<Vec<T>>,
     ) -> Result<Vec<T>> {
-        self.save()?;
         let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
         // What was computed here, which may expire or be evicted at once.
         let mut computed = HashMap::new();
+        let mut is_first = true;
         loop {
-            let found = self.find_many(&keys, self.now())?;
+            // In each round, because others may leave unsaved writes meanwhile, of which the engine knows nothing.
+            self.save()?;
+            let found = self.engine.find_many(&keys, self.now())?;
+            if mem::take(&mut is_first) {
+                found.iter().for_each(|found| self.counters.looked_up(found));
+            }
             let known = keys.iter().zip(found).map(|(key, found)| {
                 found.hit().map(|found| found.json).or_else(|| computed.get(key).cloned())
             });

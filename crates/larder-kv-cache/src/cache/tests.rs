@@ -1,4 +1,10 @@
-use std::{collections::BTreeMap, fs, path::Path, thread};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use larder_storage::{Durability, ErrorKind};
 use proptest::prelude::*;
@@ -212,6 +218,34 @@ fn writers_on_two_caches_of_one_namespace_lose_nothing() {
             assert_eq!(two.get(&format!("{worker}:{n}")).unwrap(), Lookup::Hit((worker, n)));
         }
     }
+}
+
+#[test]
+fn what_is_held_in_memory_never_goes_back() {
+    let (dir, cache) = fresh();
+    let other = open(dir.path(), "genes");
+    cache.set("n", &0).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for cache in [&cache, &other, &cache, &other] {
+            let is_over = &is_over;
+            scope.spawn(move || {
+                let mut last = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    let now: i32 = cache.get("n").unwrap().hit().unwrap();
+                    assert!(now >= last, "{now} after {last}");
+                    last = now;
+                }
+            });
+        }
+        for n in 1..3000 {
+            let writer = if n % 7 < 4 { &cache } else { &other };
+            writer.set("n", &n).unwrap();
+            assert_eq!(cache.get("n").unwrap(), Lookup::Hit(n));
+            assert_eq!(other.get("n").unwrap(), Lookup::Hit(n));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -97,8 +97,9 @@ impl KvCache {
         key: &str,
         mut change: impl FnMut(Lookup<T>) -> T,
     ) -> Result<T> {
-        self.save()?;
         loop {
+            // In each round, because others may leave unsaved writes meanwhile, of which the engine knows nothing.
+            self.save()?;
             let json = self.get_json(key)?;
             let expected = json.clone().hit();
             let changed = change(json.try_map(|json| self.decode(key, &json))?);

@@ -9,7 +9,7 @@ use larder_sqlite::{Attempt, Database};
 use larder_storage::{Digest, Error, ErrorKind, Result, lock::FileLock};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::read;
+use super::{Sqlite, read};
 use crate::engine::Flight;
 
 thread_local! {
@@ -19,7 +19,7 @@ thread_local! {
 
 /// The rows of one owner, and whom to wait for.
 pub(super) struct SqliteFlight<'a> {
-    database: &'a Database,
+    engine: &'a Sqlite,
     owner: String,
     /// For each key that was asked for.
     leads: Vec<bool>,
@@ -33,14 +33,15 @@ pub(super) fn dir(database: &Path) -> PathBuf {
 }
 
 pub(super) fn take_off<'a>(
-    database: &'a Database,
+    engine: &'a Sqlite,
     keys: &[&str],
     now: i64,
 ) -> Result<SqliteFlight<'a>> {
+    let database = &engine.database;
     let owner = Digest::of(uuid::Uuid::new_v4().as_bytes()).to_string();
     let lock = FileLock::exclusive(&dir(database.path()).join(&owner))?;
     let mut flight =
-        SqliteFlight { database, owner, leads: Vec::new(), others: None, lock: Some(lock) };
+        SqliteFlight { engine, owner, leads: Vec::new(), others: None, lock: Some(lock) };
     HERE.with_borrow_mut(|here| here.push(flight.owner.clone()));
     for key in keys {
         if HERE.with_borrow(|here| computes(database, here, key))? {
@@ -50,7 +51,7 @@ pub(super) fn take_off<'a>(
         }
     }
     let claim = |tx: &Transaction<'_>| claim(tx, keys, &flight.owner, now);
-    let (leads, others) = database.write(claim)?;
+    let (leads, others) = engine.write_beside(claim)?;
     (flight.leads, flight.others) = (leads, others);
     Ok(flight)
 }
@@ -91,8 +92,15 @@ fn claim(
     Ok((leads, others))
 }
 
-fn release(database: &Database, owner: &str) -> Result<()> {
-    database.write(|tx| {
+fn release(engine: &Sqlite, owner: &str) -> Result<()> {
+    let is_there = engine.database.read(|db| {
+        let mut query = db.prepare_cached("SELECT 1 FROM flight WHERE owner = ?1")?;
+        Ok(query.exists([owner])?)
+    })?;
+    if !is_there {
+        return Ok(());
+    }
+    engine.write_beside(|tx| {
         // Few rows: the computations that are going on, and of owners that died.
         tx.prepare_cached("DELETE FROM flight WHERE owner = ?1")?.execute([owner])?;
         Ok(())
@@ -105,12 +113,12 @@ impl Flight for SqliteFlight<'_> {
     }
 
     fn land(mut self: Box<Self>) -> Result<()> {
-        let (database, other) = (self.database, self.others.take());
+        let (engine, other) = (self.engine, self.others.take());
         drop(self);
         let Some(other) = other else { return Ok(()) };
         // Held by its owner as long as that lives.
-        let gone = FileLock::exclusive(&dir(database.path()).join(&other))?;
-        release(database, &other)?;
+        let gone = FileLock::exclusive(&dir(engine.database.path()).join(&other))?;
+        release(engine, &other)?;
         gone.remove()
     }
 }
@@ -120,7 +128,7 @@ impl Drop for SqliteFlight<'_> {
         HERE.with_borrow_mut(|here| here.retain(|owner| *owner != self.owner));
         if self.leads.contains(&true) {
             // Rows that stay mean nothing once the lock is free.
-            let _ = release(self.database, &self.owner);
+            let _ = release(self.engine, &self.owner);
         }
         let _ = self.lock.take().map(FileLock::remove);
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashSet, iter::Peekable};
 
 use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind, Result};
-use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params, types::Value};
 
 use crate::{Lookup, engine::Found, value::Stored};
 
@@ -28,6 +28,14 @@ pub(super) fn find(
     Ok(Lookup::Hit(Found { json, expires_at }))
 }
 
+/// Whether one key is live.
+pub(super) fn is_live(db: &Connection, key: &str, now: i64) -> Attempt<bool> {
+    let mut query = db.prepare_cached(
+        "SELECT 1 FROM live_entry WHERE key = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
+    )?;
+    Ok(query.exists(params![key, now])?)
+}
+
 /// Reads the columns `encoding, crc32c, value`, which come first. No sound checksum is negative.
 pub(super) fn stored<'a>(row: &'a Row<'_>) -> rusqlite::Result<Stored<'a>> {
     Ok(Stored {
@@ -44,6 +52,9 @@ pub(super) fn is_expired(expires_at: Option<i64>, now: i64) -> bool {
 /// How many keys that nobody asked for are stepped over before the next one asked for is looked up instead.
 const STRIDE: usize = 8;
 
+const DEAD: &str =
+    "SELECT id FROM entry WHERE expires_at <= ?1 UNION ALL SELECT entry FROM cleared_entry_tag";
+
 /// Tells of keys whether they are live, by the index of the keys alone.
 pub(super) struct Presence<'db> {
     db: &'db Connection,
@@ -54,10 +65,8 @@ pub(super) struct Presence<'db> {
 
 impl<'db> Presence<'db> {
     pub(super) fn new(db: &'db Connection, now: i64) -> Attempt<Self> {
-        let dead =
-            "SELECT id FROM entry WHERE expires_at <= ?1 UNION SELECT entry FROM cleared_entry_tag";
         let dead = db
-            .prepare_cached(dead)?
+            .prepare_cached(DEAD)?
             .query_map([now], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         let mark = "SELECT value FROM meta WHERE name = 'cleared_through'";
@@ -123,17 +132,22 @@ impl<'db> Presence<'db> {
     }
 }
 
+const KEYS: &str =
+    "SELECT key FROM live_entry WHERE (expires_at IS NULL OR expires_at > ?1) ORDER BY id";
+
+/// Sorts what the index of the keys gives, and does not go through all rows in their order.
+const KEYS_FROM: &str = "SELECT key FROM live_entry
+    WHERE key >= ?2 AND key < ?3 AND (expires_at IS NULL OR expires_at > ?1) ORDER BY +id";
+
 /// The live keys that begin with `prefix`, oldest place first.
 pub(super) fn keys(db: &Connection, prefix: &str, now: i64) -> Attempt<Vec<String>> {
-    let range = "SELECT key FROM live_entry
-        WHERE key >= ?2 AND (?3 IS NULL OR key < ?3) AND (expires_at IS NULL OR expires_at > ?1) ORDER BY id";
-    let all =
-        "SELECT key FROM live_entry WHERE (expires_at IS NULL OR expires_at > ?1) ORDER BY id";
-    let mut query = db.prepare_cached(if prefix.is_empty() { all } else { range })?;
+    let mut query = db.prepare_cached(if prefix.is_empty() { KEYS } else { KEYS_FROM })?;
     let mut rows = if prefix.is_empty() {
         query.query([now])?
     } else {
-        query.query(params![now, prefix, successor(prefix)])?
+        // Every text comes before every blob.
+        let end = successor(prefix).map_or(Value::Blob(Vec::new()), Value::Text);
+        query.query(params![now, prefix, end])?
     };
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
@@ -190,6 +204,24 @@ pub(super) fn rows(db: &Connection) -> Attempt<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_query_goes_through_rows_that_it_does_not_ask_for() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(crate::sqlite::SCHEMA.create).unwrap();
+        for query in
+            [KEYS_FROM, DEAD, crate::sqlite::sweep::DEAD, "SELECT max(cleared_through) FROM tag"]
+        {
+            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+            let mut steps = plan.raw_query();
+            while let Some(row) = steps.next().unwrap() {
+                let step: String = row.get(3).unwrap();
+                let is_walk = ["SCAN entry", "SCAN tag"].iter().any(|it| step.starts_with(it));
+                let is_short = step.contains("tag_by_mark");
+                assert!(!is_walk || is_short, "{query}: {step}");
+            }
+        }
+    }
 
     #[test]
     fn a_prefix_ends_before_its_successor() {

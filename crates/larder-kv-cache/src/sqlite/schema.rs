@@ -32,6 +32,7 @@ pub(super) const SCHEMA: Schema = Schema {
             name TEXT NOT NULL UNIQUE,
             cleared_through INTEGER NOT NULL DEFAULT 0
         ) STRICT;
+        CREATE INDEX tag_by_mark ON tag (cleared_through);
         CREATE TABLE entry_tag (
             id INTEGER PRIMARY KEY,
             entry INTEGER NOT NULL,
@@ -40,7 +41,7 @@ pub(super) const SCHEMA: Schema = Schema {
         CREATE INDEX entry_tag_by_entry ON entry_tag (entry);
         CREATE INDEX entry_tag_by_tag ON entry_tag (tag);
         CREATE VIEW cleared_entry_tag AS
-            SELECT entry_tag.id, entry FROM tag JOIN entry_tag ON tag = tag.id
+            SELECT entry_tag.id, entry FROM tag CROSS JOIN entry_tag ON tag = tag.id
             WHERE tag.cleared_through > 0 AND entry_tag.id <= tag.cleared_through;
         CREATE VIEW live_entry AS
             SELECT * FROM entry
@@ -60,4 +61,8 @@ pub(super) const SCHEMA: Schema = Schema {
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX ranking_by_rank ON ranking (rank, used_at);
     ",
+    rules: &[(
+        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'cleared_through' AND typeof(value) = 'integer')",
+        "the mark of what was cleared is gone, so every read misses",
+    )],
 };

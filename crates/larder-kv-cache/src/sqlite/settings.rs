@@ -8,7 +8,7 @@ use super::rank::{Cap, Ranking};
 pub(super) struct Settings {
     /// Entries with this id or a lower one are cleared.
     pub(super) cleared_through: i64,
-    /// The highest id that was given to an entry that is live or cleared.
+    /// No id above this one was given.
     pub(super) last_id: i64,
     /// Whether there may be tags, or entries that are cleared and not swept yet.
     pub(super) is_mixed: bool,

@@ -8,6 +8,12 @@ use super::writer::Writer;
 /// How many rows are deleted for each one that is written: more than one, so that they all go in the end.
 const RATE: usize = 8;
 
+pub(super) const DEAD: &str =
+    "SELECT id FROM (SELECT id FROM entry WHERE id <= ?1 ORDER BY id LIMIT ?3)
+    UNION SELECT id FROM (SELECT id FROM entry WHERE expires_at <= ?2 LIMIT ?3)
+    UNION SELECT entry FROM (SELECT entry FROM cleared_entry_tag LIMIT ?3)
+    LIMIT ?3";
+
 /// Deletes a few.
 pub(super) fn some(writer: &mut Writer<'_>, writes: usize) -> Attempt<()> {
     let mut left = writes.saturating_mul(RATE);
@@ -27,13 +33,9 @@ pub(super) fn one(writer: &mut Writer<'_>) -> Attempt<bool> {
 }
 
 fn batch(writer: &mut Writer<'_>, limit: usize) -> Attempt<usize> {
-    let dead = "SELECT id FROM (SELECT id FROM entry WHERE id <= ?1 ORDER BY id LIMIT ?3)
-        UNION SELECT id FROM (SELECT id FROM entry WHERE expires_at <= ?2 LIMIT ?3)
-        UNION SELECT entry FROM (SELECT entry FROM cleared_entry_tag LIMIT ?3)
-        LIMIT ?3";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let ids = {
-        let mut query = writer.tx.prepare_cached(dead)?;
+        let mut query = writer.tx.prepare_cached(DEAD)?;
         let rows = query
             .query_map(params![writer.settings.cleared_through, writer.now, limit], |row| {
                 row.get(0)

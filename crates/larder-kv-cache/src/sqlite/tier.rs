@@ -61,14 +61,10 @@ impl Tier {
         }
     }
 
-    /// Carries what is held over one's own writes, which `remember` tells by [`put`](Self::put) and
-    /// [`forget`](Self::forget).
+    /// Carries what is held over one's own turn, while that lasts; `remember` tells of its writes by [`put`](Self::put)
+    /// and [`forget`](Self::forget).
     pub(super) fn advance(&self, span: Range<u64>, remember: impl FnOnce()) {
         let mut state = self.write();
-        if *state != NOTHING && *state > span.start {
-            // Another thread's later write came first.
-            return;
-        }
         if *state != span.start {
             self.forget_all();
         }

@@ -13,7 +13,7 @@ use std::{
 const MAX_WAITING: usize = 4096;
 /// How long, in nanoseconds, a use waits at most, and how long others do without the next one of the same entry.
 const PATIENCE: i64 = 60_000_000_000;
-/// About how many entries are known at most: 40 bytes each.
+/// About how many entries are known at most: some 50 to 100 bytes each.
 const MAX_KNOWN: usize = 1 << 20;
 
 /// How often an entry was read that is not written down, and when at last, in nanoseconds since 1970.
@@ -32,14 +32,14 @@ pub(super) struct Uses {
 #[derive(Debug, Default)]
 struct State {
     /// By hashes of keys: where two are the same, an entry seems to be used that is not.
-    known: HashMap<u64, Use>,
+    known: HashMap<u64, Known>,
     waiting: Vec<Box<str>>,
     /// When the first of them was used.
     waiting_since: i64,
 }
 
 #[derive(Debug)]
-struct Use {
+struct Known {
     used: Used,
     /// When uses of it were last written down.
     told_at: Option<i64>,
@@ -52,7 +52,7 @@ impl Uses {
         let hash = self.hashes.hash_one(key);
         let mut state = self.state();
         let State { known, waiting, waiting_since } = &mut *state;
-        let new = Use { used: Used { count: 0, at: now }, told_at: None, waits: false };
+        let new = Known { used: Used { count: 0, at: now }, told_at: None, waits: false };
         let it = known.entry(hash).or_insert(new);
         it.used = Used { count: it.used.count.saturating_add(1), at: it.used.at.max(now) };
         if !it.waits && it.told_at.is_none_or(|at| now.saturating_sub(at) >= PATIENCE) {
@@ -67,9 +67,14 @@ impl Uses {
     }
 
     /// The uses of an entry that are not written down, if there are any.
-    pub(super) fn of(&self, key: &str) -> Option<Used> {
+    pub(super) fn unwritten(&self, key: &str) -> Option<Used> {
         let found = self.state().known.get(&self.hashes.hash_one(key))?.used;
         (found.count > 0).then_some(found)
+    }
+
+    /// Whether there are any to be written down.
+    pub(super) fn waits(&self) -> bool {
+        !self.state().waiting.is_empty()
     }
 
     /// The entry is another one now, or gone.
@@ -115,14 +120,14 @@ mod tests {
     fn uses_are_known_until_they_are_written_down() {
         let uses = Uses::default();
         assert!(!uses.count("a", 5) && !uses.count("b", 6) && !uses.count("a", 7));
-        assert_eq!(uses.of("a"), Some(Used { count: 2, at: 7 }));
+        assert_eq!(uses.unwritten("a"), Some(Used { count: 2, at: 7 }));
         uses.written("a", Used { count: 1, at: 5 });
-        assert_eq!(uses.of("a"), Some(Used { count: 1, at: 7 }));
+        assert_eq!(uses.unwritten("a"), Some(Used { count: 1, at: 7 }));
         uses.forget("b");
-        assert_eq!(uses.of("b"), None);
+        assert_eq!(uses.unwritten("b"), None);
         let taken = uses.take(8);
         assert_eq!(taken, [("a".into(), Used { count: 1, at: 7 })]);
-        assert_eq!(uses.of("a"), None);
+        assert_eq!(uses.unwritten("a"), None);
     }
 
     #[test]
@@ -132,7 +137,7 @@ mod tests {
         assert!(uses.count("b", PATIENCE), "a has waited for a minute");
         assert_eq!(uses.take(PATIENCE).len(), 2);
         assert!(!uses.count("a", 2 * PATIENCE - 1));
-        assert_eq!((uses.take(2 * PATIENCE - 1).len(), uses.of("a").is_some()), (0, true));
+        assert_eq!((uses.take(2 * PATIENCE - 1).len(), uses.unwritten("a").is_some()), (0, true));
         assert!(!uses.count("a", 2 * PATIENCE));
         assert_eq!(uses.take(2 * PATIENCE).len(), 1);
     }

@@ -21,20 +21,22 @@ pub(super) fn verify(database: &Database, place: impl Fn(&str) -> String) -> Res
     }
 }
 
-/// What has to hold of the tables together: a query that finds a row where it does not, and what that means.
+/// What has to hold of the tables together, where the entries are sound whether it does or not: a query that finds a row
+/// where it does not, and what that means.
 const RULES: [(&str, &str); 3] = [
     (
-        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'cleared_through' AND typeof(value) = 'integer')",
-        "the mark of what was cleared is gone, so every read misses",
-    ),
-    (
-        "SELECT 1 FROM entry_tag WHERE entry NOT IN (SELECT id FROM entry)
-             OR tag NOT IN (SELECT id FROM tag)",
-        "tags belong to no entry",
+        "SELECT 1 FROM entry_tag WHERE entry NOT IN (SELECT id FROM entry) OR tag NOT IN (SELECT id FROM tag)",
+        "tags belong to no entry: `vacuum` removes them",
     ),
     (
         "SELECT 1 FROM meta WHERE name = 'bytes' AND value <> (SELECT ifnull(sum(bytes), 0) FROM ranking)",
-        "the bytes under the cap are counted wrong",
+        "the bytes under the capacity are counted wrong: take the capacity back and set it again",
+    ),
+    (
+        "SELECT 1 FROM meta WHERE name = 'capacity' AND (
+            EXISTS (SELECT id FROM entry EXCEPT SELECT entry FROM ranking)
+            OR EXISTS (SELECT entry FROM ranking EXCEPT SELECT id FROM entry))",
+        "not the entries that are there count for the capacity: take the capacity back and set it again",
     ),
 ];
 

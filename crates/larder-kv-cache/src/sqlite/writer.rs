@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind};
@@ -38,14 +38,19 @@ pub(super) fn clear_tag(tx: &Connection, tag: &str) -> Attempt<()> {
     Ok(())
 }
 
-/// Deletes all rows of dead entries.
+/// Deletes all rows of dead entries, and those of tags that no entry has.
 pub(super) fn sweep_all(tx: &Connection, now: i64) -> Attempt<()> {
     let mut writer = Writer::begin(tx, now, usize::MAX, Settings::read(tx)?, None);
     while sweep::one(&mut writer)? {}
-    writer.finish(0).map(drop)
+    if let Some(ranking) = &writer.settings.ranking {
+        ranking.save(tx)?;
+    }
+    tx.execute("DELETE FROM entry_tag WHERE entry NOT IN (SELECT id FROM entry)", [])?;
+    tx.execute("DELETE FROM tag WHERE id NOT IN (SELECT tag FROM entry_tag)", [])?;
+    Ok(())
 }
 
-/// Changes entries within one transaction.
+/// Changes entries, within one transaction or by one statement.
 pub(super) struct Writer<'tx> {
     pub(super) tx: &'tx Connection,
     /// Nanoseconds since 1970, UTC.
@@ -57,6 +62,8 @@ pub(super) struct Writer<'tx> {
     /// How many rows were deleted.
     deleted: usize,
     uses: Option<&'tx Uses>,
+    /// Keys whose entries are others now than were used.
+    renewed: HashSet<String>,
     promoted: HashMap<String, Used>,
     upsert: Option<CachedStatement<'tx>>,
 }
@@ -76,6 +83,8 @@ pub(super) struct Outcome {
     /// Whether each of them happened.
     pub(super) done: Vec<bool>,
     pub(super) evicted: Vec<String>,
+    /// The keys that were set or removed, where uses are counted.
+    pub(super) renewed: HashSet<String>,
     /// The uses that were written down because their entries would have been evicted.
     pub(super) promoted: HashMap<String, Used>,
     /// What the next writer has to know, where it stays as it is until somebody else writes.
@@ -105,6 +114,7 @@ impl<'tx> Writer<'tx> {
             newest: 0,
             deleted: 0,
             uses,
+            renewed: HashSet::new(),
             promoted: HashMap::new(),
             upsert: None,
         }
@@ -123,7 +133,8 @@ impl<'tx> Writer<'tx> {
         let evicted = self.finish(writes.len())?;
         // While there is something to sweep, the next writer looks again.
         let settings = (!self.settings.is_mixed(self.now)).then_some(self.settings);
-        Ok(Outcome { done, evicted, promoted: self.promoted, settings })
+        let (renewed, promoted) = (self.renewed, self.promoted);
+        Ok(Outcome { done, evicted, renewed, promoted, settings })
     }
 
     /// Whether it happened.
@@ -131,9 +142,8 @@ impl<'tx> Writer<'tx> {
         if !self.holds(write)? {
             return Ok(false);
         }
-        match &write.change {
-            Change::Expire(_) => {}
-            _ => self.forget_uses(write.key),
+        if self.uses.is_some() && !matches!(write.change, Change::Expire(_)) {
+            self.renewed.insert(write.key.to_owned());
         }
         match &write.change {
             Change::Set(value) => self.set(write.key, value).map(|()| true),
@@ -307,21 +317,15 @@ impl<'tx> Writer<'tx> {
 
     /// Writes down the uses of an entry that would be evicted, if there are any: it may not be the least one then.
     fn promote(&mut self, key: &str) -> Attempt<bool> {
-        let used = self.uses.and_then(|uses| uses.of(key));
+        let used = self.uses.and_then(|uses| uses.unwritten(key));
         let (Some(used), Some(ranking)) = (used, &self.settings.ranking) else { return Ok(false) };
-        if self.promoted.len() == MAX_PROMOTED || self.promoted.contains_key(key) {
+        let is_known = self.promoted.contains_key(key) || self.renewed.contains(key);
+        if is_known || self.promoted.len() == MAX_PROMOTED {
             return Ok(false);
         }
         ranking.used(self.tx, key, used)?;
         self.promoted.insert(key.to_owned(), used);
         Ok(true)
-    }
-
-    /// What was used is another entry now, or gone.
-    fn forget_uses(&self, key: &str) {
-        if let Some(uses) = self.uses {
-            uses.forget(key);
-        }
     }
 }
 

@@ -25,6 +25,7 @@ const SCHEMA: Schema = Schema {
     version: FORMAT_VERSION,
     derived: false,
     create: include_str!("schema.sql"),
+    rules: &[],
 };
 
 const COLUMNS: &str =

@@ -13,6 +13,7 @@ const SCHEMA: Schema = Schema {
     version: 3,
     derived: false,
     create: "CREATE TABLE t (k INTEGER PRIMARY KEY, v BLOB) STRICT",
+    rules: &[("SELECT 1 FROM t WHERE v = x'bad0'", "a bad value is in it")],
 };
 
 fn open_test(path: &Path) -> Result<Database> {
@@ -295,6 +296,28 @@ fn tables_that_are_not_those_of_the_schema_are_damage() {
         drop(database);
         repair(&path, &SCHEMA).unwrap().expect("it was damaged");
     }
+}
+
+#[test]
+fn a_rule_that_does_not_hold_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let database = open_test(&path).unwrap();
+    database.write(|tx| Ok(tx.execute("INSERT INTO t (v) VALUES (x'bad0')", [])?)).unwrap();
+    let error = database.verify().unwrap_err();
+    assert!(error.to_string().contains("a bad value is in it"), "{error}");
+    drop(database);
+    repair(&path, &SCHEMA).unwrap().expect("it was damaged");
+}
+
+#[test]
+fn a_database_opens_while_another_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let database = open_test(&path).unwrap();
+    let turn = database.turn().unwrap();
+    assert_eq!(count(&open_test(&path).unwrap()), 0);
+    drop(turn);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) fn run(
         return look::run(&root()?, &[Store::Kv], what, json);
     };
     let place = Place::new(root, namespace, cache.document)?;
-    if !place.is_document() {
+    if !place.is_document() || matches!(what, Look::Repair) {
         place.check()?;
     }
     let found = match what {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use larder_storage::MemoryStorage;
 
@@ -110,4 +110,26 @@ fn what_no_save_could_keep_is_refused_at_once() {
         cache.save().unwrap();
         assert_eq!(cache.keys().unwrap(), ["small"]);
     }
+}
+
+#[test]
+fn unsaved_writes_of_others_hold_nobody_up() {
+    let (dir, other) = fresh();
+    other.set("a", &1).unwrap();
+    let cache = held(dir.path());
+    let compute = |missing: &[&str]| {
+        cache.invalidate("a")?;
+        Ok(missing.iter().map(|_| 7).collect())
+    };
+    assert_eq!(cache.get_or_compute_many(&["a", "b"], compute).unwrap(), [7, 7]);
+}
+
+#[test]
+fn a_bound_may_be_longer_than_time() {
+    let (dir, other) = fresh();
+    let options = Options::default().autosave_within(Duration::MAX);
+    let cache = KvCache::open(dir.path(), "genes", options).unwrap();
+    cache.set("a", &1).unwrap();
+    drop(cache);
+    assert_eq!(other.get("a").unwrap(), Lookup::Hit(1));
 }

@@ -175,3 +175,28 @@ proptest! {
         cache.verify().unwrap();
     }
 }
+
+#[test]
+fn a_mark_that_is_gone_is_damage_that_repair_knows() {
+    let (dir, cache) = fresh();
+    cache.set("a", &1).unwrap();
+    sql(cache.path(), "DELETE FROM meta");
+    drop(cache);
+    let cache = open(dir.path(), "genes");
+    assert_eq!(cache.set("a", &2).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(!cache.verify().unwrap().is_clean());
+    drop(cache);
+    assert!(KvCache::repair(dir.path(), "genes").unwrap().is_some());
+}
+
+#[test]
+fn entries_that_count_for_no_capacity_are_told() {
+    let dir = tempdir().unwrap();
+    let options = Options::default().capacity(1000, crate::Policy::Oldest);
+    let cache = KvCache::open(dir.path(), "genes", options).unwrap();
+    cache.set_many([("a", 1), ("b", 2)]).unwrap();
+    assert!(cache.verify().unwrap().is_clean());
+    sql(cache.path(), "UPDATE ranking SET entry = 77 WHERE entry = 1");
+    let report = cache.verify().unwrap();
+    assert!(report.problems[0].what.contains("capacity"), "{report:?}");
+}

@@ -14,7 +14,7 @@ use crate::counter::Counter;
 /// The file `<database>.write`, which stays open. It is locked by the writer whose turn it is, and holds the number of
 /// beginnings and ends of turns so far: it is odd during a turn, and after one whose writer died in it.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct Queue {
     file: File,
     count: Counter,
     path: PathBuf,
@@ -22,33 +22,41 @@ pub(crate) struct Turns {
 
 /// A turn that lasts; dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct Taken<'a> {
-    turns: &'a Turns,
+pub(crate) struct Place<'a> {
+    queue: &'a Queue,
     /// The even number before this turn.
     before: u64,
 }
 
-impl Turns {
+impl Queue {
+    /// Waits for nobody who writes, but where the file is new.
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
         let open = || {
             let file =
                 File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-            wait(&file)?;
-            let count = Counter::map(&file);
-            file.unlock()?;
-            Ok((file, count?))
+            let is_new = file.metadata()?.len() < Counter::LEN;
+            if is_new {
+                wait(&file)?;
+            }
+            let is_alone = is_new || file.try_lock().is_ok();
+            let count = Counter::map(&file)?;
+            if is_alone {
+                // Whoever died in his turn left it odd.
+                count.set(even(count.get()));
+                file.unlock()?;
+            }
+            Ok((file, count))
         };
         let (file, count) = open().map_err(|error| failed(error, &path))?;
         Ok(Self { file, count, path })
     }
 
     /// Waits for a turn. One value gives one at a time to the threads that hold it: they have to exclude each other.
-    pub(crate) fn take(&self) -> Result<Taken<'_>> {
+    pub(crate) fn take(&self) -> Result<Place<'_>> {
         wait(&self.file).map_err(|error| failed(error, &self.path))?;
-        let count = self.count.get();
-        let before = count + count % 2;
-        self.count.set(before + 1);
-        Ok(Taken { turns: self, before })
+        let before = even(self.count.get());
+        self.count.set(before.wrapping_add(1));
+        Ok(Place { queue: self, before })
     }
 
     /// How many turns there were; `None` while there is one.
@@ -57,18 +65,23 @@ impl Turns {
     }
 }
 
-impl Taken<'_> {
-    /// The number of finished turns, as [`Turns::finished`] told it before this one and will tell it after.
+impl Place<'_> {
+    /// The number of finished turns, as [`Queue::finished`] told it before this one and will tell it after.
     pub(crate) fn span(&self) -> Range<u64> {
-        self.before..self.before + 2
+        self.before..self.before.wrapping_add(2)
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.turns.count.set(self.before + 2);
-        let _ = self.turns.file.unlock();
+        self.queue.count.set(self.before.wrapping_add(2));
+        let _ = self.queue.file.unlock();
     }
+}
+
+/// The number of a turn that is over.
+fn even(count: u64) -> u64 {
+    count.wrapping_add(count % 2)
 }
 
 fn wait(file: &File) -> io::Result<()> {
@@ -92,7 +105,8 @@ mod tests {
     fn turns_are_counted_and_one_that_died_is_made_up_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.write");
-        let (turns, other) = (Turns::open(path.clone()).unwrap(), Turns::open(path).unwrap());
+        let open = || Queue::open(path.clone()).unwrap();
+        let (turns, other) = (open(), open());
         assert_eq!(turns.finished(), Some(0));
         let turn = turns.take().unwrap();
         assert_eq!((turn.span(), other.finished()), (0..2, None));
@@ -103,7 +117,22 @@ mod tests {
         assert_eq!(other.finished(), None);
         let turn = other.take().unwrap();
         assert_eq!((turn.span(), turns.finished()), (4..6, None));
+        drop(open());
+        assert_eq!(turns.finished(), None, "opening waits for nobody and ends nobody's turn");
         drop(turn);
         assert_eq!(turns.finished(), Some(6));
+        turns.count.set(7);
+        assert_eq!(open().finished(), Some(8), "nobody is in the turn that was begun");
+    }
+
+    #[test]
+    fn any_number_may_lie_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::open(dir.path().join("a.write")).unwrap();
+        for count in [u64::MAX, u64::MAX - 1] {
+            queue.count.set(count);
+            drop(queue.take().unwrap());
+            assert!(queue.finished().is_some());
+        }
     }
 }
