@@ -222,7 +222,8 @@ fn status_verify_and_vacuum_take_a_namespace() {
     assert!(root.printed(&["verify", "genes"]).ends_with("No problem was found.\n"));
     root.printed(&["rm", "genes", "large"]);
     let sizes = root.json(&["vacuum", "genes"]);
-    assert!(sizes["bytes"].as_u64() < sizes["bytes_before"].as_u64(), "{sizes}");
+    assert!(sizes["bytes"].as_u64() <= sizes["bytes_before"].as_u64(), "{sizes}");
+    assert!(sizes["bytes"].as_u64() < Some(100_000), "{sizes}");
     assert!(root.printed(&["vacuum", "genes"]).contains(", was "));
     assert_eq!(root.json(&["repair", "genes"]), json!({ "moved": [] }));
 }

@@ -91,8 +91,8 @@ impl Document {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut layout = Layout::default();
         let mut bytes = Vec::new();
-        for slot in self.live() {
-            let parts = layout.entry(slot.key.spelling.as_bytes(), slot.value.json.as_bytes());
+        for (key, json) in self.spelled() {
+            let parts = layout.entry(key.as_bytes(), json.as_bytes());
             parts.into_iter().for_each(|part| bytes.extend_from_slice(part));
         }
         bytes.extend_from_slice(layout.end());
@@ -112,6 +112,11 @@ impl Document {
 
     pub(crate) fn contains(&self, key: &str) -> bool {
         self.places.contains_key(key)
+    }
+
+    /// Every entry in its order as it is spelled: the key as a JSON string, and the text of the value.
+    pub(crate) fn spelled(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.live().map(|slot| (&*slot.key.spelling, &*slot.value.json))
     }
 
     /// The keys and the JSON texts under them in their order, without the keys that are no text.

@@ -14,6 +14,9 @@ pub(crate) struct Found {
     pub(crate) expires_at: Option<i64>,
 }
 
+/// What is done with each entry: its key and its value, both as JSON text.
+pub(crate) type EachEntry<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
 /// What is done to one key.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
@@ -21,6 +24,8 @@ pub(crate) enum Change {
     Set(Value),
     /// The key begins anew, at the end.
     SetAnew(Value),
+    /// Another value, as JSON text, for an entry that is live, and else as it is.
+    Revalue(Bytes),
     Remove,
     /// The value stays, and expires then.
     Expire(Option<i64>),
@@ -102,8 +107,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// Reads what is kept anew, where it is not looked at each time.
     fn reload(&self) -> Result<()>;
 
-    /// Gives every entry, its value as JSON text, in order and in one state.
-    fn entries(&self, now: i64, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()>;
+    /// Gives every entry, key and value as JSON text, in order and in one state.
+    fn entries(&self, now: i64, each: &mut EachEntry<'_>) -> Result<()>;
 
     /// Takes on the computation of those `keys` that have no value and that nobody computes.
     fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>>;

@@ -45,7 +45,7 @@ impl Options {
     }
 
     /// Saves writes together, at most this long after the first of them; until then they are held in memory, as
-    /// without autosave. A failure is told by the next call of [`save`](crate::KvCache::save).
+    /// without autosave. What fails is tried again after the same time, and by [`save`](crate::KvCache::save), which tells.
     pub fn autosave_within(mut self, bound: Duration) -> Self {
         self.autosave = Autosave::Within(bound);
         self
@@ -64,13 +64,15 @@ impl Options {
     }
 
     /// Bounds the bytes of all keys and stored values together: a write that passes it evicts others, by the policy, and
-    /// never what it just set.
+    /// never the entry that it set last.
     ///
     /// The bound is recorded in the namespace and holds for everybody who writes to it, until somebody opens it with
     /// another one. Uses are counted only by those who open it afterwards, in memory (some 50 to 100 bytes for each entry
     /// that is read, of a million at most): one value of the cache knows all of its own uses when it evicts. Others hear of
-    /// them when it is dropped, and for each entry at most once a minute, by a read that writes many of them down.
+    /// them a tenth of a second to a minute later, the later the more entries are read, from a read that writes many down.
     pub fn capacity(mut self, bytes: u64, policy: Policy) -> Self {
+        // As large as the database can record.
+        let bytes = bytes.min(i64::MAX.cast_unsigned());
         self.capacity = Some(Some(Cap { bytes, policy }));
         self
     }

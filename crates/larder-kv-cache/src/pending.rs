@@ -34,7 +34,8 @@ impl Pending {
                 Some(at) if at <= now => Lookup::Expired,
                 expires_at => Lookup::Hit(Found { json: value.json.clone(), expires_at }),
             },
-            Change::Remove | Change::Expire(_) => Lookup::Miss,
+            // Those of the second kind never wait.
+            Change::Remove | Change::Revalue(_) | Change::Expire(_) => Lookup::Miss,
         })
     }
 

@@ -17,7 +17,7 @@ use larder_storage::{
 use crate::{
     Lookup, Options, Status, VerifyReport,
     document::Document,
-    engine::{Change, Engine, Flight, Found, Value, When, Write},
+    engine::{Change, EachEntry, Engine, Flight, Found, Value, When, Write},
 };
 
 /// The most bytes of a document.
@@ -220,6 +220,11 @@ fn admit(value: &Value) -> Result<()> {
     Ok(())
 }
 
+fn put(document: &mut Document, key: &str, json: &[u8]) -> Result<()> {
+    let no_text = |error| Error::new(ErrorKind::Invalid, "the value is no text").with_source(error);
+    document.set(key, str::from_utf8(json).map_err(no_text)?)
+}
+
 /// Whether it happened.
 fn apply(document: &mut Document, write: &Write<'_>) -> Result<bool> {
     let holds = match &write.when {
@@ -240,10 +245,9 @@ fn apply(document: &mut Document, write: &Write<'_>) -> Result<bool> {
             if let Change::SetAnew(_) = write.change {
                 document.remove(write.key);
             }
-            let no_text =
-                |error| Error::new(ErrorKind::Invalid, "the value is no text").with_source(error);
-            document.set(write.key, str::from_utf8(&value.json).map_err(no_text)?)?;
+            put(document, write.key, &value.json)?;
         }
+        Change::Revalue(json) => put(document, write.key, json)?,
     }
     Ok(true)
 }
@@ -287,6 +291,9 @@ impl Engine for Published {
     }
 
     fn admit(&self, _key: &str, value: &Value) -> Result<()> {
+        if value.json.len() > MAX_LEN {
+            return Err(self.too_large(value.json.len()));
+        }
         admit(value).map_err(|error| error.at_key(&self.key))
     }
 
@@ -314,8 +321,9 @@ impl Engine for Published {
         Ok(Box::new(Leases { leads, _held: leases }))
     }
 
-    fn entries(&self, _now: i64, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
-        self.document()?.entries().try_for_each(|(key, json)| each(key, json.as_bytes()))
+    fn entries(&self, _now: i64, each: &mut EachEntry<'_>) -> Result<()> {
+        let document = self.document()?;
+        document.spelled().try_for_each(|(key, json)| each(key.as_bytes(), json.as_bytes()))
     }
 
     fn evictions(&self) -> u64 {

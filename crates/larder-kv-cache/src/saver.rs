@@ -41,9 +41,10 @@ impl Saver {
             let shared = Arc::clone(&shared);
             move || {
                 while shared.wait() {
-                    // What could not be saved is held on to, and tried again with the next write.
+                    // What could not be saved is held on to, and tried again after the same time.
                     if let Err(error) = save() {
                         tracing::warn!(%error, "saving what is held in memory failed");
+                        shared.wake(bound);
                     }
                 }
             }
@@ -56,17 +57,21 @@ impl Saver {
 
     /// There is something to save.
     pub(crate) fn wake(&self) {
-        let mut due = self.shared.lock();
-        if let Due::Never = *due {
-            // What is too far away never comes.
-            let Some(at) = Instant::now().checked_add(self.bound) else { return };
-            *due = Due::At(at);
-            self.shared.changed.notify_one();
-        }
+        self.shared.wake(self.bound);
     }
 }
 
 impl Shared {
+    fn wake(&self, bound: Duration) {
+        let mut due = self.lock();
+        if let Due::Never = *due {
+            // What is too far away never comes.
+            let Some(at) = Instant::now().checked_add(bound) else { return };
+            *due = Due::At(at);
+            self.changed.notify_one();
+        }
+    }
+
     /// Waits until something is to be saved; false where the thread is to end.
     fn wait(&self) -> bool {
         let mut due = self.lock();

@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction};
 
 use crate::{
     Lookup, Options, Policy, Status, VerifyReport,
-    engine::{Change, Engine, Flight, Found, Value, Write},
+    engine::{Change, EachEntry, Engine, Flight, Found, Value, Write},
     namespace,
     value::Stored,
 };
@@ -32,6 +32,7 @@ mod verify;
 mod writer;
 
 pub(crate) use rank::Cap;
+use rank::Ranking;
 use schema::SCHEMA;
 use settings::Settings;
 use tier::Tier;
@@ -89,18 +90,16 @@ impl Sqlite {
         })
     }
 
-    /// Does `writes` in one turn or, where `tells_uses`, writes down which entries were used.
-    fn write_in_turn(&self, writes: &[Write<'_>], tells_uses: bool, now: i64) -> Result<Vec<bool>> {
+    fn write_in_turn(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
         let mut turn = self.database.turn()?;
         let known = match *self.known() {
             Some((state, settings)) if state == turn.span().start => Some(settings),
             _ => None,
         };
         let uses = self.uses.as_ref();
-        let used = uses.filter(|_| tells_uses).map_or_else(Vec::new, |uses| uses.take(now));
         let work = |db: &Connection| {
             let settings = known.map_or_else(|| Settings::read(db), Ok)?;
-            Writer::begin(db, now, self.compress_from, settings, uses).run(writes, &used)
+            Writer::begin(db, now, self.compress_from, settings, uses).run(writes)
         };
         let is_plain = known.is_some_and(|settings| settings.is_plain(now));
         let outcome = match writes {
@@ -124,16 +123,11 @@ impl Sqlite {
         Ok(done)
     }
 
-    /// A transaction that changes no entry, so that what is known of them stays true.
+    /// A transaction that changes no entry, so that what anybody knows of them stays true.
     fn write_beside<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
         let mut turn = self.database.turn()?;
-        let outcome = turn.transact(work)?;
-        let span = turn.span();
-        if let Some((state, _)) = self.known().as_mut().filter(|(state, _)| *state == span.start) {
-            *state = span.end;
-        }
-        self.tier.advance(span, || ());
-        Ok(outcome)
+        turn.keep_state();
+        turn.transact(work)
     }
 
     fn known(&self) -> MutexGuard<'_, Option<(u64, Settings)>> {
@@ -142,14 +136,18 @@ impl Sqlite {
 
     /// Counts a use of an entry, and writes uses down where many wait, or one for long.
     fn count_use(&self, key: &str, now: i64) {
-        if self.uses.as_ref().is_some_and(|uses| uses.count(key, now)) {
-            self.write_uses(now);
+        if let Some(uses) = &self.uses
+            && uses.count(key, now)
+        {
+            self.write_uses(uses, now);
         }
     }
 
     /// A read does not fail because this does.
-    fn write_uses(&self, now: i64) {
-        if let Err(error) = self.write_in_turn(&[], true, now) {
+    fn write_uses(&self, uses: &Uses, now: i64) {
+        // What is taken is taken in the turn, so that nobody who evicts writes it down as well.
+        let written = self.write_beside(|tx| Ranking::tell(tx, &uses.take(now)));
+        if let Err(error) = written {
             tracing::warn!(namespace = self.namespace, %error, "uses were not written down");
         }
     }
@@ -162,7 +160,9 @@ impl Sqlite {
                     let (json, expires_at) = (value.json.clone(), value.expires_at);
                     self.tier.put(write.key, Found { json, expires_at });
                 }
-                Change::Remove | Change::Expire(_) => self.tier.forget(write.key),
+                Change::Revalue(_) | Change::Remove | Change::Expire(_) => {
+                    self.tier.forget(write.key);
+                }
             }
         }
         evicted.iter().for_each(|key| self.tier.forget(key));
@@ -232,12 +232,12 @@ impl Engine for Sqlite {
     }
 
     fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
-        self.write_in_turn(writes, false, now)
+        self.write_in_turn(writes, now)
     }
 
     fn admit(&self, key: &str, value: &Value) -> Result<()> {
         let size = writer::size(key, &Stored::pack(key, &value.json, self.compress_from));
-        self.database.read(|db| Ok(Cap::read(db)?.map_or(Ok(()), |cap| cap.check_room(size))?))
+        self.database.read(|db| Ok(Cap::read(db)?.map_or(Ok(()), |cap| cap.check_room(key, size))?))
     }
 
     fn clear(&self, tag: Option<&str>) -> Result<()> {
@@ -255,7 +255,7 @@ impl Engine for Sqlite {
         Ok(())
     }
 
-    fn entries(&self, now: i64, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
+    fn entries(&self, now: i64, each: &mut EachEntry<'_>) -> Result<()> {
         let place = |key: &str| namespace::place(&self.namespace, key);
         self.database.read(|db| read::entries(db, now, place, each))
     }
@@ -265,8 +265,8 @@ impl Engine for Sqlite {
     }
 
     fn close(&self, now: i64) {
-        if self.uses.as_ref().is_some_and(Uses::waits) {
-            self.write_uses(now);
+        if let Some(uses) = self.uses.as_ref().filter(|uses| uses.waits()) {
+            self.write_uses(uses, now);
         }
     }
 

@@ -4,10 +4,11 @@ use std::{
     fs::File,
     io,
     ops::Range,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use larder_storage::{Error, Result};
+use larder_storage::{Error, ErrorKind, Result};
 
 use crate::counter::Counter;
 
@@ -24,8 +25,9 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     queue: &'a Queue,
-    /// The even number before this turn.
+    /// The even numbers before this turn and after it.
     before: u64,
+    after: u64,
 }
 
 impl Queue {
@@ -56,7 +58,13 @@ impl Queue {
         wait(&self.file).map_err(|error| failed(error, &self.path))?;
         let before = even(self.count.get());
         self.count.set(before.wrapping_add(1));
-        Ok(Place { queue: self, before })
+        let place = Place { queue: self, before, after: before.wrapping_add(2) };
+        // Others would wait in another file.
+        match self.file.metadata() {
+            Ok(found) if found.nlink() > 0 => Ok(place),
+            Ok(_) => Err(removed(&self.path)),
+            Err(error) => Err(failed(error, &self.path)),
+        }
     }
 
     /// How many turns there were; `None` while there is one.
@@ -68,13 +76,18 @@ impl Queue {
 impl Place<'_> {
     /// The number of finished turns, as [`Queue::finished`] told it before this one and will tell it after.
     pub(crate) fn span(&self) -> Range<u64> {
-        self.before..self.before.wrapping_add(2)
+        self.before..self.after
+    }
+
+    /// The number after this turn is to be the one before it.
+    pub(crate) fn keep_state(&mut self) {
+        self.after = self.before;
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.queue.count.set(self.before.wrapping_add(2));
+        self.queue.count.set(self.after);
         let _ = self.queue.file.unlock();
     }
 }
@@ -91,6 +104,11 @@ fn wait(file: &File) -> io::Result<()> {
             locked => return locked,
         }
     }
+}
+
+fn removed(path: &Path) -> Error {
+    let message = "was removed while the database was open: nothing was written, open it again";
+    Error::new(ErrorKind::NotFound, message).at_path(path)
 }
 
 fn failed(error: io::Error, path: &Path) -> Error {

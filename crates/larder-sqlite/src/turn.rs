@@ -20,6 +20,12 @@ impl Turn<'_> {
         self.place.span()
     }
 
+    /// Says that what is done in this turn changes nothing that anybody remembers of a state, so that it is the same one
+    /// afterwards.
+    pub fn keep_state(&mut self) {
+        self.place.keep_state();
+    }
+
     /// Runs `work` in a transaction, and commits what it did if it succeeds.
     ///
     /// # Errors

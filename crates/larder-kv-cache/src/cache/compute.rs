@@ -19,7 +19,7 @@ impl KvCache {
     /// # Errors
     ///
     /// Those of `compute`, and then nothing was stored; `Locked` where `compute` asks for the same key on its thread; else
-    /// as [`get`](Self::get) and [`set`](Self::set).
+    /// as [`get`](Self::get) and [`set`](Self::set). Two computations that ask for each other's keys wait for ever.
     pub fn get_or_compute<T: Serialize + DeserializeOwned>(
         &self,
         key: &str,
@@ -42,6 +42,7 @@ impl KvCache {
         mut compute: impl FnMut(&[&str]) -> Result<Vec<T>>,
     ) -> Result<Vec<T>> {
         let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+        keys.iter().try_for_each(|key| self.check_key(key))?;
         // What was computed here, which may expire or be evicted at once.
         let mut computed = HashMap::new();
         let mut is_first = true;

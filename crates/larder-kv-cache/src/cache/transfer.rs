@@ -56,8 +56,7 @@ impl KvCache {
         let failed = |error| Error::io(error, "cannot write the document");
         let (mut out, mut layout) = (BufWriter::new(out), Layout::default());
         self.engine.entries(self.now(), &mut |key, json| {
-            let key = serde_json::to_vec(key).map_err(|error| failed(error.into()))?;
-            let mut parts = layout.entry(&key, json).into_iter();
+            let mut parts = layout.entry(key, json).into_iter();
             parts.try_for_each(|part| out.write_all(part)).map_err(failed)
         })?;
         out.write_all(layout.end()).and_then(|()| out.flush()).map_err(failed)?;

@@ -86,7 +86,8 @@ impl KvCache {
         self.write(key, Change::Set(value), When::Absent)
     }
 
-    /// Stores what `change` makes of the value that is there, and returns it. `change` is called again where another
+    /// Stores what `change` makes of the value that is there, and returns it; the entry keeps its tags and lives no longer
+    /// than before. `change` is called again where another
     /// writer came in between, so that no update is lost. What waits for [`save`](Self::save) is saved first.
     ///
     /// # Errors
@@ -104,7 +105,11 @@ impl KvCache {
             let expected = json.clone().hit();
             let changed = change(json.try_map(|json| self.decode(key, &json))?);
             let value = self.value(key, &changed, &Attributes::default())?;
-            if self.write(key, Change::Set(value), When::Unchanged(expected))? {
+            let change = match expected {
+                Some(_) => Change::Revalue(value.json),
+                None => Change::Set(value),
+            };
+            if self.write(key, change, When::Unchanged(expected))? {
                 return Ok(changed);
             }
         }

@@ -32,12 +32,13 @@ impl Cap {
         found.map(known).transpose()
     }
 
-    pub(super) fn check_room(self, bytes: u64) -> Result<(), Error> {
+    pub(super) fn check_room(self, key: &str, bytes: u64) -> Result<(), Error> {
         if bytes <= self.bytes {
             return Ok(());
         }
         let message = format!(
-            "key and value take {bytes} bytes, and the whole cache may take {}: raise its capacity",
+            "key {:?} and its value take {bytes} bytes, and the whole cache may take {}: raise its capacity",
+            key.chars().take(80).collect::<String>(),
             self.bytes
         );
         Err(Error::new(ErrorKind::Full, message))
@@ -102,6 +103,13 @@ impl Ranking {
         let freed: Option<u64> = delete.query_row([id], |row| row.get(0)).optional()?;
         self.bytes = self.bytes.saturating_sub(freed.unwrap_or(0));
         Ok(())
+    }
+
+    /// Ranks entries that were used, where there is still a cap.
+    pub(super) fn tell(db: &Connection, used: &[(Box<str>, Used)]) -> Attempt<()> {
+        let Some(cap) = Cap::read(db)? else { return Ok(()) };
+        let ranking = Self::new(db, cap)?;
+        used.iter().try_for_each(|(key, used)| ranking.used(db, key, *used))
     }
 
     /// Ranks an entry that was used.

@@ -8,6 +8,9 @@ use super::writer::Writer;
 /// How many rows are deleted for each one that is written: more than one, so that they all go in the end.
 const RATE: usize = 8;
 
+/// How many rows are looked for at once where all go.
+const MANY: usize = 10_000;
+
 pub(super) const DEAD: &str =
     "SELECT id FROM (SELECT id FROM entry WHERE id <= ?1 ORDER BY id LIMIT ?3)
     UNION SELECT id FROM (SELECT id FROM entry WHERE expires_at <= ?2 LIMIT ?3)
@@ -24,6 +27,11 @@ pub(super) fn some(writer: &mut Writer<'_>, writes: usize) -> Attempt<()> {
         }
         left -= swept;
     }
+    Ok(())
+}
+
+pub(super) fn all(writer: &mut Writer<'_>) -> Attempt<()> {
+    while batch(writer, MANY)? > 0 {}
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Which entries were read, as long as that is not written down.
 //!
 //! Writing a use takes many times what a read takes, so most uses are never written. Who evicts looks here first whether
-//! an entry that comes up was used since; others are told at most once a minute for each entry, some thousands together.
+//! an entry that comes up was used since; others are told later, of thousands together and of each seldom.
 
 use std::{
     collections::HashMap,
@@ -11,8 +11,11 @@ use std::{
 
 /// How many uses wait at most to be written down together.
 const MAX_WAITING: usize = 4096;
-/// How long, in nanoseconds, a use waits at most, and how long others do without the next one of the same entry.
-const PATIENCE: i64 = 60_000_000_000;
+/// How long, in nanoseconds, others do without the next use of an entry, for each entry that is used: some twenty times
+/// what it takes to tell of one, so that telling never takes much of the time.
+const SHARE: i64 = 200_000;
+/// At least and at most so long, for all of them together.
+const PATIENCE: (i64, i64) = (100_000_000, 60_000_000_000);
 /// About how many entries are known at most: some 50 to 100 bytes each.
 const MAX_KNOWN: usize = 1 << 20;
 
@@ -38,6 +41,13 @@ struct State {
     waiting_since: i64,
 }
 
+impl State {
+    fn patience(&self) -> i64 {
+        let entries = i64::try_from(self.known.len()).unwrap_or(i64::MAX);
+        entries.saturating_mul(SHARE).clamp(PATIENCE.0, PATIENCE.1)
+    }
+}
+
 #[derive(Debug)]
 struct Known {
     used: Used,
@@ -51,18 +61,19 @@ impl Uses {
     pub(super) fn count(&self, key: &str, now: i64) -> bool {
         let hash = self.hashes.hash_one(key);
         let mut state = self.state();
+        let patience = state.patience();
         let State { known, waiting, waiting_since } = &mut *state;
         let new = Known { used: Used { count: 0, at: now }, told_at: None, waits: false };
         let it = known.entry(hash).or_insert(new);
         it.used = Used { count: it.used.count.saturating_add(1), at: it.used.at.max(now) };
-        if !it.waits && it.told_at.is_none_or(|at| now.saturating_sub(at) >= PATIENCE) {
+        if !it.waits && it.told_at.is_none_or(|at| now.saturating_sub(at) >= patience) {
             it.waits = true;
             if waiting.is_empty() {
                 *waiting_since = now;
             }
             waiting.push(key.into());
         }
-        let is_long = || now.saturating_sub(*waiting_since) >= PATIENCE;
+        let is_long = || now.saturating_sub(*waiting_since) >= patience;
         waiting.len() >= MAX_WAITING || (!waiting.is_empty() && is_long())
     }
 
@@ -131,15 +142,30 @@ mod tests {
     }
 
     #[test]
-    fn others_are_told_of_an_entry_once_a_minute() {
-        let uses = Uses::default();
+    fn others_are_told_of_an_entry_seldom() {
+        let (uses, long) = (Uses::default(), PATIENCE.0);
         assert!(!uses.count("a", 0) && !uses.count("b", 1));
-        assert!(uses.count("b", PATIENCE), "a has waited for a minute");
-        assert_eq!(uses.take(PATIENCE).len(), 2);
-        assert!(!uses.count("a", 2 * PATIENCE - 1));
-        assert_eq!((uses.take(2 * PATIENCE - 1).len(), uses.unwritten("a").is_some()), (0, true));
-        assert!(!uses.count("a", 2 * PATIENCE));
-        assert_eq!(uses.take(2 * PATIENCE).len(), 1);
+        assert!(uses.count("b", long), "a has waited long");
+        assert_eq!(uses.take(long).len(), 2);
+        assert!(!uses.count("a", 2 * long - 1));
+        assert_eq!((uses.take(2 * long - 1).len(), uses.unwritten("a").is_some()), (0, true));
+        assert!(!uses.count("a", 2 * long));
+        assert_eq!(uses.take(2 * long).len(), 1);
+    }
+
+    #[test]
+    fn the_more_entries_are_used_the_longer_each_waits() {
+        let uses = Uses::default();
+        let count = |from: usize, to: usize| {
+            for n in from..to {
+                uses.count(&n.to_string(), 0);
+            }
+            uses.take(0);
+            uses.state().patience()
+        };
+        assert_eq!(count(0, 10), PATIENCE.0);
+        assert_eq!(count(10, 5000), 5000 * SHARE);
+        assert_eq!(count(5000, 400_000), PATIENCE.1);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) fn clear_tag(tx: &Connection, tag: &str) -> Attempt<()> {
 /// Deletes all rows of dead entries, and those of tags that no entry has.
 pub(super) fn sweep_all(tx: &Connection, now: i64) -> Attempt<()> {
     let mut writer = Writer::begin(tx, now, usize::MAX, Settings::read(tx)?, None);
-    while sweep::one(&mut writer)? {}
+    sweep::all(&mut writer)?;
     if let Some(ranking) = &writer.settings.ranking {
         ranking.save(tx)?;
     }
@@ -120,15 +120,7 @@ impl<'tx> Writer<'tx> {
         }
     }
 
-    /// Writes down which entries were used, and then does `writes`.
-    pub(super) fn run(
-        mut self,
-        writes: &[Write<'_>],
-        used: &[(Box<str>, Used)],
-    ) -> Attempt<Outcome> {
-        if let Some(ranking) = &self.settings.ranking {
-            used.iter().try_for_each(|(key, used)| ranking.used(self.tx, key, *used))?;
-        }
+    pub(super) fn run(mut self, writes: &[Write<'_>]) -> Attempt<Outcome> {
         let done = writes.iter().map(|write| self.apply(write)).collect::<Attempt<_>>()?;
         let evicted = self.finish(writes.len())?;
         // While there is something to sweep, the next writer looks again.
@@ -151,6 +143,7 @@ impl<'tx> Writer<'tx> {
                 self.remove(write.key)?;
                 self.set(write.key, value).map(|()| true)
             }
+            Change::Revalue(json) => self.revalue(write.key, json),
             Change::Remove => self.remove(write.key),
             Change::Expire(at) => self.expire(write.key, *at),
         }
@@ -172,9 +165,7 @@ impl<'tx> Writer<'tx> {
     fn set(&mut self, key: &str, value: &Value) -> Attempt<()> {
         let stored = Stored::pack(key, &value.json, self.compress_from);
         self.expires(value.expires_at);
-        if let Some(ranking) = &self.settings.ranking {
-            ranking.cap.check_room(size(key, &stored))?;
-        }
+        self.check_room(key, &stored)?;
         if self.settings.is_plain(self.now) && value.tags.is_empty() {
             self.settings.last_id = self.next_id()?;
             return self.upsert(self.settings.last_id, key, &stored, value);
@@ -190,11 +181,7 @@ impl<'tx> Writer<'tx> {
         };
         self.upsert(id, key, &stored, value)?;
         self.retag(id, row.is_some_and(|row| row.is_tagged), &value.tags)?;
-        self.newest = id;
-        match &mut self.settings.ranking {
-            Some(ranking) => ranking.stored(self.tx, id, size(key, &stored), self.now),
-            None => Ok(()),
-        }
+        self.rank(id, size(key, &stored))
     }
 
     fn upsert(&mut self, id: i64, key: &str, stored: &Stored<'_>, value: &Value) -> Attempt<()> {
@@ -213,6 +200,35 @@ impl<'tx> Writer<'tx> {
             Column(stored),
         ])?;
         Ok(())
+    }
+
+    fn revalue(&mut self, key: &str, json: &[u8]) -> Attempt<bool> {
+        let Some(row) = self.row(key)?.filter(|row| row.is_live) else { return Ok(false) };
+        let stored = Stored::pack(key, json, self.compress_from);
+        self.check_room(key, &stored)?;
+        let mut update = self.tx.prepare_cached(
+            "UPDATE entry SET encoding = ?2, crc32c = ?3, written_at = ?4, value = ?5 WHERE id = ?1",
+        )?;
+        let column = Column(&stored);
+        update.execute(params![row.id, stored.encoding, stored.crc32c, self.now, column])?;
+        self.rank(row.id, size(key, &stored)).map(|()| true)
+    }
+
+    fn check_room(&self, key: &str, stored: &Stored<'_>) -> Attempt<()> {
+        if let Some(ranking) = &self.settings.ranking {
+            let at_path = |error: Error| error.at_path(self.tx.path().unwrap_or_default());
+            ranking.cap.check_room(key, size(key, stored)).map_err(at_path)?;
+        }
+        Ok(())
+    }
+
+    /// Ranks an entry that was just set.
+    fn rank(&mut self, id: i64, bytes: u64) -> Attempt<()> {
+        self.newest = id;
+        match &mut self.settings.ranking {
+            Some(ranking) => ranking.stored(self.tx, id, bytes, self.now),
+            None => Ok(()),
+        }
     }
 
     fn next_id(&self) -> Attempt<i64> {

@@ -243,6 +243,19 @@ fn nothing_is_written_to_a_database_that_is_gone() {
 }
 
 #[test]
+fn nothing_is_written_where_others_could_wait_in_another_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let database = open_test(&path).unwrap();
+    insert(&database, 1);
+    fs::remove_file(open::beside(&path, ".write")).unwrap();
+    let written = database.write(|tx| Ok(tx.execute("DELETE FROM t", [])?));
+    assert_eq!(written.unwrap_err().kind(), ErrorKind::NotFound);
+    drop(database);
+    assert_eq!(count(&open_test(&path).unwrap()), 1);
+}
+
+#[test]
 fn the_state_changes_with_every_write_of_anybody() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
@@ -256,7 +269,13 @@ fn the_state_changes_with_every_write_of_anybody() {
     drop(turn);
     assert_eq!((during, other.state()), (None, Some(span.end)));
     one.write(|_| Err::<(), _>(Error::new(ErrorKind::Invalid, "no").into())).unwrap_err();
-    assert_ne!(other.state(), None);
+    let before = other.state();
+    assert_ne!(before, None);
+    let mut turn = one.turn().unwrap();
+    turn.keep_state();
+    assert_eq!(other.state(), None);
+    drop(turn);
+    assert_eq!(other.state(), before);
 }
 
 #[test]

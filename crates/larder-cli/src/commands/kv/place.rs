@@ -159,6 +159,10 @@ fn name(namespace: &str) -> Result<Key> {
 
 #[cfg(feature = "object-store")]
 fn store(url: &str) -> Result<Arc<dyn Storage>> {
+    if url.starts_with("memory:") {
+        let message = "what is kept in memory ends with this command: name another place";
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(url));
+    }
     larder::storage::open(url).map_err(|error| error.at_path(url))
 }
 

@@ -109,3 +109,24 @@ fn asking_for_the_same_key_while_it_is_computed_is_an_error() {
     assert_eq!(fs::read_dir(flights).unwrap().count(), 0, "nothing stays");
     assert!(cache.verify().unwrap().is_clean());
 }
+
+#[test]
+fn nothing_is_computed_for_a_key_that_could_not_be_stored() {
+    let (_dir, cache) = fresh();
+    let long = "k".repeat(KvCache::MAX_KEY_LEN + 1);
+    let error = cache.get_or_compute::<i32>(&long, || panic!("it is too long")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_computation_leaves_what_others_hold_in_memory_as_true_as_it_was() {
+    let (dir, cache) = fresh();
+    let other = open(dir.path(), "genes");
+    let turns = || fs::read(format!("{}.write", cache.path().display())).unwrap();
+    let count = |bytes: Vec<u8>| u64::from_le_bytes(bytes.try_into().unwrap());
+    let before = count(turns());
+    assert_eq!(other.get_or_compute("k", || Ok(7)).unwrap(), 7);
+    assert_eq!(count(turns()), before + 2, "the value alone was written for all to see");
+    assert_eq!(cache.get_or_compute("k", || Ok(8)).unwrap(), 7);
+    assert_eq!(count(turns()), before + 2);
+}

@@ -242,3 +242,26 @@ fn what_was_acknowledged_is_there_whatever_fails() {
         }
     }
 }
+
+#[test]
+fn what_cannot_be_asked_for_is_exported_as_it_is() {
+    let storage = Arc::new(MemoryStorage::new());
+    let text = "{\n  \"\\udc00\": NaN,\n  \"a\": 1\n}";
+    storage.put(&Key::new("n.json").unwrap(), text.into(), PutIf::Always).unwrap();
+    let cache = KvCache::open_document(storage, "n", Options::default()).unwrap();
+    let mut exported = Vec::new();
+    assert_eq!(cache.export(&mut exported).unwrap(), 2);
+    assert_eq!(String::from_utf8(exported).unwrap(), text);
+}
+
+#[test]
+fn a_value_that_no_document_could_hold_is_refused_before_it_is_held() {
+    let options = Options::default().autosave(false);
+    let storage = Arc::new(MemoryStorage::new());
+    let cache = KvCache::open_document(storage, "n", options).unwrap();
+    cache.set("a", &1).unwrap();
+    let error = cache.set("b", &"x".repeat(17 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    cache.save().unwrap();
+    assert_eq!(cache.keys().unwrap(), ["a"]);
+}

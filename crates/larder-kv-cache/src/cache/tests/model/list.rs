@@ -25,8 +25,47 @@ pub(super) struct Model {
     pub(super) cap: Option<(u64, Policy)>,
     pub(super) now: u64,
     pub(super) entries: Vec<Entry>,
-    /// How often and when the keys were read last by each value of the cache, where it has told nobody.
-    pub(super) uses: [BTreeMap<Key, (u64, u64)>; 2],
+    /// By each value of the cache.
+    pub(super) uses: [Uses; 2],
+}
+
+/// What was read of which nobody was told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Uses {
+    known: BTreeMap<Key, Known>,
+    waiting: Vec<Key>,
+    since: u64,
+}
+
+/// How often a key was read, when at last, and when others were told of it at last.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    count: u64,
+    at: u64,
+    told: Option<u64>,
+    waits: bool,
+}
+
+impl Uses {
+    /// Whether others are to be told now. Less than a second is long.
+    fn count(&mut self, key: Key, now: u64) -> bool {
+        let it = self.known.entry(key).or_default();
+        (it.count, it.at) = (it.count + 1, now);
+        if !it.waits && it.told.is_none_or(|told| told < now) {
+            it.waits = true;
+            if self.waiting.is_empty() {
+                self.since = now;
+            }
+            self.waiting.push(key);
+        }
+        !self.waiting.is_empty() && self.since < now
+    }
+
+    /// What the key is promoted by, if by anything.
+    fn take(&mut self, key: &str) -> Option<(u64, u64)> {
+        let it = self.known.get_mut(key).filter(|it| it.count > 0)?;
+        Some((std::mem::take(&mut it.count), it.at))
+    }
 }
 
 type Attributed<'a> = (Key, Value, Option<u64>, &'a [&'static str]);
@@ -46,8 +85,19 @@ impl Model {
 
     /// Each value of the cache tells of uses when it is closed.
     pub(super) fn reopen(&mut self) {
-        for (key, used) in std::mem::take(&mut self.uses).into_iter().flatten() {
-            self.promote(key, used);
+        (0..2).for_each(|by| self.tell(by));
+        self.uses = <[_; 2]>::default();
+    }
+
+    fn tell(&mut self, by: usize) {
+        for key in std::mem::take(&mut self.uses[by].waiting) {
+            let used = self.uses[by].take(key);
+            if let Some(it) = self.uses[by].known.get_mut(key) {
+                (it.told, it.waits) = (Some(self.now), false);
+            }
+            if let Some(used) = used {
+                self.promote(key, used);
+            }
         }
     }
 
@@ -76,7 +126,13 @@ impl Model {
             }
             Op::Update(key) => {
                 let value = longer(self.read(by, key));
+                let live = self.entries.iter().find(|it| it.key == *key && self.is_live(it));
+                let kept = live.map(|it| (it.end, it.tags.clone()));
                 self.write(by, &[(key, value.clone(), default, &[])])?;
+                let new = self.entries.iter_mut().find(|it| it.key == *key);
+                if let (Some(kept), Some(new)) = (kept, new) {
+                    (new.end, new.tags) = kept;
+                }
                 Ok(Answer::Values(vec![value]))
             }
             Op::Touch(key, seconds) => self.touch(key, *seconds).map(Answer::Was),
@@ -108,7 +164,7 @@ impl Model {
     }
 
     fn invalidate(&mut self, by: usize, key: &str) -> bool {
-        self.uses[by].remove(key);
+        self.uses[by].known.remove(key);
         let was_there = self.get(key).is_some();
         self.entries.retain(|it| it.key != key);
         was_there
@@ -124,8 +180,9 @@ impl Model {
 
     fn read(&mut self, by: usize, key: Key) -> Option<Value> {
         let value = self.get(key)?;
-        let (count, at) = self.uses[by].entry(key).or_default();
-        (*count, *at) = (*count + 1, self.now);
+        if self.uses[by].count(key, self.now) {
+            self.tell(by);
+        }
         Some(value)
     }
 
@@ -151,7 +208,7 @@ impl Model {
             return Err(ErrorKind::Full);
         }
         for (key, value, time_to_live, tags) in items {
-            self.uses[by].remove(key);
+            self.uses[by].known.remove(key);
             let rank = match self.cap {
                 Some((_, Policy::LeastFrequentlyUsed)) => 0,
                 _ => self.now,
@@ -180,9 +237,12 @@ impl Model {
         while self.live().map(|(key, value)| size(key, value)).sum::<u64>() > cap {
             let others = self.entries.iter().filter(|it| self.is_live(it) && it.key != newest);
             let victim = others.min_by_key(|it| it.rank).expect("one entry fits").key;
-            match self.uses[by].remove(victim) {
+            match self.uses[by].take(victim) {
                 Some(used) => self.promote(victim, used),
-                None => self.entries.retain(|it| it.key != victim),
+                None => {
+                    self.uses[by].known.remove(victim);
+                    self.entries.retain(|it| it.key != victim);
+                }
             }
         }
     }
