@@ -26,7 +26,7 @@ usage: cargo xtask COMMAND
   tidy                the rules of the workspace that no compiler checks
   package             pack every published crate and build each from its package
   peers               the pinned Python packages to compare with, installed under target/peers
-  bench [NAME ...]    the benchmarks against peers; --write puts them into docs/benchmarks.md
+  bench [NAME ...]    the benchmarks against peers; --long runs all of them, --write puts them into docs/benchmarks.md
   help                this text
 
 environment:
