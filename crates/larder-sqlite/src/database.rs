@@ -1,6 +1,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
@@ -27,6 +28,17 @@ pub struct Schema {
 /// How many connections are kept for the next reads.
 const IDLE_READERS: usize = 16;
 
+/// How long a database that something takes away is not missed. What was written within it is no more gone than what was
+/// written before.
+const BLINK: Duration = Duration::from_millis(1);
+
+/// The connection that writes.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    /// When the database was seen where it belongs.
+    seen: Option<Instant>,
+}
+
 /// An open database: one connection that writes, and as many that read as threads read at once.
 pub struct Database {
     path: PathBuf,
@@ -34,7 +46,7 @@ pub struct Database {
     schema: Schema,
     durability: Durability,
     queue: Queue,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
     // Keeps `repair` away; declared last, so that it outlives the connections.
     _open: FileLock,
@@ -56,7 +68,8 @@ impl Database {
         let open = FileLock::shared(&open::beside(&path, ".lock"))?;
         let writer = open::first(&path, schema, durability)?;
         let identity = Identity::of(&path)?;
-        let (writer, readers) = (Mutex::new(writer), Mutex::default());
+        let writer = Mutex::new(Writer { connection: writer, seen: None });
+        let readers = Mutex::default();
         let queue = Queue::open(open::beside(&path, ".write"))?;
         Ok(Self {
             queue,
@@ -111,12 +124,16 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// `Io` where there is none to be had; `NotFound` where something else took the file away.
+    /// `Io` where there is none to be had; `NotFound` where something else took the file away, a millisecond ago or more.
     pub fn turn(&self) -> Result<Turn<'_>> {
-        let writer = lock(&self.writer);
+        let mut writer = lock(&self.writer);
         let place = self.queue.take()?;
-        // SQLite would go on with a file that nobody finds any more.
-        self.identity.check()?;
+        if writer.seen.is_none_or(|seen| seen.elapsed() > BLINK) {
+            // SQLite would go on with a file that nobody finds any more.
+            self.identity.check()?;
+            self.queue.check()?;
+            writer.seen = Some(Instant::now());
+        }
         Ok(Turn { path: &self.path, place, writer })
     }
 

@@ -58,10 +58,13 @@ impl Queue {
         wait(&self.file).map_err(|error| failed(error, &self.path))?;
         let before = even(self.count.get());
         self.count.set(before.wrapping_add(1));
-        let place = Place { queue: self, before, after: before.wrapping_add(2) };
-        // Others would wait in another file.
+        Ok(Place { queue: self, before, after: before.wrapping_add(2) })
+    }
+
+    /// Refuses to go on where the file is gone, because others wait in another one then.
+    pub(crate) fn check(&self) -> Result<()> {
         match self.file.metadata() {
-            Ok(found) if found.nlink() > 0 => Ok(place),
+            Ok(found) if found.nlink() > 0 => Ok(()),
             Ok(_) => Err(removed(&self.path)),
             Err(error) => Err(failed(error, &self.path)),
         }

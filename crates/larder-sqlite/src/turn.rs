@@ -1,17 +1,16 @@
-use std::{ops::Range, path::Path, sync::MutexGuard};
+use std::{fmt, ops::Range, path::Path, sync::MutexGuard};
 
 use larder_storage::Result;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{Attempt, queue::Place};
+use crate::{Attempt, database::Writer, queue::Place};
 
 /// A turn at writing, which ends when this is dropped; see [`Database::turn`](crate::Database::turn).
-#[derive(Debug)]
 pub struct Turn<'db> {
     pub(crate) path: &'db Path,
     // Dropped before the connection, so that other processes need not wait for this one's threads.
     pub(crate) place: Place<'db>,
-    pub(crate) writer: MutexGuard<'db, Connection>,
+    pub(crate) writer: MutexGuard<'db, Writer>,
 }
 
 impl Turn<'_> {
@@ -35,7 +34,7 @@ impl Turn<'_> {
     pub fn transact<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
         let run = || {
             let transaction =
-                self.writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                self.writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let outcome = work(&transaction)?;
             transaction.commit()?;
             Ok(outcome)
@@ -50,6 +49,12 @@ impl Turn<'_> {
     ///
     /// As [`transact`](Self::transact), but what a statement did before another failed stays.
     pub fn run<T>(&mut self, work: impl FnOnce(&Connection) -> Attempt<T>) -> Result<T> {
-        work(&self.writer).map_err(|failure| failure.at(self.path))
+        work(&self.writer.connection).map_err(|failure| failure.at(self.path))
+    }
+}
+
+impl fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("path", &self.path).field("span", &self.span()).finish()
     }
 }

@@ -15,16 +15,18 @@ pub(super) fn all(dirs: &Directories, peer: Option<&Peer>) -> Outcome<Vec<Table>
     let policy = Policy::LeastRecentlyUsed;
     let memory = |bytes| {
         let options = Options::default().memory(bytes);
-        [larder("no cap", options.clone()), larder("LRU cap", options.capacity(CAP, policy))]
+        [
+            larder("Larder, no cap", options.clone()),
+            larder("Larder, LRU cap", options.capacity(CAP, policy)),
+        ]
     };
-    let mut tables = vec![
-        compare(dirs, "Larder, from memory", &memory(ROOM))?,
-        compare(dirs, "Larder, from disk", &memory(0))?,
-    ];
+    let mut tables =
+        vec![compare(dirs, "from memory", &memory(ROOM))?, compare(dirs, "from disk", &memory(0))?];
     if let Some(peer) = peer {
         let open = |name, kind| Kind::new(name, move |dir: &std::path::Path| peer.open(kind, dir));
-        let kinds = [open("no cap", "diskcache"), open("LRU cap", "diskcache_lru")];
-        tables.push(compare(dirs, "diskcache", &kinds)?);
+        let kinds =
+            [open("diskcache, no cap", "diskcache"), open("diskcache, LRU cap", "diskcache_lru")];
+        tables.push(compare(dirs, "of diskcache", &kinds)?);
     }
     Ok(tables)
 }
@@ -33,6 +35,6 @@ fn compare(dirs: &Directories, name: &str, kinds: &[Kind<'_>]) -> Outcome<Table>
     let mut shelf = Shelf::fill(dirs, kinds, MANY)?;
     shelf.read_all()?;
     let task = |_: &Kind<'_>, round| at_once(Call::GetAll, draw(GETS, MANY, round));
-    let table = shelf.compare(&format!("gets under a cap, {name}"), 5, |_| true, task)?;
+    let table = shelf.compare(&format!("gets {name} under a cap"), 5, |_| true, task)?;
     Ok(Table { things: GETS, ..table })
 }

@@ -162,7 +162,7 @@ fn a_copy_without_a_log_gets_one() {
     let (path, copy) = (dir.path().join("a.sqlite"), dir.path().join("copy.sqlite"));
     let database = open_test(&path).unwrap();
     let vacuum = format!("VACUUM INTO '{}'", copy.display());
-    lock(&database.writer).execute_batch(&vacuum).unwrap();
+    lock(&database.writer).connection.execute_batch(&vacuum).unwrap();
     let mode = |database: &Database| {
         let mode = |db: &Connection| db.pragma_query_value(None, "journal_mode", |row| row.get(0));
         database.read(|db| Ok(mode(db)?)).unwrap()
