@@ -1,6 +1,7 @@
 //! The database: with every amount of memory, compressed or not, saved at once or later, and under each cap.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -70,6 +71,57 @@ fn run(options: Options, mut model: Model, autosave: bool, steps: Vec<Step>) {
     caches.iter().for_each(|cache| assert!(cache.verify().unwrap().is_clean()));
 }
 
+/// Makes every change of the rows of a key fail.
+fn break_key(path: &Path, key: Key) {
+    let trigger = |when: &str, row: &str| {
+        let quoted = key.replace('\'', "''").replace('\0', "'||char(0)||'");
+        format!(
+            "CREATE TRIGGER broken_{when} BEFORE {when} ON entry WHEN {row}.key = ''||'{quoted}'
+             BEGIN SELECT RAISE(ABORT, 'broken'); END;"
+        )
+    };
+    let row = |when| if when == "INSERT" { "new" } else { "old" };
+    sql(path, &["INSERT", "UPDATE", "DELETE"].map(|when| trigger(when, row(when))).concat());
+}
+
+fn mend(path: &Path) {
+    sql(
+        path,
+        &["INSERT", "UPDATE", "DELETE"].map(|when| format!("DROP TRIGGER broken_{when};")).concat(),
+    );
+}
+
+fn run_with_faults(options: Options, mut model: Model, steps: Vec<(Op, Option<Key>)>) {
+    let (dir, seconds) = (tempdir().unwrap(), Arc::<AtomicU64>::default());
+    let cache = KvCache::open(dir.path(), "model", options.clock(clock(&seconds))).unwrap();
+    for (op, broken) in steps {
+        seconds.fetch_add(1, Ordering::Relaxed);
+        model.now += 1;
+        broken.iter().for_each(|key| break_key(cache.path(), key));
+        let mut next = model.clone();
+        let predicted = next.predict(0, &op);
+        match perform(&cache, &op) {
+            // All of it failed, but that an update has read.
+            Err(error) if broken.is_some() && error.kind() == ErrorKind::Backend => {
+                if let Op::Update(key) = &op {
+                    model.read(0, key);
+                }
+            }
+            answer => {
+                assert_eq!(answer.map_err(|error| error.kind()), predicted, "{op:?}");
+                model = next;
+            }
+        }
+        broken.iter().for_each(|_| mend(cache.path()));
+        agree(&cache, &model);
+        if model.cap.is_none() {
+            agree_on_values(&cache, &model);
+        }
+    }
+    agree_on_export(&cache, &model);
+    assert!(cache.verify().unwrap().is_clean());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -94,5 +146,19 @@ proptest! {
         // What is compressed counts for less.
         let options = options.compress_from(usize::MAX).capacity(bytes, policy);
         run(options, Model { cap: Some((bytes, policy)), ..Model::default() }, true, steps);
+    }
+
+    #[test]
+    fn after_a_fault_a_database_is_as_it_was(
+        steps in prop::collection::vec((op(), prop::option::of(key())), 0..30),
+        options in options(), cap in prop::option::of(50..200_u64),
+        policy in prop::sample::select(vec![Policy::LeastRecentlyUsed, Policy::LeastFrequentlyUsed]),
+    ) {
+        let is_tried = |(op, _): &(Op, Option<Key>)| super::faults::is_one_write(op);
+        let options = options.compress_from(usize::MAX);
+        let options = cap.into_iter().fold(options, |it, bytes| it.capacity(bytes, policy));
+        let cap = cap.map(|bytes| (bytes, policy));
+        let model = Model { cap, ..Model::default() };
+        run_with_faults(options, model, steps.into_iter().filter(is_tried).collect());
     }
 }

@@ -10,7 +10,7 @@ use larder_storage::{
 use super::*;
 
 /// Whether it is one write, so that it happens whole or not at all; a computation has leases besides.
-fn is_one_write(op: &Op) -> bool {
+pub(super) fn is_one_write(op: &Op) -> bool {
     !matches!(op, Op::Compute(_) | Op::RoundTrip)
 }
 

@@ -178,7 +178,7 @@ impl Model {
         entry.end.is_none_or(|end| end > self.now)
     }
 
-    fn read(&mut self, by: usize, key: Key) -> Option<Value> {
+    pub(super) fn read(&mut self, by: usize, key: Key) -> Option<Value> {
         let value = self.get(key)?;
         if self.uses[by].count(key, self.now) {
             self.tell(by);
