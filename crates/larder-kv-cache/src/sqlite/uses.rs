@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -26,6 +26,24 @@ pub(super) struct Used {
     pub(super) at: i64,
 }
 
+/// The hash of what is a hash.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     hashes: RandomState,
@@ -35,7 +53,7 @@ pub(super) struct Uses {
 #[derive(Debug, Default)]
 struct State {
     /// By hashes of keys: where two are the same, an entry seems to be used that is not.
-    known: HashMap<u64, Known>,
+    known: HashMap<u64, Known, BuildHasherDefault<Hashed>>,
     waiting: Vec<Box<str>>,
     /// When the first of them was used.
     waiting_since: i64,
@@ -113,7 +131,7 @@ impl Uses {
         };
         let taken = keys.into_iter().filter_map(&mut take).collect();
         if state.known.len() > MAX_KNOWN {
-            state.known = HashMap::new();
+            state.known = HashMap::default();
         }
         taken
     }
