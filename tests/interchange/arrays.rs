@@ -6,6 +6,7 @@ use larder::lazy_array::{
     ArrayStore, DType, Element, MemoryBudget, Options,
     half::{bf16, f16},
     ndarray::{ArrayD, IxDyn, ShapeBuilder, arr0},
+    num_complex::Complex,
 };
 use serde_json::{Map, Value, json};
 
@@ -43,7 +44,7 @@ const FILL: &str = r#"
 put = {}
 arrays = store()
 numbers = numpy.arange(1, 13).reshape(3, 4)
-for dtype in "? i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 >i2 >i4 >i8 >u2 >u4 >u8 >f2 >f4 >f8 V2".split():
+for dtype in "? i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 >i2 >i4 >i8 >u2 >u4 >u8 >f2 >f4 >f8 c8 c16 >c8 >c16 V2".split():
     def cast(array):
         return array.astype("<u2").view("V2") if dtype == "V2" else array.astype(dtype)
     name = dtype.replace(">", "big ").replace("?", "bool")
@@ -104,6 +105,22 @@ macro_rules! samples {
 
 samples!(i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64);
 
+macro_rules! pairs {
+    ($($part:ty),*) => {$(
+        impl Sample for Complex<$part> {
+            fn of(i: usize) -> Self {
+                Self::new(Sample::of(2 * i), Sample::of(2 * i + 1))
+            }
+
+            fn bytes(self) -> Vec<u8> {
+                [self.re.bytes(), self.im.bytes()].concat()
+            }
+        }
+    )*};
+}
+
+pairs!(f32, f64);
+
 impl Sample for bool {
     fn of(i: usize) -> Self {
         i.is_multiple_of(2)
@@ -131,6 +148,8 @@ macro_rules! for_type {
             DType::Bf16 => $function::<bf16>($($argument),*),
             DType::F32 => $function::<f32>($($argument),*),
             DType::F64 => $function::<f64>($($argument),*),
+            DType::Complex32 => $function::<Complex<f32>>($($argument),*),
+            DType::Complex64 => $function::<Complex<f64>>($($argument),*),
             other => panic!("{other}"),
         }
     };
@@ -168,7 +187,7 @@ fn fill<A: Sample>(store: &ArrayStore) {
     insert("empty", ArrayD::from_shape_vec(IxDyn(&[0, 3]), Vec::new()).unwrap());
 }
 
-const TYPES: [DType; 13] = [
+const TYPES: [DType; 15] = [
     DType::Bool,
     DType::I8,
     DType::I16,
@@ -182,6 +201,8 @@ const TYPES: [DType; 13] = [
     DType::Bf16,
     DType::F32,
     DType::F64,
+    DType::Complex32,
+    DType::Complex64,
 ];
 
 #[test]
@@ -189,7 +210,7 @@ fn what_the_package_wrote_is_read_here() {
     let dir = tempfile::tempdir().unwrap();
     let Some(put) = python(FILL, &[dir.path()]) else { return };
     let store = open(dir.path());
-    assert_eq!(put.as_object().unwrap().len(), 22 * 5 + 7);
+    assert_eq!(put.as_object().unwrap().len(), 26 * 5 + 7);
     assert_eq!(seen(&store), put);
     let report = store.verify().unwrap();
     assert!(report.is_clean() && report.incomplete.is_empty(), "{report:?}");

@@ -1,6 +1,6 @@
 use std::{ops::Range, sync::Arc};
 
-use larder_storage::{Key, Result};
+use larder_storage::{Error, ErrorKind, Key, Result};
 use ndarray::ArrayD;
 
 use crate::{
@@ -75,6 +75,20 @@ impl<A: Element> LazyArray<A> {
     /// `Invalid` where the range is not within the first axis; otherwise as [`read`](Self::read).
     pub fn rows(&self, rows: Range<usize>) -> Result<ArrayD<A>> {
         self.0.rows(rows)
+    }
+
+    /// The rows in their order, `len` at a time and the rest at last, each read as [`rows`](Self::rows) does.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where `len` is 0 or the array has no axis; the iterator's are those of [`rows`](Self::rows).
+    pub fn chunks(&self, len: usize) -> Result<impl Iterator<Item = Result<ArrayD<A>>> + '_> {
+        let all = self.shape().first().copied().filter(|_| len > 0).ok_or_else(|| {
+            let message = "only rows of an array with an axis can be read, at least one at a time";
+            Error::new(ErrorKind::Invalid, message).at_key(self.key())
+        })?;
+        let starts = (0..all).step_by(len);
+        Ok(starts.map(move |start| self.rows(start..all.min(start.saturating_add(len)))))
     }
 
     /// Brings the array into memory, as far as the budget keeps it there.

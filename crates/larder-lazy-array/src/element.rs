@@ -3,12 +3,16 @@
 use std::fmt;
 
 use half::{bf16, f16};
+use num_complex::Complex;
 use serde::{Serialize, Serializer};
 
 /// The type of an array's elements. [`Display`](fmt::Display) and JSON write it as numpy does, such as `<f8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "each one is the Rust type of that name")]
+#[expect(
+    missing_docs,
+    reason = "each one is the Rust type of that name, and a pair of floats is complex"
+)]
 pub enum DType {
     Bool,
     I8,
@@ -23,10 +27,12 @@ pub enum DType {
     Bf16,
     F32,
     F64,
+    Complex32,
+    Complex64,
 }
 
 /// Every type with its numpy name. That of bf16 is the one under which numpy keeps the type of `ml_dtypes`.
-const NAMES: [(DType, &str); 13] = [
+const NAMES: [(DType, &str); 15] = [
     (DType::Bool, "|b1"),
     (DType::I8, "|i1"),
     (DType::I16, "<i2"),
@@ -40,6 +46,8 @@ const NAMES: [(DType, &str); 13] = [
     (DType::Bf16, "<V2"),
     (DType::F32, "<f4"),
     (DType::F64, "<f8"),
+    (DType::Complex32, "<c8"),
+    (DType::Complex64, "<c16"),
 ];
 
 impl DType {
@@ -54,7 +62,8 @@ impl DType {
             Self::Bool | Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 | Self::F16 | Self::Bf16 => 2,
             Self::I32 | Self::U32 | Self::F32 => 4,
-            Self::I64 | Self::U64 | Self::F64 => 8,
+            Self::I64 | Self::U64 | Self::F64 | Self::Complex32 => 8,
+            Self::Complex64 => 16,
         }
     }
 
@@ -87,7 +96,7 @@ impl Serialize for DType {
 pub(crate) use sealed::Endian;
 
 /// A type that an array can hold: `bool`, `i8` to `i64`, `u8` to `u64`, [`f16`](half::f16),
-/// [`bf16`](half::bf16), `f32`, `f64`.
+/// [`bf16`](half::bf16), `f32`, `f64`, and [`Complex`] of `f32` or `f64`.
 ///
 /// A `bool` is read as numpy reads it: every byte but zero is true.
 pub trait Element: Copy + PartialEq + fmt::Debug + Send + Sync + sealed::Codec + 'static {
@@ -151,6 +160,38 @@ numbers! {
     f64 => F64,
 }
 
+macro_rules! pairs {
+    ($($part:ty => $dtype:ident,)*) => {$(
+        impl Element for Complex<$part> {
+            const DTYPE: DType = DType::$dtype;
+        }
+
+        /// The real part comes first.
+        impl sealed::Codec for Complex<$part> {
+            fn encode(values: &[Self], out: &mut [u8]) {
+                let parts = values.iter().flat_map(|value| [value.re, value.im]);
+                for (place, part) in out.as_chunks_mut().0.iter_mut().zip(parts) {
+                    *place = part.to_le_bytes();
+                }
+            }
+
+            fn decode(bytes: &[u8], endian: Endian, out: &mut Vec<Self>) {
+                let part = |bytes| match endian {
+                    Endian::Little => <$part>::from_le_bytes(bytes),
+                    Endian::Big => <$part>::from_be_bytes(bytes),
+                };
+                let pairs = bytes.as_chunks().0.as_chunks().0;
+                out.extend(pairs.iter().map(|&[re, im]| Self::new(part(re), part(im))));
+            }
+        }
+    )*};
+}
+
+pairs! {
+    f32 => Complex32,
+    f64 => Complex64,
+}
+
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
 }
@@ -185,7 +226,7 @@ mod tests {
         assert_eq!(DType::parse(">f8"), Some((DType::F64, Endian::Big)));
         assert_eq!(DType::parse("|V2"), Some((DType::Bf16, Endian::Little)));
         for name in
-            ["", "<", "f8", "|f8", "=f8", "<f16", "<c8", "|O", ">V2", "<U4", "é8", "<M8[ns]"]
+            ["", "<", "f8", "|f8", "=f8", "<f16", "<c32", "|O", ">V2", "<U4", "é8", "<M8[ns]"]
         {
             assert_eq!(DType::parse(name), None, "{name:?}");
         }
@@ -200,5 +241,15 @@ mod tests {
         let mut bytes = [0; 4];
         u16::encode(&[0x0201, 0x0403], &mut bytes);
         assert_eq!(bytes, [1, 2, 3, 4]);
+
+        let pair = Complex::new(1.5_f64, -2.0);
+        let mut bytes = [0; 16];
+        Complex::encode(&[pair], &mut bytes);
+        assert_eq!(bytes, *[1.5_f64.to_le_bytes(), (-2.0_f64).to_le_bytes()].as_flattened());
+        let mut found = Vec::new();
+        Complex::decode(&bytes, Endian::Little, &mut found);
+        let big = [1.5_f64.to_be_bytes(), (-2.0_f64).to_be_bytes()];
+        Complex::decode(big.as_flattened(), Endian::Big, &mut found);
+        assert_eq!(found, [pair, pair]);
     }
 }

@@ -4,7 +4,11 @@
 //! of the old one, then the array goes: between the two, a reader accepts either. A sidecar alone is a miss, and so is
 //! an array alone. Writers of one key exclude each other by a lease: among processes where the storage is local.
 
-use std::{collections::BTreeMap, io::Write, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::Arc,
+};
 
 use larder_storage::{
     Error, ErrorKind, Key, PutIf, RESERVED_SEGMENT, ReadAt, Result, Storage, StorageExt, Upload,
@@ -127,7 +131,13 @@ impl Files {
         array: &ArrayD<A>,
         layout: &Layout,
     ) -> Result<Stamp> {
-        // An array alone, which would soon lie beside a sidecar that does not name it.
+        let (upload, stamp) = self.stage(key, array, layout)?;
+        self.publish(key, upload, &stamp)?;
+        Ok(stamp)
+    }
+
+    /// Publishes what was written out of sight as a new array. The caller has the lease, and there is no array yet.
+    pub(crate) fn publish(&self, key: &Key, upload: Box<dyn Upload>, stamp: &Stamp) -> Result<()> {
         let array_key = key.with_suffix(ARRAY)?;
         let sidecar_key = key.with_suffix(SIDECAR)?;
         let left_over = self.storage.get(&sidecar_key)?;
@@ -135,12 +145,11 @@ impl Files {
             Some(sidecar) => PutIf::Version(sidecar.version().clone()),
             None => PutIf::Absent,
         };
-        let (upload, stamp) = self.stage(&array_key, array, layout)?;
+        // An array alone, which would soon lie beside a sidecar that does not name it.
         self.storage.remove(&array_key)?;
         let json = Sidecar::new(stamp.clone()).json()?;
         self.storage.put(&sidecar_key, json.into(), condition)?;
-        upload.commit()?;
-        Ok(stamp)
+        upload.commit()
     }
 
     /// Replaces the array that `base` is the file of. The caller has the lease.
@@ -158,7 +167,7 @@ impl Files {
             let message = "was replaced meanwhile: the edits here start from an older array";
             return Err(Error::new(ErrorKind::Conflict, message).at_key(key));
         }
-        let (upload, stamp) = self.stage(&key.with_suffix(ARRAY)?, array, layout)?;
+        let (upload, stamp) = self.stage(key, array, layout)?;
         let json = sidecar.replaced(stamp.clone(), base.clone()).json()?;
         self.storage.put(&key.with_suffix(SIDECAR)?, json.into(), PutIf::Version(version))?;
         upload.commit()?;
@@ -177,14 +186,17 @@ impl Files {
         array: &ArrayD<A>,
         layout: &Layout,
     ) -> Result<(Box<dyn Upload>, Stamp)> {
+        let mut staged = self.begin::<A>(key, layout)?;
+        staged.append(layout::elements(array)).map_err(|error| error.at_key(key))?;
+        Ok(staged.end::<A>(layout))
+    }
+
+    /// Begins to write an array out of sight.
+    pub(crate) fn begin<A: Element>(&self, key: &Key, layout: &Layout) -> Result<Staged> {
         let header = npy::header(A::DTYPE, layout);
-        let mut upload = self.storage.create(key)?;
-        let crc = upload
-            .write_all(&header)
-            .and_then(|()| payload::write(layout::elements(array), crc32c(&header), &mut upload))
-            .map_err(|error| Error::io(error, "cannot write the array").at_key(key))?;
-        let bytes = header.len() as u64 + layout.bytes::<A>();
-        Ok((upload, Stamp::new(A::DTYPE, layout, bytes, crc)))
+        let mut upload = self.storage.create(&key.with_suffix(ARRAY)?)?;
+        upload.write_all(&header).map_err(|error| unwritten(error).at_key(key))?;
+        Ok(Staged { upload, crc: crc32c(&header), header: header.len() as u64 })
     }
 
     /// Removes the sidecar, then the array: whatever stays behind is a miss. The caller has the lease.
@@ -208,6 +220,32 @@ impl Files {
         }
         Ok(all)
     }
+}
+
+/// An array that is being written out of sight.
+pub(crate) struct Staged {
+    upload: Box<dyn Upload>,
+    crc: u32,
+    /// The length of the header.
+    header: u64,
+}
+
+impl Staged {
+    /// Writes the next elements in the order of the file.
+    pub(crate) fn append<A: Element>(&mut self, elements: &[A]) -> Result<()> {
+        self.crc = payload::write(elements, self.crc, &mut self.upload).map_err(unwritten)?;
+        Ok(())
+    }
+
+    /// What was written, which has to be all elements of the layout.
+    pub(crate) fn end<A: Element>(self, layout: &Layout) -> (Box<dyn Upload>, Stamp) {
+        let bytes = self.header + layout.bytes::<A>();
+        (self.upload, Stamp::new(A::DTYPE, layout, bytes, self.crc))
+    }
+}
+
+fn unwritten(error: io::Error) -> Error {
+    Error::io(error, "cannot write the array")
 }
 
 impl Pair {

@@ -41,12 +41,29 @@ impl Layout {
     }
 }
 
+/// The layout of an array that is written row by row.
+pub(crate) fn of_rows<A: Element>(shape: &[usize]) -> Result<Layout> {
+    let refused = |why: String| Error::new(ErrorKind::Invalid, why);
+    if shape.is_empty() {
+        return Err(refused("has no axis along which rows could be appended".to_owned()));
+    }
+    check_axes(shape.len())?;
+    let overflow =
+        || refused(format!("has the shape {shape:?}, which overflows the address space"));
+    Layout::new(shape.to_vec(), false, size_of::<A>()).ok_or_else(overflow)
+}
+
+fn check_axes(axes: usize) -> Result<()> {
+    if axes <= MAX_AXES {
+        return Ok(());
+    }
+    let message = format!("has {axes} axes: at most {MAX_AXES} can be kept");
+    Err(Error::new(ErrorKind::Invalid, message))
+}
+
 /// Lays an array out contiguously, in Fortran order if it is so already and else in C order.
 pub(crate) fn compact<A: Element, D: Dimension>(array: Array<A, D>) -> Result<(ArrayD<A>, Layout)> {
-    if array.ndim() > MAX_AXES {
-        let message = format!("has {} axes: at most {MAX_AXES} can be kept", array.ndim());
-        return Err(Error::new(ErrorKind::Invalid, message));
-    }
+    check_axes(array.ndim())?;
     let fortran_order = !array.is_standard_layout() && array.t().is_standard_layout();
     let layout = Layout { shape: array.shape().to_vec(), fortran_order };
     let elements = if fortran_order || array.is_standard_layout() {

@@ -49,7 +49,7 @@
 //!   never read.
 //! - Two processes that replace one array at the same time are told apart on a local directory. On another storage one
 //!   of them may win without the other's being told.
-//! - Element types are booleans, integers and floats of up to 64 bits; in a file, bf16 is what numpy makes of the type
+//! - Element types are booleans, integers, floats of up to 64 bits and complex pairs of these; in a file, bf16 is what numpy makes of the type
 //!   of `ml_dtypes`. There are at most 32 axes.
 
 mod array;
@@ -65,6 +65,7 @@ mod scratch;
 mod sidecar;
 mod slot;
 mod store;
+mod writer;
 
 pub use array::LazyArray;
 pub use budget::{BudgetFigures, MemoryBudget};
@@ -72,10 +73,12 @@ pub use element::{DType, Element};
 pub use guard::{ReadGuard, WriteGuard};
 pub use sidecar::{FORMAT_VERSION, SCHEMA_FORMAT_VERSION};
 pub use store::{ArrayInfo, ArrayStore, Options, Status, VerifyReport};
+pub use writer::ArrayWriter;
 
 // The versions whose types are in this interface.
 pub use half;
 pub use ndarray;
+pub use num_complex;
 
 #[cfg(test)]
 mod tests;

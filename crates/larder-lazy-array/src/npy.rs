@@ -125,7 +125,9 @@ fn corrupt(message: &str) -> Error {
 }
 
 fn unsupported(what: String) -> Error {
-    let message = format!("{what}: only booleans and plain numbers of up to 64 bits can be read");
+    let message = format!(
+        "{what}: only booleans, plain numbers of up to 64 bits and pairs of floats can be read"
+    );
     Error::new(ErrorKind::Unsupported, message)
 }
 

@@ -4,16 +4,17 @@ use std::{
 };
 
 use larder_storage::{
-    Durability, Key, LocalStorage, Result, Storage, default_root, publish::Stage,
+    Durability, Key, LocalStorage, Result, Storage, Upload, default_root, publish::Stage,
 };
 use ndarray::{Array, Dimension};
 use serde::Serialize;
 
 use crate::{
-    BudgetFigures, DType, Element, LazyArray, MemoryBudget,
+    ArrayWriter, BudgetFigures, DType, Element, LazyArray, MemoryBudget,
     files::{Files, Pair},
     known::Known,
-    layout,
+    layout::{self, Layout},
+    sidecar::Stamp,
     slot::{Shared, Slot, Tracked},
 };
 
@@ -152,6 +153,40 @@ impl ArrayStore {
             }
             None => Slot::published(shared, key, layout),
         };
+        // Somebody may have got it since it was published.
+        let known = self.known.share(Arc::clone(&slot), |_| true);
+        Ok(LazyArray(known.unwrap_or(slot)))
+    }
+
+    /// Begins a new array of this shape, in C order, that is written row by row and never held in memory.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` where the key has an array; `Invalid` where the key breaks a rule, or the shape has no axis, more than 32,
+    /// or overflows; `Full`, `Io` or `Backend` where the storage fails.
+    pub fn writer<A: Element>(&self, key: &str, shape: &[usize]) -> Result<ArrayWriter<'_, A>> {
+        ArrayWriter::begin(self, Key::new(key)?, shape)
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.shared.files
+    }
+
+    /// Publishes what was written out of sight.
+    pub(crate) fn publish<A: Element>(
+        &self,
+        key: Key,
+        layout: Layout,
+        upload: Box<dyn Upload>,
+        stamp: &Stamp,
+    ) -> Result<LazyArray<A>> {
+        let files = self.files();
+        let _lease = files.lease(&key)?;
+        files.refuse_existing(&key)?;
+        // What is known is a removed array; another process may have removed it.
+        self.known.forget(&key);
+        files.publish(&key, upload, stamp)?;
+        let slot = Slot::published(Arc::clone(&self.shared), key, layout);
         // Somebody may have got it since it was published.
         let known = self.known.share(Arc::clone(&slot), |_| true);
         Ok(LazyArray(known.unwrap_or(slot)))

@@ -16,6 +16,7 @@ mod budget;
 mod damage;
 mod model;
 mod removal;
+mod rows;
 mod threads;
 
 fn open(dir: &Path, limit: u64) -> ArrayStore {

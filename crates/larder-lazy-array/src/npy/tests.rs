@@ -79,7 +79,7 @@ fn says_what_is_wrong() {
     assert_eq!(kind(&with("'<f8'", "(2,)"), 17), ErrorKind::Corrupt);
     assert_eq!(kind(&with("'|O'", "(2,)"), 16), ErrorKind::Unsupported);
     assert_eq!(kind(&with("[('a', '<f8')]", "(2,)"), 16), ErrorKind::Unsupported);
-    assert_eq!(kind(&with("'<c8'", "(2,)"), 16), ErrorKind::Unsupported);
+    assert_eq!(kind(&with("'<c32'", "(2,)"), 16), ErrorKind::Unsupported);
     let huge = "(9223372036854775807, 2)";
     assert_eq!(kind(&with("'<f8'", huge), 16), ErrorKind::Corrupt);
     assert_eq!(kind(&with("'<f8'", "(99999999999999999999,)"), 16), ErrorKind::Corrupt);
