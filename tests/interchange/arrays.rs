@@ -227,7 +227,7 @@ fn what_is_written_here_is_read_by_the_package() {
         store.insert(key, ArrayD::from_elem(IxDyn(&[5]), 0.1_f64)).unwrap();
     }
     let Some(theirs) = python(SEE, &[dir.path()]) else { return };
-    assert_eq!(theirs.as_object().unwrap().len(), 13 * 5 + 7);
+    assert_eq!(theirs.as_object().unwrap().len(), TYPES.len() * 5 + 7);
     assert_eq!(theirs, seen(&store));
 }
 
