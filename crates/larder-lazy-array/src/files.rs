@@ -267,6 +267,11 @@ impl Pair {
 
     /// Reads and checks the whole file, and keeps nothing of it.
     pub(crate) fn checksum(&self) -> Result<Stamp> {
+        self.checked(&mut |_| Ok(()))
+    }
+
+    /// Gives the whole file part by part, and says in the end whether it was sound.
+    pub(crate) fn checked(&self, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Stamp> {
         let mut crc = 0;
         let mut buffer = vec![0; self.file.len().min(1 << 20) as usize];
         let mut at = 0;
@@ -274,6 +279,7 @@ impl Pair {
             let part = &mut buffer[..(self.file.len() - at).min(1 << 20) as usize];
             self.file.read_at(at, part)?;
             crc = crc32c_append(crc, part);
+            each(part)?;
             at += part.len() as u64;
         }
         self.stamp(crc)

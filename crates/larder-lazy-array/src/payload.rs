@@ -57,14 +57,18 @@ impl Payload<'_> {
     pub(crate) fn rows<A: Element>(&self, layout: &Layout, rows: &Range<usize>) -> Result<Vec<A>> {
         let others: usize = layout.shape[1..].iter().product();
         if !layout.fortran_order {
-            return Ok(self.at::<A>(rows.start * others).read(rows.len() * others, 0)?.0);
+            return self.part(rows.start * others, rows.len() * others);
         }
         let mut elements = reserve(rows.len() * others)?;
         for column in 0..others {
-            let payload = self.at::<A>(column * layout.shape[0] + rows.start);
-            elements.extend(payload.read::<A>(rows.len(), 0)?.0);
+            elements.extend(self.part::<A>(column * layout.shape[0] + rows.start, rows.len())?);
         }
         Ok(elements)
+    }
+
+    /// Reads `len` elements from the one at `start` on, in the order of the file.
+    pub(crate) fn part<A: Element>(&self, start: usize, len: usize) -> Result<Vec<A>> {
+        Ok(self.at::<A>(start).read(len, 0)?.0)
     }
 
     fn at<A>(&self, element: usize) -> Self {

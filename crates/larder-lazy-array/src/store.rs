@@ -14,10 +14,12 @@ use crate::{
     files::{Files, Pair},
     known::Known,
     layout::{self, Layout},
+    npy::Header,
     sidecar::Stamp,
     slot::{Shared, Slot, Tracked},
 };
 
+mod npy;
 mod verify;
 
 pub use verify::VerifyReport;
@@ -313,7 +315,11 @@ fn default_scratch() -> PathBuf {
 
 impl ArrayInfo {
     fn of(pair: &Pair) -> Self {
-        let (dtype, layout) = (pair.header.dtype, &pair.header.layout);
+        Self::new(&pair.header)
+    }
+
+    fn new(header: &Header) -> Self {
+        let (dtype, layout) = (header.dtype, &header.layout);
         Self {
             shape: layout.shape.clone(),
             dtype,

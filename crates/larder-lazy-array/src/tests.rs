@@ -15,6 +15,7 @@ use super::*;
 mod budget;
 mod damage;
 mod model;
+mod npy;
 mod removal;
 mod rows;
 mod threads;
