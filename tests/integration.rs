@@ -5,6 +5,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod array_command;
 mod dependencies;
 mod faults;
 mod flight;

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+mod array;
 mod kv;
 
+pub(crate) use array::{Array, Arrays};
 pub(crate) use kv::{AnyCache, Cache, Kv, Set};
 
 /// On-disk caches for scientific and machine-learning pipelines.
@@ -55,9 +57,9 @@ pub(crate) enum Command {
                       larder kv import ensembl ~/old-cache/ensembl.json"
     )]
     Kv(Kv),
-    /// The arrays
+    /// The arrays: list, look into, import, export and look after them
     #[command(subcommand)]
-    Array(Look),
+    Array(Array),
     /// The embedding shards
     #[command(subcommand)]
     Shards(Look),

@@ -1,15 +1,19 @@
 //! What the command does for each subcommand.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::CommandFactory;
-use larder::storage::{Result, default_root};
+use larder::{
+    Larder, dir_cache,
+    storage::{Result, default_root},
+};
 
 use crate::{
     args::{Arguments, Command, Look},
     output, tour,
 };
 
+mod array;
 mod kv;
 mod look;
 
@@ -29,7 +33,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Verify => look(&Store::ALL, Look::Verify),
         Command::Repair => look(&Store::ALL, Look::Repair),
         Command::Kv(what) => return kv::run(&root, what, json),
-        Command::Array(what) => look(&[Store::Array], what),
+        Command::Array(what) => array::run(&root, what, json),
         Command::Shards(what) => look(&[Store::Shards], what),
         Command::Dirs(what) => look(&[Store::Dirs], what),
         Command::Provenance(what) => look(&[Store::Provenance], what),
@@ -40,4 +44,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         }
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a root where there is none.
+fn make_root(root: &Path) -> Result<()> {
+    if !Larder::is_root(root)? {
+        let dirs = dir_cache::Options::default().background(false);
+        drop(Larder::open_with(root, larder::Options::default().dirs(dirs))?);
+    }
+    Ok(())
 }

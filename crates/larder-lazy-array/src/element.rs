@@ -67,6 +67,27 @@ impl DType {
         }
     }
 
+    /// Does `work` for the elements of this type.
+    pub fn run<W: ElementWork>(self, work: W) -> W::Output {
+        match self {
+            Self::Bool => work.run::<bool>(),
+            Self::I8 => work.run::<i8>(),
+            Self::I16 => work.run::<i16>(),
+            Self::I32 => work.run::<i32>(),
+            Self::I64 => work.run::<i64>(),
+            Self::U8 => work.run::<u8>(),
+            Self::U16 => work.run::<u16>(),
+            Self::U32 => work.run::<u32>(),
+            Self::U64 => work.run::<u64>(),
+            Self::F16 => work.run::<f16>(),
+            Self::Bf16 => work.run::<bf16>(),
+            Self::F32 => work.run::<f32>(),
+            Self::F64 => work.run::<f64>(),
+            Self::Complex32 => work.run::<Complex<f32>>(),
+            Self::Complex64 => work.run::<Complex<f64>>(),
+        }
+    }
+
     /// Reads a numpy name in either byte order.
     pub(crate) fn parse(descr: &str) -> Option<(Self, Endian)> {
         let kind = descr.get(1..)?;
@@ -99,9 +120,20 @@ pub(crate) use sealed::Endian;
 /// [`bf16`](half::bf16), `f32`, `f64`, and [`Complex`] of `f32` or `f64`.
 ///
 /// A `bool` is read as numpy reads it: every byte but zero is true.
-pub trait Element: Copy + PartialEq + fmt::Debug + Send + Sync + sealed::Codec + 'static {
+pub trait Element:
+    Copy + PartialEq + fmt::Debug + fmt::Display + Send + Sync + sealed::Codec + 'static
+{
     /// The type as numpy knows it.
     const DTYPE: DType;
+}
+
+/// Work on elements of a type that is known only when it runs, for [`DType::run`].
+pub trait ElementWork {
+    /// What it comes to.
+    type Output;
+
+    /// Does it for elements of type `A`.
+    fn run<A: Element>(self) -> Self::Output;
 }
 
 pub(crate) mod sealed {

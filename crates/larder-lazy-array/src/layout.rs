@@ -24,6 +24,13 @@ impl Layout {
         isize::try_from(bytes).is_ok().then_some(Self { shape, fortran_order })
     }
 
+    /// C order where both orders are the same.
+    pub(crate) fn canonical(mut self) -> Self {
+        let axes = self.shape.iter().filter(|axis| **axis > 1).count();
+        self.fortran_order &= axes > 1 && self.len() > 0;
+        self
+    }
+
     /// The number of elements.
     pub(crate) fn len(&self) -> usize {
         self.shape.iter().product()

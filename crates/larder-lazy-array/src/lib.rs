@@ -69,7 +69,7 @@ mod writer;
 
 pub use array::LazyArray;
 pub use budget::{BudgetFigures, MemoryBudget};
-pub use element::{DType, Element};
+pub use element::{DType, Element, ElementWork};
 pub use guard::{ReadGuard, WriteGuard};
 pub use sidecar::{FORMAT_VERSION, SCHEMA_FORMAT_VERSION};
 pub use store::{ArrayInfo, ArrayStore, Options, Status, VerifyReport};

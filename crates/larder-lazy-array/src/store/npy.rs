@@ -5,6 +5,7 @@ use std::{fs::File, io::Write, os::unix::fs::FileExt, path};
 use larder_storage::{Error, ErrorKind, ReadAt, publish::StagedFile};
 
 use super::*;
+use crate::ElementWork;
 
 /// How many bytes are held on the way.
 const PART: usize = 1 << 20;
@@ -39,29 +40,6 @@ impl ReadAt for Npy {
     }
 }
 
-/// Calls a function for the element type of a `DType`.
-macro_rules! for_type {
-    ($dtype:expr, $function:ident($($argument:expr),*)) => {
-        match $dtype {
-            DType::Bool => $function::<bool>($($argument),*),
-            DType::I8 => $function::<i8>($($argument),*),
-            DType::I16 => $function::<i16>($($argument),*),
-            DType::I32 => $function::<i32>($($argument),*),
-            DType::I64 => $function::<i64>($($argument),*),
-            DType::U8 => $function::<u8>($($argument),*),
-            DType::U16 => $function::<u16>($($argument),*),
-            DType::U32 => $function::<u32>($($argument),*),
-            DType::U64 => $function::<u64>($($argument),*),
-            DType::F16 => $function::<half::f16>($($argument),*),
-            DType::Bf16 => $function::<half::bf16>($($argument),*),
-            DType::F32 => $function::<f32>($($argument),*),
-            DType::F64 => $function::<f64>($($argument),*),
-            DType::Complex32 => $function::<num_complex::Complex<f32>>($($argument),*),
-            DType::Complex64 => $function::<num_complex::Complex<f64>>($($argument),*),
-        }
-    };
-}
-
 impl ArrayStore {
     /// Publishes the array of a `.npy` file, of any version and byte order, under a new key. Only a part of it is in
     /// memory at a time.
@@ -76,7 +54,8 @@ impl ArrayStore {
         let npy = Npy::open(file).map_err(|error| error.at_path(file))?;
         let header = Header::read(&npy).map_err(|error| error.at_path(file))?;
         let info = ArrayInfo::new(&header);
-        for_type!(header.dtype, import(self, key, &header, &npy))
+        let imported = header.dtype.run(Import { store: self, key, header: &header, npy: &npy });
+        imported
             .map_err(|error| if error.key().is_some() { error } else { error.at_path(file) })?;
         Ok(info)
     }
@@ -106,19 +85,29 @@ impl ArrayStore {
     }
 }
 
-fn import<A: Element>(store: &ArrayStore, key: Key, header: &Header, npy: &Npy) -> Result<()> {
-    let mut layout = header.layout.clone();
-    // As an array that is inserted: where both orders are the same, it is C order.
-    layout.fortran_order &=
-        layout.shape.iter().filter(|axis| **axis > 1).count() > 1 && layout.len() > 0;
-    let mut staged = store.files().begin::<A>(&key, &layout)?;
-    let (len, step) = (layout.len(), PART / size_of::<A>());
-    for start in (0..len).step_by(step) {
-        let part = header.payload(npy).part::<A>(start, step.min(len - start))?;
-        staged.append(&part).map_err(|error| error.at_key(&key))?;
+/// The publication of a file under a key.
+struct Import<'a> {
+    store: &'a ArrayStore,
+    key: Key,
+    header: &'a Header,
+    npy: &'a Npy,
+}
+
+impl ElementWork for Import<'_> {
+    type Output = Result<()>;
+
+    fn run<A: Element>(self) -> Result<()> {
+        let Self { store, key, header, npy } = self;
+        let layout = header.layout.clone().canonical();
+        let mut staged = store.files().begin::<A>(&key, &layout)?;
+        let (len, step) = (layout.len(), PART / size_of::<A>());
+        for start in (0..len).step_by(step) {
+            let part = header.payload(npy).part::<A>(start, step.min(len - start))?;
+            staged.append(&part).map_err(|error| error.at_key(&key))?;
+        }
+        let (upload, stamp) = staged.end::<A>(&layout);
+        store.publish::<A>(key, layout, upload, &stamp).map(drop)
     }
-    let (upload, stamp) = staged.end::<A>(&layout);
-    store.publish::<A>(key, layout, upload, &stamp).map(drop)
 }
 
 impl Pair {

@@ -1,13 +1,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use larder::{
-    Larder, dir_cache,
     kv_cache::{KvCache, Options},
     layout,
     storage::{Durability, Error, ErrorKind, Key, LocalStorage, Result, Storage},
 };
 
-use crate::commands::look;
+use crate::commands::{look, make_root};
 
 /// Where a lookup cache is, or is to be.
 #[derive(Debug)]
@@ -76,11 +75,8 @@ impl Place {
     /// # Errors
     /// Those of opening it.
     pub(super) fn open(&self) -> Result<KvCache> {
-        if let Home::Root(root) = &self.home
-            && !Larder::is_root(root)?
-        {
-            let dirs = dir_cache::Options::default().background(false);
-            drop(Larder::open_with(root, larder::Options::default().dirs(dirs))?);
+        if let Home::Root(root) = &self.home {
+            make_root(root)?;
         }
         self.open_with(Options::default())
     }
