@@ -214,7 +214,7 @@ impl Drop for KvCache {
     fn drop(&mut self) {
         drop(self.saver.take());
         let _unheard = self.save();
-        self.engine.close(self.now());
+        self.engine.close();
     }
 }
 

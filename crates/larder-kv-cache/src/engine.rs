@@ -114,7 +114,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     fn take_off<'a>(&'a self, keys: &[&str], now: i64) -> Result<Box<dyn Flight + 'a>>;
 
     /// Tells others what only this value knows; nothing else is asked of it afterwards.
-    fn close(&self, _now: i64) {}
+    fn close(&self) {}
 
     /// How many entries this value's writes evicted.
     fn evictions(&self) -> u64;

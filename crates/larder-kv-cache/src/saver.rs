@@ -31,6 +31,9 @@ enum Due {
     Over,
 }
 
+/// What failed is not tried again sooner.
+const RETRY: Duration = Duration::from_millis(100);
+
 impl Saver {
     pub(crate) fn start(
         bound: Duration,
@@ -44,7 +47,7 @@ impl Saver {
                     // What could not be saved is held on to, and tried again after the same time.
                     if let Err(error) = save() {
                         tracing::warn!(%error, "saving what is held in memory failed");
-                        shared.wake(bound);
+                        shared.wake(bound.max(RETRY));
                     }
                 }
             }

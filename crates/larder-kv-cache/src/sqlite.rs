@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use larder_sqlite::{Attempt, Database, Failure};
-use larder_storage::{Result, lock};
+use larder_sqlite::{Attempt, Database, Failure, Turn};
+use larder_storage::{Error, Result, lock};
 use rusqlite::{Connection, Transaction};
 
 use crate::{
@@ -36,7 +36,7 @@ use rank::Ranking;
 use schema::SCHEMA;
 use settings::Settings;
 use tier::Tier;
-use uses::Uses;
+use uses::{Used, Uses};
 use writer::{Outcome, Writer};
 
 #[derive(Debug)]
@@ -106,19 +106,19 @@ impl Sqlite {
             [write] if is_plain && write.is_plain(now) => turn.run(work),
             _ => turn.transact(|tx| work(tx)),
         };
-        let Outcome { done, evicted, renewed, promoted, settings } = outcome?;
+        let Outcome { done, evicted, gone, renewed, promoted, settings } = outcome?;
         // Before the turn ends, so that nobody sees the new state first and forgets what is held.
         let span = turn.span();
         *self.known() = settings.map(|settings| (span.end, settings));
-        self.tier.advance(span, || self.remember(writes, &done, &evicted));
+        self.tier.advance(span, || self.remember(writes, &done, &gone));
         if let Some(uses) = uses {
             promoted.iter().for_each(|(key, used)| uses.written(key, *used));
-            renewed.iter().chain(&evicted).for_each(|key| uses.forget(key));
+            renewed.iter().chain(&gone).for_each(|key| uses.forget(key));
         }
         drop(turn);
-        self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
-        for key in evicted {
-            tracing::debug!(namespace = self.namespace, key, "evicted");
+        self.evictions.fetch_add(evicted, Ordering::Relaxed);
+        if evicted > 0 {
+            tracing::debug!(namespace = self.namespace, evicted, "evicted");
         }
         Ok(done)
     }
@@ -139,23 +139,42 @@ impl Sqlite {
         if let Some(uses) = &self.uses
             && uses.count(key, now)
         {
-            self.write_uses(uses, now);
+            // A read waits for nobody who writes: the next one tries again.
+            self.tell(uses, self.database.try_turn(), || uses.take(now));
         }
     }
 
-    /// A read does not fail because this does.
-    fn write_uses(&self, uses: &Uses, now: i64) {
-        // What is taken is taken in the turn, so that nobody who evicts writes it down as well.
-        let written = self.write_beside(|tx| Ranking::tell(tx, &uses.take(now)));
-        if let Err(error) = written {
-            tracing::warn!(namespace = self.namespace, %error, "uses were not written down");
+    /// Writes uses down, which are taken in the turn, so that nobody who evicts writes them down as well. Neither a read
+    /// nor the end of a cache fails because this does.
+    fn tell(
+        &self,
+        uses: &Uses,
+        turn: Result<Option<Turn<'_>>>,
+        take: impl FnOnce() -> Vec<(Box<str>, Used)>,
+    ) {
+        let mut turn = match turn {
+            Ok(Some(turn)) => turn,
+            Ok(None) => return,
+            Err(error) => return self.not_told(&error),
+        };
+        turn.keep_state();
+        let taken = take();
+        if let Err(error) = turn.transact(|tx| Ranking::tell(tx, &taken)) {
+            uses.give_back(taken);
+            self.not_told(&error);
         }
+    }
+
+    fn not_told(&self, error: &Error) {
+        tracing::warn!(namespace = self.namespace, %error, "uses were not written down");
     }
 
     /// What the memory knows of the writes that were just done.
-    fn remember(&self, writes: &[Write<'_>], done: &[bool], evicted: &[String]) {
-        for (write, _) in writes.iter().zip(done).filter(|(_, done)| **done) {
+    fn remember(&self, writes: &[Write<'_>], done: &[bool], gone: &[String]) {
+        for (write, done) in writes.iter().zip(done) {
             match &write.change {
+                // What is held may be what another program made untrue.
+                _ if !done => self.tier.forget(write.key),
                 Change::Set(value) | Change::SetAnew(value) => {
                     let (json, expires_at) = (value.json.clone(), value.expires_at);
                     self.tier.put(write.key, Found { json, expires_at });
@@ -165,7 +184,7 @@ impl Sqlite {
                 }
             }
         }
-        evicted.iter().for_each(|key| self.tier.forget(key));
+        gone.iter().for_each(|key| self.tier.forget(key));
     }
 }
 
@@ -247,6 +266,9 @@ impl Engine for Sqlite {
             Some(tag) => writer::clear_tag(db, tag),
         })?;
         self.tier.advance(turn.span(), || self.tier.forget_all());
+        if let (Some(uses), None) = (&self.uses, tag) {
+            uses.forget_all();
+        }
         Ok(())
     }
 
@@ -264,9 +286,12 @@ impl Engine for Sqlite {
         Ok(Box::new(flight::take_off(self, keys, now)?))
     }
 
-    fn close(&self, now: i64) {
-        if let Some(uses) = self.uses.as_ref().filter(|uses| uses.waits()) {
-            self.write_uses(uses, now);
+    fn close(&self) {
+        if let Some(uses) = &self.uses {
+            let taken = uses.take_all();
+            if !taken.is_empty() {
+                self.tell(uses, self.database.turn().map(Some), || taken);
+            }
         }
     }
 

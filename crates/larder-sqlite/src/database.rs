@@ -1,13 +1,18 @@
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, Instant},
 };
 
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock, publish};
 use rusqlite::{Connection, Transaction};
 
-use crate::{Attempt, Failure, Turn, identity::Identity, integrity, network, open, queue::Queue};
+use crate::{
+    Attempt, Failure, Turn,
+    identity::Identity,
+    integrity, network, open,
+    queue::{Place, Queue},
+};
 
 /// What a database of one kind holds.
 #[derive(Clone, Copy, Debug)]
@@ -126,8 +131,31 @@ impl Database {
     ///
     /// `Io` where there is none to be had; `NotFound` where something else took the file away, a millisecond ago or more.
     pub fn turn(&self) -> Result<Turn<'_>> {
-        let mut writer = lock(&self.writer);
+        let writer = lock(&self.writer);
         let place = self.queue.take()?;
+        self.begin(writer, place)
+    }
+
+    /// As [`turn`](Self::turn), but `None` where somebody has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`turn`](Self::turn).
+    pub fn try_turn(&self) -> Result<Option<Turn<'_>>> {
+        let writer = match self.writer.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Ok(writer) => writer,
+        };
+        let Some(place) = self.queue.try_take()? else { return Ok(None) };
+        self.begin(writer, place).map(Some)
+    }
+
+    fn begin<'a>(
+        &'a self,
+        mut writer: MutexGuard<'a, Writer>,
+        place: Place<'a>,
+    ) -> Result<Turn<'a>> {
         if writer.seen.is_none_or(|seen| seen.elapsed() > BLINK) {
             // SQLite would go on with a file that nobody finds any more.
             self.identity.check()?;

@@ -1,7 +1,7 @@
 //! Whose turn it is to write, and how often there was one.
 
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     io,
     ops::Range,
     os::unix::fs::MetadataExt,
@@ -53,12 +53,25 @@ impl Queue {
         Ok(Self { file, count, path })
     }
 
+    /// A turn, where nobody has one.
+    pub(crate) fn try_take(&self) -> Result<Option<Place<'_>>> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(Some(self.begin())),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error, &self.path)),
+        }
+    }
+
     /// Waits for a turn. One value gives one at a time to the threads that hold it: they have to exclude each other.
     pub(crate) fn take(&self) -> Result<Place<'_>> {
         wait(&self.file).map_err(|error| failed(error, &self.path))?;
+        Ok(self.begin())
+    }
+
+    fn begin(&self) -> Place<'_> {
         let before = even(self.count.get());
         self.count.set(before.wrapping_add(1));
-        Ok(Place { queue: self, before, after: before.wrapping_add(2) })
+        Place { queue: self, before, after: before.wrapping_add(2) }
     }
 
     /// Refuses to go on where the file is gone, because others wait in another one then.

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -16,6 +16,7 @@ use crate::Lookup;
 
 mod autosave;
 mod beyond;
+mod caps;
 mod clear;
 mod compute;
 mod damage;

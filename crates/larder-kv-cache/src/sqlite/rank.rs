@@ -73,13 +73,17 @@ impl Cap {
 pub(super) struct Ranking {
     pub(super) cap: Cap,
     bytes: u64,
+    /// The highest rank: what is set comes last, whatever the clock says.
+    last: i64,
 }
 
 impl Ranking {
     pub(super) fn new(db: &Connection, cap: Cap) -> Attempt<Self> {
         let sql = "SELECT value FROM meta WHERE name = 'bytes'";
         let bytes = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        Ok(Self { cap, bytes })
+        let last: Option<i64> =
+            db.prepare_cached("SELECT max(rank) FROM ranking")?.query_row([], |row| row.get(0))?;
+        Ok(Self { cap, bytes, last: last.unwrap_or(0) })
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -88,11 +92,17 @@ impl Ranking {
 
     pub(super) fn stored(&mut self, db: &Connection, id: i64, bytes: u64, now: i64) -> Attempt<()> {
         self.removed(db, id)?;
-        let rank = if self.cap.policy == Policy::LeastFrequentlyUsed { 0 } else { now };
+        let (rank, used_at) = match self.cap.policy {
+            Policy::LeastFrequentlyUsed => (0, now),
+            _ => {
+                self.last = self.last.max(now);
+                (self.last, self.last)
+            }
+        };
         db.prepare_cached(
             "INSERT INTO ranking (entry, bytes, rank, used_at) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![id, bytes, rank, now])?;
+        .execute(params![id, bytes, rank, used_at])?;
         self.bytes = self.bytes.saturating_add(bytes);
         Ok(())
     }

@@ -51,7 +51,7 @@ fn batch(writer: &mut Writer<'_>, limit: usize) -> Attempt<usize> {
         rows.collect::<rusqlite::Result<Vec<i64>>>()?
     };
     for id in &ids {
-        writer.delete(*id, true)?;
+        writer.sweep(*id)?;
     }
     Ok(ids.len())
 }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,44 +16,22 @@ const MAX_WAITING: usize = 4096;
 const SHARE: i64 = 200_000;
 /// At least and at most so long, for all of them together.
 const PATIENCE: (i64, i64) = (100_000_000, 60_000_000_000);
-/// About how many entries are known at most: some 50 to 100 bytes each.
-const MAX_KNOWN: usize = 1 << 20;
+/// About how many entries are known at most: some 100 bytes each, besides the key.
+const MAX_KNOWN: usize = 1 << 19;
 
 /// How often an entry was read that is not written down, and when at last, in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Used {
     pub(super) count: u32,
     pub(super) at: i64,
 }
 
-/// The hash of what is a hash.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 #[derive(Debug, Default)]
-pub(super) struct Uses {
-    hashes: RandomState,
-    state: Mutex<State>,
-}
+pub(super) struct Uses(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By hashes of keys: where two are the same, an entry seems to be used that is not.
-    known: HashMap<u64, Known, BuildHasherDefault<Hashed>>,
+    known: HashMap<Box<str>, Known>,
     waiting: Vec<Box<str>>,
     /// When the first of them was used.
     waiting_since: i64,
@@ -66,7 +44,7 @@ impl State {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     used: Used,
     /// When uses of it were last written down.
@@ -74,16 +52,24 @@ struct Known {
     waits: bool,
 }
 
+impl Known {
+    fn count(&mut self, used: Used) {
+        let count = self.used.count.saturating_add(used.count);
+        self.used = Used { count, at: self.used.at.max(used.at) };
+    }
+}
+
 impl Uses {
     /// Counts a use; whether those that wait are to be written down now.
     pub(super) fn count(&self, key: &str, now: i64) -> bool {
-        let hash = self.hashes.hash_one(key);
         let mut state = self.state();
         let patience = state.patience();
         let State { known, waiting, waiting_since } = &mut *state;
-        let new = Known { used: Used { count: 0, at: now }, told_at: None, waits: false };
-        let it = known.entry(hash).or_insert(new);
-        it.used = Used { count: it.used.count.saturating_add(1), at: it.used.at.max(now) };
+        if !known.contains_key(key) {
+            known.insert(key.into(), Known::default());
+        }
+        let Some(it) = known.get_mut(key) else { return false };
+        it.count(Used { count: 1, at: now });
         if !it.waits && it.told_at.is_none_or(|at| now.saturating_sub(at) >= patience) {
             it.waits = true;
             if waiting.is_empty() {
@@ -92,28 +78,29 @@ impl Uses {
             waiting.push(key.into());
         }
         let is_long = || now.saturating_sub(*waiting_since) >= patience;
-        waiting.len() >= MAX_WAITING || (!waiting.is_empty() && is_long())
+        let is_full = waiting.len() >= MAX_WAITING || known.len() > MAX_KNOWN;
+        is_full || (!waiting.is_empty() && is_long())
     }
 
     /// The uses of an entry that are not written down, if there are any.
     pub(super) fn unwritten(&self, key: &str) -> Option<Used> {
-        let found = self.state().known.get(&self.hashes.hash_one(key))?.used;
+        let found = self.state().known.get(key)?.used;
         (found.count > 0).then_some(found)
-    }
-
-    /// Whether there are any to be written down.
-    pub(super) fn waits(&self) -> bool {
-        !self.state().waiting.is_empty()
     }
 
     /// The entry is another one now, or gone.
     pub(super) fn forget(&self, key: &str) {
-        self.state().known.remove(&self.hashes.hash_one(key));
+        self.state().known.remove(key);
+    }
+
+    /// So are all.
+    pub(super) fn forget_all(&self) {
+        *self.state() = State::default();
     }
 
     /// These uses were written down.
     pub(super) fn written(&self, key: &str, used: Used) {
-        if let Some(it) = self.state().known.get_mut(&self.hashes.hash_one(key)) {
+        if let Some(it) = self.state().known.get_mut(key) {
             it.used.count = it.used.count.saturating_sub(used.count);
         }
     }
@@ -121,23 +108,41 @@ impl Uses {
     /// Takes what waits, to be written down at `now`, in the order of the keys.
     pub(super) fn take(&self, now: i64) -> Vec<(Box<str>, Used)> {
         let mut state = self.state();
-        let mut keys = std::mem::take(&mut state.waiting);
-        keys.sort_unstable();
-        let mut take = |key: Box<str>| {
-            let it = state.known.get_mut(&self.hashes.hash_one(&*key))?;
-            let used = it.used;
-            (it.used.count, it.told_at, it.waits) = (0, Some(now), false);
-            (used.count > 0).then_some((key, used))
-        };
-        let taken = keys.into_iter().filter_map(&mut take).collect();
         if state.known.len() > MAX_KNOWN {
-            state.known = HashMap::default();
+            drop(state);
+            return self.take_all();
         }
+        let keys = mem::take(&mut state.waiting);
+        let mut take = |key: Box<str>| {
+            let it = state.known.get_mut(&key)?;
+            let used = mem::replace(&mut it.used.count, 0);
+            (it.told_at, it.waits) = (Some(now), false);
+            (used > 0).then_some((key, Used { count: used, ..it.used }))
+        };
+        let mut taken: Vec<_> = keys.into_iter().filter_map(&mut take).collect();
+        taken.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         taken
     }
 
+    /// Takes every use, and forgets who was told.
+    pub(super) fn take_all(&self) -> Vec<(Box<str>, Used)> {
+        let known = mem::take(&mut *self.state()).known.into_iter();
+        let used = known.map(|(key, it)| (key, it.used)).filter(|(_, used)| used.count > 0);
+        let mut taken: Vec<_> = used.collect();
+        taken.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        taken
+    }
+
+    /// Counts again what was taken and could not be written down.
+    pub(super) fn give_back(&self, taken: Vec<(Box<str>, Used)>) {
+        let mut state = self.state();
+        for (key, used) in taken {
+            state.known.entry(key).or_default().count(used);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -157,6 +162,10 @@ mod tests {
         let taken = uses.take(8);
         assert_eq!(taken, [("a".into(), Used { count: 1, at: 7 })]);
         assert_eq!(uses.unwritten("a"), None);
+        uses.give_back(taken);
+        assert!(!uses.count("a", 9));
+        assert_eq!(uses.take_all(), [("a".into(), Used { count: 2, at: 9 })], "told or not");
+        assert_eq!(uses.take_all(), []);
     }
 
     #[test]

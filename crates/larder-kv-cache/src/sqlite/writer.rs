@@ -61,6 +61,8 @@ pub(super) struct Writer<'tx> {
     newest: i64,
     /// How many rows were deleted.
     deleted: usize,
+    /// The keys of rows that were deleted without being named.
+    gone: Vec<String>,
     uses: Option<&'tx Uses>,
     /// Keys whose entries are others now than were used.
     renewed: HashSet<String>,
@@ -75,14 +77,14 @@ const UPSERT: &str =
         encoding = excluded.encoding, crc32c = excluded.crc32c, written_at = excluded.written_at,
         expires_at = excluded.expires_at, is_tagged = excluded.is_tagged, value = excluded.value";
 
-/// How many entries are promoted at most, so that no write takes long.
-const MAX_PROMOTED: usize = 1024;
-
 /// What writes came to.
 pub(super) struct Outcome {
     /// Whether each of them happened.
     pub(super) done: Vec<bool>,
-    pub(super) evicted: Vec<String>,
+    /// How many entries were evicted.
+    pub(super) evicted: u64,
+    /// The keys of those, and of what was swept.
+    pub(super) gone: Vec<String>,
     /// The keys that were set or removed, where uses are counted.
     pub(super) renewed: HashSet<String>,
     /// The uses that were written down because their entries would have been evicted.
@@ -113,6 +115,7 @@ impl<'tx> Writer<'tx> {
             settings,
             newest: 0,
             deleted: 0,
+            gone: Vec::new(),
             uses,
             renewed: HashSet::new(),
             promoted: HashMap::new(),
@@ -125,8 +128,8 @@ impl<'tx> Writer<'tx> {
         let evicted = self.finish(writes.len())?;
         // While there is something to sweep, the next writer looks again.
         let settings = (!self.settings.is_mixed(self.now)).then_some(self.settings);
-        let (renewed, promoted) = (self.renewed, self.promoted);
-        Ok(Outcome { done, evicted, renewed, promoted, settings })
+        let Self { gone, renewed, promoted, .. } = self;
+        Ok(Outcome { done, evicted, gone, renewed, promoted, settings })
     }
 
     /// Whether it happened.
@@ -268,7 +271,15 @@ impl<'tx> Writer<'tx> {
         Ok(row.is_live)
     }
 
-    pub(super) fn delete(&mut self, id: i64, is_tagged: bool) -> Attempt<()> {
+    /// Deletes an entry that nobody named.
+    pub(super) fn sweep(&mut self, id: i64) -> Attempt<()> {
+        let mut query = self.tx.prepare_cached("SELECT key FROM entry WHERE id = ?1")?;
+        let key: Option<String> = query.query_row([id], |row| row.get(0)).optional()?;
+        self.gone.extend(key);
+        self.delete(id, true)
+    }
+
+    fn delete(&mut self, id: i64, is_tagged: bool) -> Attempt<()> {
         self.deleted += self.tx.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
         self.retag(id, is_tagged, &[])?;
         match &mut self.settings.ranking {
@@ -306,14 +317,15 @@ impl<'tx> Writer<'tx> {
         Ok(row.optional()?)
     }
 
-    /// Sweeps some of what is dead, evicts what is over the cap, and gives space back; the keys that were evicted.
-    fn finish(&mut self, writes: usize) -> Attempt<Vec<String>> {
+    /// Sweeps some of what is dead, evicts what is over the cap, and gives space back; how many were evicted.
+    fn finish(&mut self, writes: usize) -> Attempt<u64> {
         let is_mixed = self.settings.is_mixed(self.now);
         if is_mixed {
             sweep::some(self, writes)?;
         }
-        let mut evicted = Vec::new();
-        while self.settings.ranking.as_ref().is_some_and(Ranking::is_over) {
+        let mut evicted = 0;
+        // Where nothing was set, nothing has to go.
+        while self.newest != 0 && self.settings.ranking.as_ref().is_some_and(Ranking::is_over) {
             if is_mixed && sweep::one(self)? {
                 continue;
             }
@@ -322,7 +334,8 @@ impl<'tx> Writer<'tx> {
                 continue;
             }
             self.delete(id, true)?;
-            evicted.push(key);
+            self.gone.push(key);
+            evicted += 1;
         }
         if let Some(ranking) = &self.settings.ranking {
             ranking.save(self.tx)?;
@@ -335,8 +348,7 @@ impl<'tx> Writer<'tx> {
     fn promote(&mut self, key: &str) -> Attempt<bool> {
         let used = self.uses.and_then(|uses| uses.unwritten(key));
         let (Some(used), Some(ranking)) = (used, &self.settings.ranking) else { return Ok(false) };
-        let is_known = self.promoted.contains_key(key) || self.renewed.contains(key);
-        if is_known || self.promoted.len() == MAX_PROMOTED {
+        if self.promoted.contains_key(key) || self.renewed.contains(key) {
             return Ok(false);
         }
         ranking.used(self.tx, key, used)?;

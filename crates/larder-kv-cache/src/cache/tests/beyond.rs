@@ -13,14 +13,18 @@ use crate::{Attributes, Clock, Policy};
 
 /// A clock that goes when it is told to, in seconds.
 #[derive(Clone, Default)]
-struct Seconds(Arc<AtomicU64>);
+pub(super) struct Seconds(Arc<AtomicU64>);
 
 impl Seconds {
-    fn pass(&self, seconds: u64) {
+    pub(super) fn pass(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    fn clock(&self) -> Clock {
+    pub(super) fn back(&self, seconds: u64) {
+        self.0.fetch_sub(seconds, Ordering::Relaxed);
+    }
+
+    pub(super) fn clock(&self) -> Clock {
         let seconds = Arc::clone(&self.0);
         Clock::new(move || {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 + seconds.load(Ordering::Relaxed))
@@ -28,11 +32,11 @@ impl Seconds {
     }
 }
 
-fn secs(seconds: u64) -> Duration {
+pub(super) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn keys(cache: &KvCache) -> Vec<String> {
+pub(super) fn keys(cache: &KvCache) -> Vec<String> {
     let keys = cache.keys().unwrap();
     assert_eq!(cache.len().unwrap(), keys.len());
     let (hits, misses) = cache.hits_and_misses(&keys).unwrap();
@@ -348,53 +352,6 @@ fn what_was_done_is_counted() {
     let counted = cache.statistics();
     assert_eq!((counted.hits, counted.misses, counted.expired), (2, 2, 1), "{counted:?}");
     assert_eq!((counted.computed, counted.evictions), (1, 2), "{counted:?}");
-}
-
-#[test]
-fn reading_several_at_once_counts_as_use() {
-    let (dir, time) = (tempdir().unwrap(), Seconds::default());
-    let options = Options::default().clock(time.clock()).capacity(20, Policy::LeastRecentlyUsed);
-    let cache = KvCache::open(dir.path(), "n", options).unwrap();
-    for key in ["a", "b"] {
-        time.pass(1);
-        cache.set(key, "1234567").unwrap();
-    }
-    time.pass(1);
-    assert_eq!(cache.get_many::<String>(&["a"]).unwrap().len(), 1);
-    time.pass(1);
-    cache.set("c", "1234567").unwrap();
-    assert_eq!(keys(&cache), ["a", "c"]);
-}
-
-#[test]
-fn few_reads_under_a_cap_write_and_others_hear_of_all_in_the_end() {
-    let (dir, time) = (tempdir().unwrap(), Seconds::default());
-    let options = Options::default().clock(time.clock()).capacity(30, Policy::LeastRecentlyUsed);
-    let open = || KvCache::open(dir.path(), "n", options.clone()).unwrap();
-    let (cache, other) = (open(), open());
-    for key in ["a", "b", "c"] {
-        time.pass(1);
-        cache.set(key, "1234567").unwrap();
-    }
-    time.pass(1);
-    let log = || fs::metadata(format!("{}-wal", cache.path().display())).unwrap().len();
-    let before = log();
-    for _ in 0..100 {
-        assert!(other.get::<String>("a").unwrap().is_hit());
-    }
-    assert_eq!(log(), before);
-    drop(other);
-    assert_ne!(log(), before);
-    time.pass(1);
-    cache.set("d", "1234567").unwrap();
-    assert_eq!(keys(&cache), ["a", "c", "d"]);
-
-    let other = open();
-    assert!(other.get::<String>("a").unwrap().is_hit());
-    time.pass(1);
-    assert!(other.get::<String>("a").unwrap().is_hit(), "a use of this key waits since a second");
-    cache.set("e", "1234567").unwrap();
-    assert_eq!(keys(&cache), ["a", "d", "e"]);
 }
 
 #[test]

@@ -65,8 +65,11 @@ fn a_database_opens_while_another_writes() {
     let path = dir.path().join("a.sqlite");
     let database = open_test(&path).unwrap();
     let turn = database.turn().unwrap();
-    assert_eq!(count(&open_test(&path).unwrap()), 0);
+    let other = open_test(&path).unwrap();
+    assert_eq!(count(&other), 0);
+    assert!(database.try_turn().unwrap().is_none() && other.try_turn().unwrap().is_none());
     drop(turn);
+    assert!(other.try_turn().unwrap().is_some() && database.try_turn().unwrap().is_some());
 }
 
 #[test]

@@ -85,8 +85,11 @@ impl Model {
 
     /// Each value of the cache tells of uses when it is closed.
     pub(super) fn reopen(&mut self) {
-        (0..2).for_each(|by| self.tell(by));
-        self.uses = <[_; 2]>::default();
+        for uses in std::mem::take(&mut self.uses) {
+            for (key, it) in uses.known.into_iter().filter(|(_, it)| it.count > 0) {
+                self.promote(key, (it.count, it.at));
+            }
+        }
     }
 
     fn tell(&mut self, by: usize) {
@@ -139,6 +142,7 @@ impl Model {
             Op::Invalidate(key) => Ok(Answer::Was(self.invalidate(by, key))),
             Op::Clear => {
                 self.entries.clear();
+                self.uses[by] = Uses::default();
                 Ok(Answer::Done)
             }
             Op::ClearTag(tag) => {
@@ -150,6 +154,7 @@ impl Model {
             Op::RoundTrip => {
                 let live: Vec<_> = self.live().map(|(key, value)| (key, value.clone())).collect();
                 self.entries.clear();
+                self.uses[by] = Uses::default();
                 self.write(by, &live.iter().map(plain).collect::<Vec<_>>()).map(done)
             }
         }
