@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -26,12 +27,35 @@ pub(super) struct Used {
     pub(super) at: i64,
 }
 
+/// The hash of what is a hash.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Uses(Mutex<State>);
+pub(super) struct Uses {
+    hashes: RandomState,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    known: HashMap<Box<str>, Known>,
+    /// By hashes of keys, so that no key has to be looked at: where two are the same, the uses of one seem to be the
+    /// other's.
+    known: HashMap<u64, Known, BuildHasherDefault<Hashed>>,
     waiting: Vec<Box<str>>,
     /// When the first of them was used.
     waiting_since: i64,
@@ -44,8 +68,9 @@ impl State {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
+    key: Box<str>,
     used: Used,
     /// When uses of it were last written down.
     told_at: Option<i64>,
@@ -53,6 +78,10 @@ struct Known {
 }
 
 impl Known {
+    fn new(key: &str) -> Self {
+        Self { key: key.into(), used: Used::default(), told_at: None, waits: false }
+    }
+
     fn count(&mut self, used: Used) {
         let count = self.used.count.saturating_add(used.count);
         self.used = Used { count, at: self.used.at.max(used.at) };
@@ -62,13 +91,11 @@ impl Known {
 impl Uses {
     /// Counts a use; whether those that wait are to be written down now.
     pub(super) fn count(&self, key: &str, now: i64) -> bool {
+        let hash = self.hashes.hash_one(key);
         let mut state = self.state();
         let patience = state.patience();
         let State { known, waiting, waiting_since } = &mut *state;
-        if !known.contains_key(key) {
-            known.insert(key.into(), Known::default());
-        }
-        let Some(it) = known.get_mut(key) else { return false };
+        let it = known.entry(hash).or_insert_with(|| Known::new(key));
         it.count(Used { count: 1, at: now });
         if !it.waits && it.told_at.is_none_or(|at| now.saturating_sub(at) >= patience) {
             it.waits = true;
@@ -84,13 +111,13 @@ impl Uses {
 
     /// The uses of an entry that are not written down, if there are any.
     pub(super) fn unwritten(&self, key: &str) -> Option<Used> {
-        let found = self.state().known.get(key)?.used;
+        let found = self.state().known.get(&self.hashes.hash_one(key))?.used;
         (found.count > 0).then_some(found)
     }
 
     /// The entry is another one now, or gone.
     pub(super) fn forget(&self, key: &str) {
-        self.state().known.remove(key);
+        self.state().known.remove(&self.hashes.hash_one(key));
     }
 
     /// So are all.
@@ -100,7 +127,7 @@ impl Uses {
 
     /// These uses were written down.
     pub(super) fn written(&self, key: &str, used: Used) {
-        if let Some(it) = self.state().known.get_mut(key) {
+        if let Some(it) = self.state().known.get_mut(&self.hashes.hash_one(key)) {
             it.used.count = it.used.count.saturating_sub(used.count);
         }
     }
@@ -114,7 +141,7 @@ impl Uses {
         }
         let keys = mem::take(&mut state.waiting);
         let mut take = |key: Box<str>| {
-            let it = state.known.get_mut(&key)?;
+            let it = state.known.get_mut(&self.hashes.hash_one(&*key))?;
             let used = mem::replace(&mut it.used.count, 0);
             (it.told_at, it.waits) = (Some(now), false);
             (used > 0).then_some((key, Used { count: used, ..it.used }))
@@ -126,8 +153,8 @@ impl Uses {
 
     /// Takes every use, and forgets who was told.
     pub(super) fn take_all(&self) -> Vec<(Box<str>, Used)> {
-        let known = mem::take(&mut *self.state()).known.into_iter();
-        let used = known.map(|(key, it)| (key, it.used)).filter(|(_, used)| used.count > 0);
+        let known = mem::take(&mut *self.state()).known.into_values();
+        let used = known.map(|it| (it.key, it.used)).filter(|(_, used)| used.count > 0);
         let mut taken: Vec<_> = used.collect();
         taken.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         taken
@@ -137,12 +164,14 @@ impl Uses {
     pub(super) fn give_back(&self, taken: Vec<(Box<str>, Used)>) {
         let mut state = self.state();
         for (key, used) in taken {
-            state.known.entry(key).or_default().count(used);
+            let it =
+                state.known.entry(self.hashes.hash_one(&*key)).or_insert_with(|| Known::new(&key));
+            it.count(used);
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
