@@ -90,39 +90,6 @@ impl Sqlite {
         })
     }
 
-    fn write_in_turn(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
-        let mut turn = self.database.turn()?;
-        let known = match *self.known() {
-            Some((state, settings)) if state == turn.span().start => Some(settings),
-            _ => None,
-        };
-        let uses = self.uses.as_ref();
-        let work = |db: &Connection| {
-            let settings = known.map_or_else(|| Settings::read(db), Ok)?;
-            Writer::begin(db, now, self.compress_from, settings, uses).run(writes)
-        };
-        let is_plain = known.is_some_and(|settings| settings.is_plain(now));
-        let outcome = match writes {
-            [write] if is_plain && write.is_plain(now) => turn.run(work),
-            _ => turn.transact(|tx| work(tx)),
-        };
-        let Outcome { done, evicted, gone, renewed, promoted, settings } = outcome?;
-        // Before the turn ends, so that nobody sees the new state first and forgets what is held.
-        let span = turn.span();
-        *self.known() = settings.map(|settings| (span.end, settings));
-        self.tier.advance(span, || self.remember(writes, &done, &gone));
-        if let Some(uses) = uses {
-            promoted.iter().for_each(|(key, used)| uses.written(key, *used));
-            renewed.iter().chain(&gone).for_each(|key| uses.forget(key));
-        }
-        drop(turn);
-        self.evictions.fetch_add(evicted, Ordering::Relaxed);
-        if evicted > 0 {
-            tracing::debug!(namespace = self.namespace, evicted, "evicted");
-        }
-        Ok(done)
-    }
-
     /// A transaction that changes no entry, so that what anybody knows of them stays true.
     fn write_beside<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
         let mut turn = self.database.turn()?;
@@ -251,12 +218,42 @@ impl Engine for Sqlite {
     }
 
     fn write(&self, writes: &[Write<'_>], now: i64) -> Result<Vec<bool>> {
-        self.write_in_turn(writes, now)
+        let mut turn = self.database.turn()?;
+        let known = match *self.known() {
+            Some((state, settings)) if state == turn.span().start => Some(settings),
+            _ => None,
+        };
+        let uses = self.uses.as_ref();
+        let work = |db: &Connection| {
+            let settings = known.map_or_else(|| Settings::read(db), Ok)?;
+            Writer::begin(db, now, self.compress_from, settings, uses).run(writes)
+        };
+        let is_plain = known.is_some_and(|settings| settings.is_plain(now));
+        let outcome = match writes {
+            [write] if is_plain && write.is_plain(now) => turn.run(work),
+            _ => turn.transact(|tx| work(tx)),
+        };
+        let Outcome { done, evicted, gone, renewed, promoted, settings } = outcome?;
+        // Before the turn ends, so that nobody sees the new state first and forgets what is held.
+        let span = turn.span();
+        *self.known() = settings.map(|settings| (span.end, settings));
+        self.tier.advance(span, || self.remember(writes, &done, &gone));
+        if let Some(uses) = uses {
+            promoted.iter().for_each(|(key, used)| uses.written(key, *used));
+            renewed.iter().chain(&gone).for_each(|key| uses.forget(key));
+        }
+        drop(turn);
+        self.evictions.fetch_add(evicted, Ordering::Relaxed);
+        if evicted > 0 {
+            tracing::debug!(namespace = self.namespace, evicted, "evicted");
+        }
+        Ok(done)
     }
 
     fn admit(&self, key: &str, value: &Value) -> Result<()> {
-        let size = writer::size(key, &Stored::pack(key, &value.json, self.compress_from));
-        self.database.read(|db| Ok(Cap::read(db)?.map_or(Ok(()), |cap| cap.check_room(key, size))?))
+        let Some(cap) = self.database.read(Cap::read)? else { return Ok(()) };
+        let stored = Stored::pack(key, &value.json, self.compress_from);
+        cap.check_room(key, writer::size(key, &stored))
     }
 
     fn clear(&self, tag: Option<&str>) -> Result<()> {

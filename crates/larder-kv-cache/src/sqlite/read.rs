@@ -5,7 +5,6 @@ use std::{borrow::Cow, collections::HashSet, iter::Peekable};
 use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params, types::Value};
-
 use serde_json::Value as Json;
 
 use crate::{

@@ -56,7 +56,8 @@ struct State {
     /// By hashes of keys, so that no key has to be looked at: where two are the same, the uses of one seem to be the
     /// other's.
     known: HashMap<u64, Known, BuildHasherDefault<Hashed>>,
-    waiting: Vec<Box<str>>,
+    /// Those of which others are to be told, by their hashes.
+    waiting: Vec<u64>,
     /// When the first of them was used.
     waiting_since: i64,
 }
@@ -102,7 +103,7 @@ impl Uses {
             if waiting.is_empty() {
                 *waiting_since = now;
             }
-            waiting.push(key.into());
+            waiting.push(hash);
         }
         let is_long = || now.saturating_sub(*waiting_since) >= patience;
         let is_full = waiting.len() >= MAX_WAITING || known.len() > MAX_KNOWN;
@@ -139,25 +140,20 @@ impl Uses {
             drop(state);
             return self.take_all();
         }
-        let keys = mem::take(&mut state.waiting);
-        let mut take = |key: Box<str>| {
-            let it = state.known.get_mut(&self.hashes.hash_one(&*key))?;
-            let used = mem::replace(&mut it.used.count, 0);
-            (it.told_at, it.waits) = (Some(now), false);
-            (used > 0).then_some((key, Used { count: used, ..it.used }))
+        let waiting = mem::take(&mut state.waiting);
+        let take = |hash| {
+            let it = state.known.get_mut(&hash)?;
+            let used = it.used;
+            (it.used.count, it.told_at, it.waits) = (0, Some(now), false);
+            Some((it.key.clone(), used))
         };
-        let mut taken: Vec<_> = keys.into_iter().filter_map(&mut take).collect();
-        taken.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        taken
+        in_order(waiting.into_iter().filter_map(take))
     }
 
     /// Takes every use, and forgets who was told.
     pub(super) fn take_all(&self) -> Vec<(Box<str>, Used)> {
         let known = mem::take(&mut *self.state()).known.into_values();
-        let used = known.map(|it| (it.key, it.used)).filter(|(_, used)| used.count > 0);
-        let mut taken: Vec<_> = used.collect();
-        taken.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        taken
+        in_order(known.map(|it| (it.key, it.used)))
     }
 
     /// Counts again what was taken and could not be written down.
@@ -173,6 +169,13 @@ impl Uses {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What was used at all, in the order of the keys.
+fn in_order(used: impl Iterator<Item = (Box<str>, Used)>) -> Vec<(Box<str>, Used)> {
+    let mut used: Vec<_> = used.filter(|(_, used)| used.count > 0).collect();
+    used.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    used
 }
 
 #[cfg(test)]
