@@ -80,6 +80,19 @@ fn push_line(text: &mut String, cells: &[String], widths: &[usize]) {
     text.push('\n');
 }
 
+/// Prints which of some keys were removed, and which were not there.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn removed(removed: &[&String], missing: &[&String], as_json: bool) -> Result<()> {
+    if as_json {
+        return json(&serde_json::json!({ "removed": removed, "missing": missing }));
+    }
+    let lines: String = missing.iter().map(|key| format!("not there  {key}\n")).collect();
+    let all = removed.len() + missing.len();
+    print(&format!("{lines}removed {} of {all}\n", removed.len()))
+}
+
 /// Text that came from elsewhere, on one line.
 pub(crate) fn one_line(text: &str) -> String {
     let escape =

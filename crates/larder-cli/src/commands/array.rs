@@ -10,7 +10,7 @@ use larder::{
     lazy_array::{ArrayInfo, ArrayStore, Element, ElementWork, Options, ndarray::Axis},
     storage::{Error, ErrorKind, Result},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     look::{self, Store},
@@ -151,9 +151,5 @@ fn purge(store: &ArrayStore, keys: &[String], json: bool) -> Result<()> {
     for key in keys {
         if store.remove(key)? { &mut removed } else { &mut missing }.push(key);
     }
-    if json {
-        return output::json(&json!({ "removed": removed, "missing": missing }));
-    }
-    let lines: String = missing.iter().map(|key| format!("not there  {key}\n")).collect();
-    output::print(&format!("{lines}removed {} of {}\n", removed.len(), keys.len()))
+    output::removed(&removed, &missing, json)
 }

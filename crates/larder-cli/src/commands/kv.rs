@@ -115,11 +115,7 @@ fn remove(place: &Place, keys: &[String], json: bool) -> Result<()> {
         if cache.invalidate(key)? { &mut removed } else { &mut missing }.push(key);
     }
     cache.save()?;
-    if json {
-        return output::json(&json!({ "removed": removed, "missing": missing }));
-    }
-    let lines: String = missing.iter().map(|key| format!("not there  {key}\n")).collect();
-    output::print(&format!("{lines}removed {} of {}\n", removed.len(), keys.len()))
+    output::removed(&removed, &missing, json)
 }
 
 fn keys(keys: &[String], json: bool) -> Result<()> {
