@@ -15,6 +15,8 @@ use std::{
 
 use larder_storage::{Durability, Key, LocalStorage, PutIf, Storage};
 
+pub(crate) use mounts::{Tmpfs, once_there_is_room};
+
 use crate::{
     power::staged,
     support::{not_possible, skip, text},

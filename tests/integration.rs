@@ -5,6 +5,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod array;
 mod array_command;
 mod dependencies;
 mod faults;
@@ -21,3 +22,4 @@ mod storage;
 mod support;
 mod survival;
 mod tour;
+mod workers;

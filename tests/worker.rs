@@ -1,6 +1,12 @@
 //! What a test runs in a process of its own: `larder-worker increment ROOT KEY THREADS TIMES` or
 //! `larder-worker increment-at URL KEY TIMES`, for example.
 
+#[path = "worker/array.rs"]
+mod array;
+#[path = "worker/array_changes.rs"]
+mod array_changes;
+#[path = "worker/array_stream.rs"]
+mod array_stream;
 #[path = "worker/change.rs"]
 mod change;
 #[path = "worker/churn.rs"]
@@ -32,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             (0..times).for_each(|_: u32| testing::increment(&*storage, &key));
             Ok(())
         }
+        ["array", what, place, number] => array::work(what, Path::new(place), number.parse()?),
         ["change", root, what] => change::change(Path::new(root), what),
         ["churn", root, first] => churn::churn(Path::new(root), first.parse()?),
         ["flight", reach, url, lease_ms] => flight::work(reach, url, lease_ms.parse()?),

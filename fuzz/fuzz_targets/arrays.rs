@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     put(&storage, "a.meta.json", sidecar);
     let options =
         Options::default().budget(MemoryBudget::bytes(1 << 20)).scratch(std::env::temp_dir());
-    let store = ArrayStore::on(Arc::new(storage.clone()), options);
+    let store = ArrayStore::on(Arc::new(storage.clone()), options).expect("a store");
     let kinds = [ErrorKind::Corrupt, ErrorKind::Format, ErrorKind::Unsupported];
     if let Some(info) = allow(store.info("a"), &kinds) {
         look_as(&store, &storage, &info.expect("both files are there"));

@@ -11,10 +11,11 @@ use super::*;
 use crate::support::{is_installed, may_mount};
 
 /// A small file system in memory.
-struct Tmpfs(tempfile::TempDir);
+pub(crate) struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
-    fn make(test: &str) -> Option<Self> {
+    /// One of this size, as `mount` reads it, or `None` where this machine allows none: then `test` counts as skipped.
+    pub(crate) fn make(test: &str, size: &str) -> Option<Self> {
         if !is_installed("mount") {
             skip(test, "no mount: install the package of that name");
             return None;
@@ -25,13 +26,13 @@ impl Tmpfs {
         }
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=256k", "larder-test"]).arg(dir.path());
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "larder-test"]).arg(dir.path());
         let output = mount.output().unwrap();
         assert!(output.status.success(), "no disk for {test}: {}", text(&output.stderr));
         Some(Self(dir))
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.0.path().join("root")
     }
 
@@ -55,7 +56,7 @@ fn key(text: &str) -> Key {
 
 #[test]
 fn a_full_disk_is_told_and_keeps_the_old_objects() {
-    let Some(disk) = Tmpfs::make("a full disk") else { return };
+    let Some(disk) = Tmpfs::make("a full disk", "256k") else { return };
     let root = disk.root();
     let old = prepare(&root);
     let storage = LocalStorage::open(&root, Durability::Power).unwrap();
@@ -66,7 +67,7 @@ fn a_full_disk_is_told_and_keeps_the_old_objects() {
         let written = std::io::Write::write_all(&mut upload, &[0; 1 << 20]);
         assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     }
-    put_once_there_is_room(&storage, &key("small"));
+    once_there_is_room(|| storage.put(&key("small"), "fits".into(), PutIf::Always));
     assert!(storage.remove(&key("small")).unwrap());
     drop(storage);
     assert_eq!(staged(&root), [] as [PathBuf; 0], "nothing is left behind");
@@ -75,18 +76,23 @@ fn a_full_disk_is_told_and_keeps_the_old_objects() {
 
 /// What was removed takes room for as long as a child that another test forks right now holds it open, which it does
 /// until its own program begins.
-fn put_once_there_is_room(storage: &dyn Storage, key: &Key) {
+pub(crate) fn once_there_is_room<T>(mut operation: impl FnMut() -> larder_storage::Result<T>) -> T {
     let start = Instant::now();
-    while let Err(error) = storage.put(key, "fits".into(), PutIf::Always) {
-        assert_eq!(error.kind(), ErrorKind::Full, "{error}");
-        assert!(start.elapsed() < Duration::from_secs(20), "there is never room: {error}");
-        thread::yield_now();
+    loop {
+        match operation() {
+            Ok(done) => return done,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+                assert!(start.elapsed() < Duration::from_secs(20), "there is never room: {error}");
+                thread::yield_now();
+            }
+        }
     }
 }
 
 #[test]
 fn a_read_only_disk_is_read_and_refuses_the_rest() {
-    let Some(disk) = Tmpfs::make("a read-only disk") else { return };
+    let Some(disk) = Tmpfs::make("a read-only disk", "256k") else { return };
     let root = disk.root();
     let old = prepare(&root);
     disk.make_read_only();

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::Worker;
+use super::start;
+use crate::workers::Worker;
 
 /// What was computed below `place`, one line for each key, sorted.
 fn computed(place: &str) -> Vec<String> {
@@ -15,7 +16,7 @@ fn computed(place: &str) -> Vec<String> {
 /// Starts workers that ask at once, and returns what each said to its end.
 fn ask(engine: &str, place: &str, what: &str, processes: u32) -> Vec<String> {
     let start = |number| {
-        let mut worker = Worker::start(engine, place, what, number, 8);
+        let mut worker = start(engine, place, what, number, 8);
         worker.expect("waiting");
         worker
     };
@@ -26,7 +27,7 @@ fn ask(engine: &str, place: &str, what: &str, processes: u32) -> Vec<String> {
 
 /// One that has taken on the computation and does not end it.
 fn leader(engine: &str, place: &str, what: &str) -> Worker {
-    let mut leader = Worker::start(engine, place, what, 0, 1);
+    let mut leader = start(engine, place, what, 0, 1);
     leader.expect("waiting");
     leader.order("start");
     leader.expect("leading");
@@ -50,7 +51,7 @@ fn a_killed_process_hands_its_computation_over_once() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().to_str().unwrap();
         let mut leader = leader(engine, place, "compute");
-        let mut waiting = Worker::start(engine, place, "compute", 1, 8);
+        let mut waiting = start(engine, place, "compute", 1, 8);
         waiting.expect("waiting");
         waiting.let_go();
         leader.kill();
@@ -86,7 +87,7 @@ fn a_killed_process_hands_its_batch_over_once() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().to_str().unwrap();
         let mut leader = leader(engine, place, "compute-many");
-        let mut waiting = Worker::start(engine, place, "compute-many", 1, 0);
+        let mut waiting = start(engine, place, "compute-many", 1, 0);
         waiting.expect("waiting");
         waiting.let_go();
         leader.kill();

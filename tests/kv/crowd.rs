@@ -4,7 +4,7 @@ use std::path::Path;
 
 use larder::kv_cache::{KvCache, Lookup, Options};
 
-use super::{Worker, changes::open};
+use super::{changes::open, start, start_with};
 use crate::servers::server;
 
 #[test]
@@ -43,7 +43,7 @@ fn crowd(
     times: u32,
     settings: &[(&str, String)],
 ) -> (u32, usize) {
-    let start = |id| Worker::start_with(engine, place, "mix", id, times, settings);
+    let start = |id| start_with(engine, place, "mix", id, times, settings);
     let workers: Vec<_> = (1..=processes).map(start).collect();
     let (mut counted, mut first) = (0, 0);
     for worker in workers {
@@ -75,7 +75,7 @@ fn of_100_races_to_open_a_fresh_document_none_fails() {
 fn races(engine: &str) {
     let dir = tempfile::tempdir().unwrap();
     let place = |round: u32| dir.path().join(round.to_string());
-    let start = |id| Worker::start(engine, dir.path().to_str().unwrap(), "races", id, 0);
+    let start = |id| start(engine, dir.path().to_str().unwrap(), "races", id, 0);
     let mut workers: Vec<_> = (0..8).map(start).collect();
     for round in 0..100 {
         workers.iter_mut().for_each(|worker| worker.order(&round.to_string()));

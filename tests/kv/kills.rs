@@ -1,18 +1,12 @@
 //! `kill -9` and power cuts at any moment: what was acknowledged is there, and nothing is damaged.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, Read},
-    ops::RangeInclusive,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, ops::RangeInclusive, thread};
 
 use larder::kv_cache::KvCache;
 
 use super::{
-    Worker,
     changes::{Change, LEN, MANY, change, content, open},
+    start,
 };
 use crate::power::Disk;
 
@@ -56,7 +50,7 @@ fn survives_kills(engine: &str, kills: u32, has_witness: bool) {
     let witness = has_witness.then(|| open(engine, place).unwrap());
     let mut history = History::default();
     for kill in 0..kills {
-        let (told, _) = at_work(engine, place, history.next, kill, || ());
+        let (told, _) = start(engine, place, "churn", history.next, 0).kill_at_work(kill, || ());
         let opened = witness.is_none().then(|| open(engine, place).unwrap());
         let cache = witness.as_ref().or(opened.as_ref()).unwrap();
         history.check(cache, told..=told, &format!("{engine}, kill {kill}"));
@@ -69,32 +63,13 @@ fn survives_cuts(test: &str, kind: &str) {
     let mut history = History::default();
     for cut in 0..CUTS {
         let place = disk.path().join("cache").to_str().unwrap().to_owned();
-        let (told, before) = at_work("power", &place, history.next, cut, || disk.cut());
+        let worker = start("power", &place, "churn", history.next, 0);
+        let (told, before) = worker.kill_at_work(cut, || disk.cut());
         disk.restart();
         let cache = open("power", &place).unwrap();
         history.check(&cache, before..=told, &format!("{kind}, cut {cut}"));
     }
     assert!(history.next >= CUTS, "only {} changes", history.next);
-}
-
-/// Lets a process make some changes from the number `first` on, and after `end` kills it a little later. Returns how
-/// many it told, and how many of these before `end`.
-fn at_work(engine: &str, place: &str, first: u32, round: u32, end: impl FnOnce()) -> (u32, u32) {
-    let mut worker = Worker::start(engine, place, "churn", first, 0);
-    let before = round % 9;
-    for _ in 0..before {
-        assert_eq!(worker.said.read_line(&mut String::new()).unwrap(), 1, "the worker failed");
-    }
-    // Less than the system can sleep.
-    let (start, time) = (Instant::now(), Duration::from_micros(u64::from(round / 9 % 40 * 25)));
-    while start.elapsed() < time {
-        std::hint::spin_loop();
-    }
-    end();
-    worker.kill();
-    let mut rest = Vec::new();
-    worker.said.read_to_end(&mut rest).unwrap();
-    (before + u32::try_from(rest.len()).unwrap(), before)
 }
 
 /// The changes that are known to be done.

@@ -84,7 +84,8 @@ impl Proxy {
         self.state.lock().unwrap().plans.push(Plan { words, times, fault });
     }
 
-    /// How many requests there were whose first lines hold all of `words`, since this was last asked: that begins anew.
+    /// How many requests there were whose first lines and ranges hold all of `words`, since this was last asked: that begins
+    /// anew.
     pub(crate) fn take_count(&self, words: &[&str]) -> usize {
         let seen = std::mem::take(&mut self.state.lock().unwrap().seen);
         seen.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
@@ -116,8 +117,7 @@ impl State {
 /// Serves the one request of a connection: the server is asked to close it after its answer, and so the client does.
 fn pass_on(client: &TcpStream, server: u16, state: &Mutex<State>) -> std::io::Result<()> {
     let request = read_request(&mut BufReader::new(client))?;
-    let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
-    let fault = state.lock().unwrap().meet(&line);
+    let fault = state.lock().unwrap().meet(&summary(&request));
     match fault {
         Some(Fault::Lost(meanwhile)) => meanwhile(),
         Some(Fault::Refused(status)) => answer(client, status)?,
@@ -147,6 +147,16 @@ fn pass_on(client: &TcpStream, server: u16, state: &Mutex<State>) -> std::io::Re
         None => (&*client).write_all(&ask(server, &request)?)?,
     }
     client.shutdown(Shutdown::Both)
+}
+
+/// What plans and counts look at: the first line of a request, and the range that it asks for.
+fn summary(request: &[u8]) -> String {
+    let text = String::from_utf8_lossy(request);
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    let headers = lines.take_while(|line| !line.is_empty());
+    let range = headers.map(str::to_ascii_lowercase).filter(|line| line.contains("range: bytes="));
+    range.fold(first, |all, line| format!("{all} {line}"))
 }
 
 fn ask(server: u16, request: &[u8]) -> std::io::Result<Vec<u8>> {

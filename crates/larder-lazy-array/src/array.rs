@@ -1,11 +1,13 @@
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, path::PathBuf};
 
 use larder_storage::{Error, ErrorKind, Key, Result};
-use ndarray::ArrayD;
+use ndarray::{Array, ArrayD, IxDyn, SliceArg};
 
 use crate::{
-    DType, Element, ReadGuard, WriteGuard,
+    Access, DType, Element, ReadGuard, WriteGuard,
+    cut::Cut,
     slot::{Slot, Tracked},
+    sync::Arc,
 };
 
 /// One array of an [`ArrayStore`](crate::ArrayStore): in memory while it is used, on disk when it is not.
@@ -43,20 +45,22 @@ impl<A: Element> LazyArray<A> {
     }
 
     /// Waits until nobody writes and gives the array to read, loaded if need be. What is loaded is the file that is
-    /// published now, checked against its checksum.
+    /// published now. One of at least 64 KiB on a local disk is mapped, so that only what is used of it is read, and not
+    /// checked unless [`Options::checked`](crate::Options::checked) asks for it; any other is read, and checked against
+    /// its checksum.
     ///
     /// # Errors
     ///
     /// `Locked` where this thread took the array's live write guard, and would wait for itself; `Corrupt` where the file
     /// is not what was written; `NotFound` where it was removed and `Conflict` where it was replaced by an array of
-    /// another shape or type; `Full` or `Io` where an array cannot be spilled to make room, or there is no memory;
-    /// `Io` or `Backend` where the storage fails.
+    /// another shape or type; `Full` where the budget [has no room](crate::WhenPinned) or there is no memory; `Full` or
+    /// `Io` where an array cannot be spilled to make room; `Io` or `Backend` where the storage fails.
     pub fn read(&self) -> Result<ReadGuard<A>> {
         self.0.read()
     }
 
     /// Waits until nobody else reads or writes and gives the array to edit. The published file stays as it is until
-    /// [`flush`](Self::flush).
+    /// [`flush`](Self::flush). Of a mapped array, memory holds the pages that are edited.
     ///
     /// # Errors
     ///
@@ -66,15 +70,45 @@ impl<A: Element> LazyArray<A> {
         self.0.write()
     }
 
+    /// Waits until nobody else reads or writes and gives zeros to fill, as numpy's mode `w+` does, in place of the array,
+    /// which is not loaded for it. The published file stays as it is until [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn overwrite(&self) -> Result<WriteGuard<A>> {
+        self.0.overwrite()
+    }
+
     /// A copy of the rows whose first index lies in `rows`. An array that is not in memory is not loaded: the rows
-    /// are read from their place in the file, in C order by one read, in Fortran order by one for each combination
-    /// of the other indices. They are not checked against the checksum, which is one of the whole file.
+    /// are read from their place in the file, by one read where they lie together, as in C order. They are not checked
+    /// against the checksum, which is one of the whole file.
+    ///
+    /// The file is kept open for the next rows, so that on an object store they take one request. They are those of what
+    /// is published at the time.
     ///
     /// # Errors
     ///
     /// `Invalid` where the range is not within the first axis; otherwise as [`read`](Self::read).
     pub fn rows(&self, rows: Range<usize>) -> Result<ArrayD<A>> {
-        self.0.rows(rows)
+        self.0.region(&self.0.row_ranges(rows)?)
+    }
+
+    /// A copy of a slice, as ndarray's `slice` takes with `s![..]`. An array that is not in memory is not loaded: what
+    /// the slice spans is read from its place in the file, unchecked as [`rows`](Self::rows) are.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the slice is not within the array; otherwise as [`read`](Self::read).
+    pub fn slice<I: SliceArg<IxDyn>>(&self, slice: I) -> Result<Array<A, I::OutDim>> {
+        let cut = Cut::new(self.shape(), slice.as_ref());
+        let cut = cut.map_err(|error| error.at_key(self.key()))?;
+        cut.finish(self.0.region(&cut.ranges)?)
+    }
+
+    /// Tells how the array will be read from now on. It is a hint to the kernel, for mapped arrays and for rows.
+    pub fn advise(&self, access: Access) {
+        self.0.advise(access);
     }
 
     /// The rows in their order, `len` at a time and the rest at last, each read as [`rows`](Self::rows) does.
@@ -91,7 +125,7 @@ impl<A: Element> LazyArray<A> {
         Ok(starts.map(move |start| self.rows(start..all.min(start.saturating_add(len)))))
     }
 
-    /// Brings the array into memory, as far as the budget keeps it there.
+    /// Brings the array into memory, as far as the budget keeps it there, as GSEGUtils' `load` does.
     ///
     /// # Errors
     ///
@@ -129,5 +163,65 @@ impl<A: Element> LazyArray<A> {
     /// otherwise as [`read`](Self::read). The edits are kept, and the old file or the new one is there.
     pub fn flush(&self) -> Result<()> {
         self.0.publish()
+    }
+
+    /// Drops the edits that no [`flush`](Self::flush) has published. What is read next is what is published then. Waits until
+    /// nobody reads or writes.
+    ///
+    /// # Errors
+    ///
+    /// `Locked` where this thread took any live guard of this array, and would wait for itself.
+    pub fn revert(&self) -> Result<()> {
+        self.0.revert()
+    }
+
+    /// Whether the array may leave memory.
+    pub fn cache_enabled(&self) -> bool {
+        self.0.keeping().caching
+    }
+
+    /// Lets the array leave memory, as it may unless that was forbidden.
+    pub fn enable_caching(&self) {
+        self.0.enable_caching();
+    }
+
+    /// Brings the array into memory and keeps it there. It then counts towards the budget as an array under a guard does.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read); it may leave memory then.
+    pub fn disable_caching(&self) -> Result<()> {
+        self.0.disable_caching()
+    }
+
+    /// Whether the array leaves memory as soon as no guard is alive.
+    pub fn automatic_offloading(&self) -> bool {
+        self.0.keeping().automatic
+    }
+
+    /// Whether the array leaves memory as soon as no guard is alive, from now on.
+    pub fn set_automatic_offloading(&self, automatic: bool) {
+        self.0.set_automatic(automatic);
+    }
+
+    /// Whether the files of the array are removed once nobody has it any more.
+    pub fn purge_on_drop(&self) -> bool {
+        self.0.keeping().purge
+    }
+
+    /// Has the files of the array removed once nobody has it any more: its store, handles and guards are gone. What another
+    /// process has replaced by then stays, and so does an array that this process never looked at.
+    pub fn enable_purge(&self) {
+        self.0.set_purge(true);
+    }
+
+    /// Lets the files of the array stay, as they do unless their removal was asked for.
+    pub fn disable_purge(&self) {
+        self.0.set_purge(false);
+    }
+
+    /// The file of the array, where the storage is local.
+    pub fn cache_path(&self) -> Option<PathBuf> {
+        self.0.shared.files.path(self.key())
     }
 }

@@ -3,31 +3,87 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    time::{Duration, Instant},
+};
+
+use larder_storage::{Error, ErrorKind, Result};
+use serde::Serialize;
+
+use crate::{
+    hooks::Departed,
+    slot::Tracked,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use larder_storage::Result;
-use serde::Serialize;
+mod worker;
 
-use crate::slot::Tracked;
+use worker::Worker;
 
-/// A bound on the bytes of array elements in memory, shared by all stores that are given a clone of it.
+/// How a [`MemoryBudget`] works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetOptions {
+    limit: u64,
+    low: u64,
+    high: u64,
+    when_pinned: WhenPinned,
+}
+
+/// What becomes of a read that needs more room than the arrays under live guards leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenPinned {
+    /// The limit is exceeded until guards go. [`BudgetFigures::exceeded`] counts it, and it is an event of the level
+    /// `WARN`.
+    #[default]
+    Exceed,
+    /// It is `Full`.
+    Refuse,
+    /// It waits for guards to go, at most so long, and is `Full` then. An array that is larger than the limit is `Full` at
+    /// once.
+    Wait(Duration),
+}
+
+impl BudgetOptions {
+    /// A limit of `limit` bytes, which guards may exceed, and no watermarks.
+    pub fn bytes(limit: u64) -> Self {
+        Self { limit, low: limit, high: limit, when_pinned: WhenPinned::default() }
+    }
+
+    /// From more than `high` bytes in memory on, a thread of the budget offloads arrays without a guard until `low` are
+    /// left, so that who reads or drops a guard seldom waits for a spill. Neither is above the limit, nor `low` above
+    /// `high`: they are lowered to that.
+    #[must_use]
+    pub fn watermarks(self, low: u64, high: u64) -> Self {
+        let high = high.min(self.limit);
+        Self { low: low.min(high), high, ..self }
+    }
+
+    /// What becomes of a read that needs more room than the arrays under live guards leave.
+    #[must_use]
+    pub fn when_pinned(self, when_pinned: WhenPinned) -> Self {
+        Self { when_pinned, ..self }
+    }
+}
+
+/// A bound on the bytes of array elements in memory, shared by all stores that are given a clone of it. Elements count
+/// by their size, whether they are on the heap or mapped.
 ///
 /// Before an array is loaded or inserted, the least recently used arrays without a live guard are offloaded until it
 /// fits. One as it was published is dropped, at no I/O; an edited one is spilled to a scratch file first. Where a
 /// spill fails, the array stays in memory and whoever wanted the room gets the error.
 ///
-/// Live guards are never refused: while those alone pass the limit, it is exceeded, and nothing else is kept. When
-/// the last guard of an array goes, what is over the limit is offloaded there and then; a spill that fails
+/// An array under a live guard stays. What is done where those alone pass the limit is an option: see [`WhenPinned`].
+/// When the last guard of an array goes, what is over the limit is offloaded there and then; a spill that fails
 /// then is tried again by the next load or insert.
 #[derive(Clone)]
 pub struct MemoryBudget(Arc<Shared>);
 
 struct Shared {
-    limit: u64,
+    options: BudgetOptions,
     ledger: Mutex<Ledger>,
-    /// Told whenever an eviction ends.
+    /// Told whenever an eviction ends or bytes are given back.
     settled: Condvar,
+    worker: Worker,
 }
 
 /// What a [`MemoryBudget`] has seen so far.
@@ -44,6 +100,8 @@ pub struct BudgetFigures {
     pub offloads: u64,
     /// How many of these offloads had to write to a scratch file first, because the array had been edited.
     pub spills: u64,
+    /// How often the limit was passed, because arrays under live guards left no room.
+    pub exceeded: u64,
 }
 
 #[derive(Default)]
@@ -73,12 +131,22 @@ impl MemoryBudget {
 
     /// A budget of `limit` bytes.
     pub fn bytes(limit: u64) -> Self {
-        Self(Arc::new(Shared { limit, ledger: Mutex::default(), settled: Condvar::new() }))
+        Self::new(BudgetOptions::bytes(limit))
+    }
+
+    /// A budget with these options.
+    pub fn new(options: BudgetOptions) -> Self {
+        Self(Arc::new_cyclic(|budget| Shared {
+            options,
+            ledger: Mutex::default(),
+            settled: Condvar::new(),
+            worker: Worker::new(budget.clone()),
+        }))
     }
 
     /// The limit in bytes.
     pub fn limit(&self) -> u64 {
-        self.0.limit
+        self.0.options.limit
     }
 
     /// All figures, of one moment.
@@ -106,24 +174,53 @@ impl MemoryBudget {
         self.figures().spills
     }
 
-    /// Room for an array under a guard: beyond the limit where nothing more can be offloaded.
-    pub(crate) fn reserve(&self, bytes: u64) -> Result<Room<'_>> {
-        Ok(self.grant(self.make_room(bytes)?, bytes))
+    /// Room for an array under a guard, as far as [`WhenPinned`] gives any.
+    pub(crate) fn reserve(&self, bytes: u64, departed: &mut Departed) -> Result<Room<'_>> {
+        let since = Instant::now();
+        loop {
+            let ledger = self.make_room(self.limit(), bytes, departed)?;
+            if self.fits(&ledger, self.limit(), bytes) {
+                return Ok(self.grant(ledger, bytes));
+            }
+            match self.0.options.when_pinned {
+                WhenPinned::Exceed => return Ok(self.exceed(ledger, bytes)),
+                WhenPinned::Wait(most) if bytes <= self.limit() => {
+                    let left = most.checked_sub(since.elapsed()).ok_or_else(|| self.full(bytes))?;
+                    drop(self.0.settled.wait_timeout(ledger, left));
+                }
+                WhenPinned::Refuse | WhenPinned::Wait(_) => return Err(self.full(bytes)),
+            }
+        }
     }
 
     /// Room for an array without a guard, where there is any.
-    pub(crate) fn try_reserve(&self, bytes: u64) -> Result<Option<Room<'_>>> {
-        if bytes > self.0.limit {
+    pub(crate) fn try_reserve(
+        &self,
+        bytes: u64,
+        departed: &mut Departed,
+    ) -> Result<Option<Room<'_>>> {
+        if bytes > self.limit() {
             return Ok(None);
         }
-        let ledger = self.make_room(bytes)?;
-        let fits = self.fits(&ledger, bytes);
+        let ledger = self.make_room(self.limit(), bytes, departed)?;
+        let fits = self.fits(&ledger, self.limit(), bytes);
         Ok(fits.then(|| self.grant(ledger, bytes)))
     }
 
-    /// Offloads what is over the limit.
-    pub(crate) fn shrink(&self) -> Result<()> {
-        self.make_room(0).map(drop)
+    /// Offloads what is over the limit, and has the worker offload what is over the high watermark.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let mut departed = Departed::default();
+        let ledger = self.make_room(self.limit(), 0, &mut departed)?;
+        if !self.fits(&ledger, self.0.options.high, 0) && !ledger.idle.is_empty() {
+            self.0.worker.wake();
+        }
+        Ok(())
+    }
+
+    /// Offloads what is over the low watermark.
+    fn relieve(&self) -> Result<()> {
+        let mut departed = Departed::default();
+        self.make_room(self.0.options.low, 0, &mut departed).map(drop)
     }
 
     /// An array has no guard any more.
@@ -132,6 +229,9 @@ impl MemoryBudget {
         let tick = Tick(ledger.next);
         ledger.next += 1;
         ledger.idle.insert(tick, array);
+        drop(ledger);
+        // Whoever waits for guards to go may offload it now.
+        self.0.settled.notify_all();
         tick
     }
 
@@ -150,22 +250,32 @@ impl MemoryBudget {
         ledger.figures.resident -= bytes;
         ledger.figures.offloads += 1;
         ledger.figures.spills += u64::from(spilled);
+        drop(ledger);
+        self.0.settled.notify_all();
     }
 
     pub(crate) fn release(&self, bytes: u64) {
         self.lock().figures.resident -= bytes;
+        self.0.settled.notify_all();
     }
 
-    /// Offloads idle arrays until `bytes` more fit or none is left. Whoever offloads waits for nothing but I/O, so
-    /// waiting for them ends.
-    fn make_room(&self, bytes: u64) -> Result<MutexGuard<'_, Ledger>> {
+    /// Offloads idle arrays until `bytes` more are within `limit` or none is left. Whoever offloads waits for nothing
+    /// but I/O, so waiting for them ends.
+    fn make_room(
+        &self,
+        limit: u64,
+        bytes: u64,
+        departed: &mut Departed,
+    ) -> Result<MutexGuard<'_, Ledger>> {
         let mut ledger = self.lock();
-        while !self.fits(&ledger, bytes) {
+        while !self.fits(&ledger, limit, bytes) {
             if let Some((_, array)) = ledger.idle.pop_first() {
                 ledger.evicting += 1;
                 drop(ledger);
                 let eviction = Eviction(self);
-                array.upgrade().map_or(Ok(()), |array| array.evict())?;
+                if let Some(array) = array.upgrade() {
+                    array.evict(departed)?;
+                }
                 drop(eviction);
                 ledger = self.lock();
             } else if ledger.evicting > 0 {
@@ -177,8 +287,24 @@ impl MemoryBudget {
         Ok(ledger)
     }
 
-    fn fits(&self, ledger: &Ledger, bytes: u64) -> bool {
-        ledger.figures.resident.saturating_add(bytes) <= self.0.limit
+    fn fits(&self, ledger: &Ledger, limit: u64, bytes: u64) -> bool {
+        ledger.figures.resident.saturating_add(bytes) <= limit
+    }
+
+    fn exceed(&self, mut ledger: MutexGuard<'_, Ledger>, bytes: u64) -> Room<'_> {
+        ledger.figures.exceeded += 1;
+        let room = self.grant(ledger, bytes);
+        tracing::warn!(limit = self.limit(), bytes, "arrays in use exceed the memory budget");
+        room
+    }
+
+    fn full(&self, bytes: u64) -> Error {
+        let message = format!(
+            "no room for {bytes} bytes: arrays in use fill the memory budget of {} bytes; drop guards, read rows, or \
+             raise it",
+            self.limit()
+        );
+        Error::new(ErrorKind::Full, message)
     }
 
     fn grant(&self, mut ledger: MutexGuard<'_, Ledger>, bytes: u64) -> Room<'_> {
@@ -203,7 +329,7 @@ impl Default for MemoryBudget {
 impl fmt::Debug for MemoryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("MemoryBudget");
-        shown.field("limit", &self.limit()).field("figures", &self.figures()).finish()
+        shown.field("options", &self.0.options).field("figures", &self.figures()).finish()
     }
 }
 
@@ -226,6 +352,8 @@ impl Room<'_> {
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        self.budget.release(self.bytes);
+        if self.bytes > 0 {
+            self.budget.release(self.bytes);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The element types, and how their bytes lie in a file.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 use half::{bf16, f16};
 use num_complex::Complex;
@@ -114,7 +114,18 @@ impl Serialize for DType {
     }
 }
 
-pub(crate) use sealed::Endian;
+/// The byte order of a file; what is written is little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endian {
+    Little,
+    Big,
+}
+
+impl Endian {
+    /// That of this machine.
+    pub(crate) const NATIVE: Self =
+        if cfg!(target_endian = "little") { Self::Little } else { Self::Big };
+}
 
 /// A type that an array can hold: `bool`, `i8` to `i64`, `u8` to `u64`, [`f16`](half::f16),
 /// [`bf16`](half::bf16), `f32`, `f64`, and [`Complex`] of `f32` or `f64`.
@@ -137,44 +148,57 @@ pub trait ElementWork {
 }
 
 pub(crate) mod sealed {
-    /// The byte order of a file; what is written is little-endian.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Endian {
-        Little,
-        Big,
-    }
+    use std::marker::PhantomData;
+
+    use bytemuck::{NoUninit, Pod};
 
     /// Elements to bytes and back.
-    pub trait Codec: Sized {
-        /// Fills `out`, which is as long as `values` need, in little-endian order.
-        fn encode(values: &[Self], out: &mut [u8]);
-        /// Appends the elements in `bytes`.
-        fn decode(bytes: &[u8], endian: Endian, out: &mut Vec<Self>);
+    pub trait Codec: NoUninit {
+        /// An element as it is read: all bytes are one.
+        type Raw: Pod;
+
+        /// Whether all bytes are an element, so that a file can be mapped.
+        const MAPS: bool;
+
+        /// The elements that were read.
+        fn from_raw(raw: Vec<Self::Raw>) -> Vec<Self>;
+
+        /// Turns the bytes of each element round.
+        fn swap(raw: &mut [Self::Raw]);
+    }
+
+    pub(super) const fn all_bytes_are_one<A: Pod>(_: PhantomData<A>) -> bool {
+        true
     }
 }
 
-macro_rules! numbers {
-    ($($number:ty => $dtype:ident,)*) => {$(
-        impl Element for $number {
+macro_rules! plain {
+    ($($element:ty => $dtype:ident, $swap:expr;)*) => {$(
+        impl Element for $element {
             const DTYPE: DType = DType::$dtype;
         }
 
-        impl sealed::Codec for $number {
-            fn encode(values: &[Self], out: &mut [u8]) {
-                for (place, value) in out.as_chunks_mut().0.iter_mut().zip(values) {
-                    *place = value.to_le_bytes();
-                }
+        impl sealed::Codec for $element {
+            type Raw = Self;
+
+            const MAPS: bool = sealed::all_bytes_are_one(PhantomData::<Self>);
+
+            fn from_raw(raw: Vec<Self>) -> Vec<Self> {
+                raw
             }
 
-            fn decode(bytes: &[u8], endian: Endian, out: &mut Vec<Self>) {
-                let places = bytes.as_chunks().0.iter().copied();
-                match endian {
-                    Endian::Little => out.extend(places.map(Self::from_le_bytes)),
-                    Endian::Big => out.extend(places.map(Self::from_be_bytes)),
-                }
+            fn swap(raw: &mut [Self]) {
+                let swap: fn(Self) -> Self = $swap;
+                raw.iter_mut().for_each(|element| *element = swap(*element));
             }
         }
     )*};
+}
+
+macro_rules! numbers {
+    ($($number:ty => $dtype:ident,)*) => {
+        plain! {$($number => $dtype, |number| Self::from_le_bytes(number.to_be_bytes());)*}
+    };
 }
 
 numbers! {
@@ -193,32 +217,15 @@ numbers! {
 }
 
 macro_rules! pairs {
-    ($($part:ty => $dtype:ident,)*) => {$(
-        impl Element for Complex<$part> {
-            const DTYPE: DType = DType::$dtype;
-        }
-
-        /// The real part comes first.
-        impl sealed::Codec for Complex<$part> {
-            fn encode(values: &[Self], out: &mut [u8]) {
-                let parts = values.iter().flat_map(|value| [value.re, value.im]);
-                for (place, part) in out.as_chunks_mut().0.iter_mut().zip(parts) {
-                    *place = part.to_le_bytes();
-                }
-            }
-
-            fn decode(bytes: &[u8], endian: Endian, out: &mut Vec<Self>) {
-                let part = |bytes| match endian {
-                    Endian::Little => <$part>::from_le_bytes(bytes),
-                    Endian::Big => <$part>::from_be_bytes(bytes),
-                };
-                let pairs = bytes.as_chunks().0.as_chunks().0;
-                out.extend(pairs.iter().map(|&[re, im]| Self::new(part(re), part(im))));
-            }
-        }
-    )*};
+    ($($part:ty => $dtype:ident,)*) => {
+        plain! {$(Complex<$part> => $dtype, |pair| {
+            let swap = |part: $part| <$part>::from_le_bytes(part.to_be_bytes());
+            Self::new(swap(pair.re), swap(pair.im))
+        };)*}
+    };
 }
 
+// The real part comes first.
 pairs! {
     f32 => Complex32,
     f64 => Complex64,
@@ -229,15 +236,15 @@ impl Element for bool {
 }
 
 impl sealed::Codec for bool {
-    fn encode(values: &[Self], out: &mut [u8]) {
-        for (place, value) in out.iter_mut().zip(values) {
-            *place = u8::from(*value);
-        }
+    type Raw = u8;
+
+    const MAPS: bool = false;
+
+    fn from_raw(raw: Vec<u8>) -> Vec<Self> {
+        raw.into_iter().map(|byte| byte != 0).collect()
     }
 
-    fn decode(bytes: &[u8], _: Endian, out: &mut Vec<Self>) {
-        out.extend(bytes.iter().map(|byte| *byte != 0));
-    }
+    fn swap(_: &mut [u8]) {}
 }
 
 #[cfg(test)]
@@ -265,23 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn both_byte_orders_decode() {
-        let mut found = Vec::new();
-        u16::decode(&[1, 2, 3, 4], Endian::Little, &mut found);
-        u16::decode(&[1, 2], Endian::Big, &mut found);
-        assert_eq!(found, [0x0201, 0x0403, 0x0102]);
-        let mut bytes = [0; 4];
-        u16::encode(&[0x0201, 0x0403], &mut bytes);
-        assert_eq!(bytes, [1, 2, 3, 4]);
-
-        let pair = Complex::new(1.5_f64, -2.0);
-        let mut bytes = [0; 16];
-        Complex::encode(&[pair], &mut bytes);
-        assert_eq!(bytes, *[1.5_f64.to_le_bytes(), (-2.0_f64).to_le_bytes()].as_flattened());
-        let mut found = Vec::new();
-        Complex::decode(&bytes, Endian::Little, &mut found);
-        let big = [1.5_f64.to_be_bytes(), (-2.0_f64).to_be_bytes()];
-        Complex::decode(big.as_flattened(), Endian::Big, &mut found);
-        assert_eq!(found, [pair, pair]);
+    fn bytes_turn_round_within_each_part() {
+        let mut numbers = [0x0102_u16, 0x0304];
+        u16::swap(&mut numbers);
+        assert_eq!(numbers, [0x0201, 0x0403]);
+        let mut pairs = [Complex::new(f64::from_bits(1), f64::from_bits(2))];
+        Complex::<f64>::swap(&mut pairs);
+        let swapped = [pairs[0].re.to_bits(), pairs[0].im.to_bits()];
+        assert_eq!(swapped, [1_u64.swap_bytes(), 2_u64.swap_bytes()]);
+        assert_eq!(bool::from_raw(vec![0, 1, 2]), [false, true, true]);
     }
 }

@@ -6,23 +6,27 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     io::{self, Write},
+    path::PathBuf,
     sync::Arc,
 };
 
 use larder_storage::{
     Error, ErrorKind, Key, PutIf, RESERVED_SEGMENT, ReadAt, Result, Storage, StorageExt, Upload,
     Version, crc32c, crc32c_append,
-    flight::{Flights, Lease},
+    flight::{self, Flights, Lease},
 };
-use ndarray::ArrayD;
+use quick_cache::sync::Cache;
 
 use crate::{
-    Element,
-    element::DType,
-    layout::{self, Layout},
+    Access, ArrayConfig, Element,
+    element::{DType, Endian},
+    layout::Layout,
+    memory::Memory,
     npy::{self, Header},
-    payload,
+    origin::{FileId, Origin, Seen},
+    payload::{self, Payload},
     sidecar::{Sidecar, Stamp},
 };
 
@@ -30,11 +34,22 @@ const ARRAY: &str = ".npy";
 const SIDECAR: &str = ".meta.json";
 /// Each further round needs another replacement at just the wrong moment.
 const ROUNDS: usize = 100;
+/// From this many bytes on, elements are mapped; fewer are as quickly read, and checked by the way.
+const MAPPED: u64 = 64 * 1024;
+/// How many arrays are kept open to read rows of.
+const READERS: usize = 256;
 
-#[derive(Debug)]
 pub(crate) struct Files {
     storage: Arc<dyn Storage>,
     leases: Flights,
+    readers: Cache<Key, Arc<Opened>>,
+}
+
+/// An array's file alone, pinned to one version.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) header: Header,
+    pub(crate) file: Box<dyn ReadAt>,
 }
 
 /// A published array, open, with a header that fits its sidecar.
@@ -60,14 +75,24 @@ impl Found {
 }
 
 impl Files {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Result<Self> {
         let leases = match storage.local_root() {
             Some(root) => {
                 Flights::across_processes(root.join(RESERVED_SEGMENT).join("array-locks"))
             }
-            None => Flights::new(),
+            None => Flights::on(Arc::clone(&storage), flight::Options::default())?,
         };
-        Self { storage, leases }
+        Ok(Self { storage, leases, readers: Cache::new(READERS) })
+    }
+
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// Where the array's file is, on a local storage.
+    pub(crate) fn path(&self, key: &Key) -> Option<PathBuf> {
+        let root = self.storage.local_root()?;
+        Some(root.join(key.with_suffix(ARRAY).ok()?.as_str()))
     }
 
     /// Runs `attempt` on the pair of `key`, and again where it failed because the pair was replaced meanwhile.
@@ -98,11 +123,24 @@ impl Files {
         Ok(Some((Sidecar::parse(&key, object.bytes()), object.version().clone())))
     }
 
-    /// The array's file alone, without a look at its sidecar: for reads that are not checked against it.
-    pub(crate) fn open(&self, key: &Key) -> Result<Option<(Header, Box<dyn ReadAt>)>> {
+    /// The array's file alone, as it is published now, without a look at its sidecar: for reads that are not checked
+    /// against it. It is kept open for the next one.
+    pub(crate) fn reader(&self, key: &Key, access: Access) -> Result<Option<Arc<Opened>>> {
+        if let Some(opened) = self.readers.get(key).filter(|opened| opened.file.is_current()) {
+            return Ok(Some(opened));
+        }
+        self.close(key);
         let Some(file) = self.storage.open(&key.with_suffix(ARRAY)?)? else { return Ok(None) };
         let header = Header::read(&*file).map_err(|error| place(error, key))?;
-        Ok(Some((header, file)))
+        file.file().inspect(|file| access.announce(file));
+        let opened = Arc::new(Opened { header, file });
+        self.readers.insert(key.clone(), Arc::clone(&opened));
+        Ok(Some(opened))
+    }
+
+    /// The next reader is a new one.
+    pub(crate) fn close(&self, key: &Key) {
+        self.readers.remove(key);
     }
 
     /// Whether both objects are there, whatever they hold.
@@ -114,6 +152,20 @@ impl Files {
     /// The right to change what is published under `key`.
     pub(crate) fn lease(&self, key: &Key) -> Result<Lease<'_>> {
         self.leases.enter(key.as_str())
+    }
+
+    /// As [`lease`](Self::lease), without waiting for it.
+    pub(crate) fn try_lease(&self, key: &Key) -> Result<Lease<'_>> {
+        self.leases.try_enter(key.as_str())?.ok_or_else(|| {
+            let message = "is being published by another process or thread: try again";
+            Error::new(ErrorKind::Locked, message).at_key(key)
+        })
+    }
+
+    /// The right to build the array of `key`, beside the right to publish it.
+    pub(crate) fn build(&self, key: &Key) -> Result<Lease<'_>> {
+        // No key ends in a slash, so this is the name of no other lease.
+        self.leases.enter(&format!("{key}/"))
     }
 
     pub(crate) fn refuse_existing(&self, key: &Key) -> Result<()> {
@@ -128,16 +180,25 @@ impl Files {
     pub(crate) fn insert<A: Element>(
         &self,
         key: &Key,
-        array: &ArrayD<A>,
+        elements: &[A],
         layout: &Layout,
+        config: &ArrayConfig,
+        lease: &Lease<'_>,
     ) -> Result<Stamp> {
-        let (upload, stamp) = self.stage(key, array, layout)?;
-        self.publish(key, upload, &stamp)?;
+        let (upload, stamp) = self.stage::<A>(key, layout, |staged| staged.append(elements))?;
+        self.publish(key, upload, &stamp, config, lease)?;
         Ok(stamp)
     }
 
     /// Publishes what was written out of sight as a new array. The caller has the lease, and there is no array yet.
-    pub(crate) fn publish(&self, key: &Key, upload: Box<dyn Upload>, stamp: &Stamp) -> Result<()> {
+    pub(crate) fn publish(
+        &self,
+        key: &Key,
+        upload: Box<dyn Upload>,
+        stamp: &Stamp,
+        config: &ArrayConfig,
+        lease: &Lease<'_>,
+    ) -> Result<()> {
         let array_key = key.with_suffix(ARRAY)?;
         let sidecar_key = key.with_suffix(SIDECAR)?;
         let left_over = self.storage.get(&sidecar_key)?;
@@ -147,47 +208,62 @@ impl Files {
         };
         // An array alone, which would soon lie beside a sidecar that does not name it.
         self.storage.remove(&array_key)?;
-        let json = Sidecar::new(stamp.clone()).json()?;
+        let json = Sidecar::new(stamp.clone(), config).json()?;
+        lease.check()?;
         self.storage.put(&sidecar_key, json.into(), condition)?;
         upload.commit()
     }
 
-    /// Replaces the array that `base` is the file of. The caller has the lease.
+    /// Replaces the array that the edits start from. The caller has the lease.
     pub(crate) fn replace<A: Element>(
         &self,
         key: &Key,
-        array: &ArrayD<A>,
         layout: &Layout,
-        base: &Stamp,
+        origin: &Origin,
+        lease: &Lease<'_>,
+        write: impl FnOnce(&mut Staged) -> Result<()>,
     ) -> Result<Stamp> {
         let gone = || Error::new(ErrorKind::NotFound, "was removed meanwhile").at_key(key);
         let (sidecar, version) = self.sidecar(key)?.ok_or_else(gone)?;
         let sidecar = sidecar?;
-        if sidecar.newest() != Some(base) && !self.is_still(key, base)?.ok_or_else(gone)? {
-            let message = "was replaced meanwhile: the edits here start from an older array";
-            return Err(Error::new(ErrorKind::Conflict, message).at_key(key));
-        }
-        let (upload, stamp) = self.stage(key, array, layout)?;
-        let json = sidecar.replaced(stamp.clone(), base.clone()).json()?;
+        let base = self.base(key, &sidecar, origin)?.ok_or_else(gone)?;
+        let (upload, stamp) = self.stage::<A>(key, layout, write)?;
+        let json = sidecar.replaced(stamp.clone(), base).json()?;
+        lease.check()?;
         self.storage.put(&key.with_suffix(SIDECAR)?, json.into(), PutIf::Version(version))?;
         upload.commit()?;
         Ok(stamp)
     }
 
-    /// Whether the file of `key` is `stamp`: so after a replacement that was killed between its two steps.
-    fn is_still(&self, key: &Key, stamp: &Stamp) -> Result<Option<bool>> {
-        self.with(key, |pair| Ok(pair.checksum()? == *stamp))
+    /// The file that is published, which has to be the one that the edits start from.
+    fn base(&self, key: &Key, sidecar: &Sidecar, origin: &Origin) -> Result<Option<Stamp>> {
+        if let Origin::Stamp(stamp) = origin
+            && sidecar.newest() == Some(stamp)
+        {
+            return Ok(Some(stamp.clone()));
+        }
+        // A replacement that was killed between its two steps leaves the old file there.
+        let still = self.with(key, |pair| match origin {
+            Origin::Stamp(stamp) => Ok(Some(pair.checksum()?).filter(|found| found == stamp)),
+            Origin::File(id) if pair.id().as_ref() == Some(id) => pair.checksum().map(Some),
+            Origin::File(_) => Ok(None),
+        })?;
+        let replaced = || {
+            let message = "was replaced meanwhile: the edits here start from an older array";
+            Error::new(ErrorKind::Conflict, message).at_key(key)
+        };
+        still.map(|still| still.ok_or_else(replaced)).transpose()
     }
 
     /// Writes an array out of sight; nobody sees it before the upload is committed.
     fn stage<A: Element>(
         &self,
         key: &Key,
-        array: &ArrayD<A>,
         layout: &Layout,
+        write: impl FnOnce(&mut Staged) -> Result<()>,
     ) -> Result<(Box<dyn Upload>, Stamp)> {
         let mut staged = self.begin::<A>(key, layout)?;
-        staged.append(layout::elements(array)).map_err(|error| error.at_key(key))?;
+        write(&mut staged).map_err(|error| place(error, key))?;
         Ok(staged.end::<A>(layout))
     }
 
@@ -199,11 +275,32 @@ impl Files {
         Ok(Staged { upload, crc: crc32c(&header), header: header.len() as u64 })
     }
 
-    /// Removes the sidecar, then the array: whatever stays behind is a miss. The caller has the lease.
+    /// Removes the sidecar, then the array: whatever stays behind is a miss. Both are tried. The caller has the lease.
     pub(crate) fn remove(&self, key: &Key) -> Result<bool> {
-        let sidecar = self.storage.remove(&key.with_suffix(SIDECAR)?)?;
-        let array = self.storage.remove(&key.with_suffix(ARRAY)?)?;
-        Ok(sidecar && array)
+        self.close(key);
+        let (sidecar_key, array_key) = (key.with_suffix(SIDECAR)?, key.with_suffix(ARRAY)?);
+        // What is refused, as a link that leads out of the directory is, is refused before anything is removed.
+        if self.storage.local_root().is_some() {
+            self.storage.head(&sidecar_key)?;
+            self.storage.head(&array_key)?;
+        }
+        let sidecar = self.storage.remove(&sidecar_key);
+        let array = self.storage.remove(&array_key);
+        match (sidecar, array) {
+            (Ok(sidecar), Ok(array)) => Ok(sidecar && array),
+            (Err(sidecar), Ok(_)) => Err(survives(sidecar, key, SIDECAR)),
+            (Ok(_), Err(array)) => Err(survives(array, key, ARRAY)),
+            (Err(_), Err(array)) => Err(survives(array, key, "{.meta.json,.npy}")),
+        }
+    }
+
+    /// Removes an array that is still what `origin` says, unless somebody works on it.
+    pub(crate) fn purge_own(&self, key: &Key, origin: &Origin) -> Result<()> {
+        let Some(_lease) = self.leases.try_enter(key.as_str())? else { return Ok(()) };
+        match self.with(key, |pair| Ok(pair.seen().is(origin)))? {
+            Some(true) => self.remove(key).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// What is there, by key.
@@ -237,11 +334,29 @@ impl Staged {
         Ok(())
     }
 
+    /// Writes the first `len` elements of another file.
+    pub(crate) fn copy<A: Element>(&mut self, from: &Payload<'_>, len: usize) -> Result<()> {
+        let step = from.part::<A>();
+        let mut raw = payload::zeroed::<A>(step.min(len))?;
+        for start in (0..len).step_by(step) {
+            let part = &mut raw[..step.min(len - start)];
+            from.fill::<A>(start, part)?;
+            self.crc =
+                payload::write_raw::<A>(part, self.crc, &mut self.upload).map_err(unwritten)?;
+        }
+        Ok(())
+    }
+
     /// What was written, which has to be all elements of the layout.
     pub(crate) fn end<A: Element>(self, layout: &Layout) -> (Box<dyn Upload>, Stamp) {
         let bytes = self.header + layout.bytes::<A>();
         (self.upload, Stamp::new(A::DTYPE, layout, bytes, self.crc))
     }
+}
+
+fn survives(error: Error, key: &Key, which: &str) -> Error {
+    let message = format!("cannot remove all of the array, {key}{which} is left: remove it again");
+    Error::new(error.kind(), message).with_source(error)
 }
 
 fn unwritten(error: io::Error) -> Error {
@@ -258,8 +373,41 @@ impl Pair {
         Ok(Self { header, sidecar, file })
     }
 
+    /// Brings the elements into memory: large ones by mapping them, unchecked unless that is asked for, all others by
+    /// reading and checking them.
+    pub(crate) fn load<A: Element>(&self, checked: bool) -> Result<(Memory<A>, Origin)> {
+        let Some(memory) = self.map() else {
+            let (elements, stamp) = self.read()?;
+            return Ok((Memory::heap(elements), Origin::Stamp(stamp)));
+        };
+        let origin = if checked { None } else { self.origin() };
+        Ok((memory, origin.map_or_else(|| self.checksum().map(Origin::Stamp), Ok)?))
+    }
+
+    /// `None` where the elements are better read, or have to be.
+    fn map<A: Element>(&self) -> Option<Memory<A>> {
+        let Header { endian, data_start, ref layout, .. } = self.header;
+        let file = self.file.file()?;
+        let fits = endian == Endian::NATIVE && layout.bytes::<A>() >= MAPPED;
+        fits.then(|| Memory::map(file, data_start, layout.len()))??.ok()
+    }
+
+    /// Which file this is, as far as that is known without reading it.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let stamp = self.sidecar.only_fit(&self.header, self.file.len());
+        stamp.cloned().map(Origin::Stamp).or_else(|| self.id().map(Origin::File))
+    }
+
+    fn id(&self) -> Option<FileId> {
+        FileId::of(self.file.file()?)
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        Seen { newest: self.sidecar.newest().cloned(), file: self.id() }
+    }
+
     /// Reads the whole array and checks it.
-    pub(crate) fn read<A: Element>(&self) -> Result<(Vec<A>, Stamp)> {
+    fn read<A: Element>(&self) -> Result<(Vec<A>, Stamp)> {
         let (elements, crc) =
             self.header.payload(&*self.file).read(self.header.layout.len(), self.header_crc()?)?;
         Ok((elements, self.stamp(crc)?))
@@ -283,11 +431,6 @@ impl Pair {
             at += part.len() as u64;
         }
         self.stamp(crc)
-    }
-
-    /// The file that was published last, where the sidecar says so.
-    pub(crate) fn newest(&self) -> Option<&Stamp> {
-        self.sidecar.newest()
     }
 
     pub(crate) fn check_dtype(&self, expected: DType) -> Result<()> {
@@ -315,6 +458,12 @@ impl Pair {
 }
 
 /// Names the key where the error does not say a place yet.
-fn place(error: Error, key: &Key) -> Error {
+pub(crate) fn place(error: Error, key: &Key) -> Error {
     if error.path().is_some() || error.key().is_some() { error } else { error.at_key(key) }
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Files").field("storage", &self.storage).finish_non_exhaustive()
+    }
 }

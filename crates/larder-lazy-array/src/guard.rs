@@ -3,14 +3,16 @@
 use std::{
     fmt, mem,
     ops::{Deref, DerefMut},
-    sync::Arc,
 };
 
-use ndarray::{ArrayD, ArrayRef, IxDyn, arr1};
+use ndarray::{ArrayRef, IxDyn};
 
 use crate::{
     Element,
+    layout::Layout,
+    memory::{Edited, Memory, Shown},
     slot::{Pin, Slot},
+    sync::Arc,
 };
 
 /// An array that is being read, from [`LazyArray::read`](crate::LazyArray::read). While it lives, the array stays in
@@ -21,17 +23,18 @@ use crate::{
 #[must_use = "the array may be offloaded as soon as this is dropped"]
 pub struct ReadGuard<A: Element> {
     // Dropped before the pin, so that whoever writes next has the only reference.
-    array: Arc<ArrayD<A>>,
+    array: Shown<A>,
     _pin: Pin<A>,
 }
 
 impl<A: Element> ReadGuard<A> {
-    pub(crate) fn new(array: Arc<ArrayD<A>>, pin: Pin<A>) -> Self {
+    pub(crate) fn new(array: Shown<A>, pin: Pin<A>) -> Self {
         Self { array, _pin: pin }
     }
 
-    pub(crate) fn array(&self) -> &ArrayD<A> {
-        &self.array
+    /// The elements in the order of the file.
+    pub(crate) fn elements(&self) -> &[A] {
+        self.array.elements()
     }
 }
 
@@ -45,7 +48,7 @@ impl<A: Element> Deref for ReadGuard<A> {
 
 impl<A: Element> fmt::Debug for ReadGuard<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ReadGuard").field(&self.array).finish()
+        f.debug_tuple("ReadGuard").field(&&**self).finish()
     }
 }
 
@@ -57,13 +60,13 @@ impl<A: Element> fmt::Debug for ReadGuard<A> {
 /// round or narrowed in place are as before once the guard is dropped.
 #[must_use = "the array may be offloaded as soon as this is dropped"]
 pub struct WriteGuard<A: Element> {
-    array: ArrayD<A>,
+    array: Edited<A>,
     edited: bool,
     slot: Arc<Slot<A>>,
 }
 
 impl<A: Element> WriteGuard<A> {
-    pub(crate) fn new(array: ArrayD<A>, slot: Arc<Slot<A>>) -> Self {
+    pub(crate) fn new(array: Edited<A>, slot: Arc<Slot<A>>) -> Self {
         Self { array, edited: false, slot }
     }
 }
@@ -85,13 +88,15 @@ impl<A: Element> DerefMut for WriteGuard<A> {
 
 impl<A: Element> Drop for WriteGuard<A> {
     fn drop(&mut self) {
-        let array = mem::replace(&mut self.array, arr1(&[]).into_dyn());
-        self.slot.give_back(array, self.edited);
+        let nothing = Layout { shape: vec![0], fortran_order: false };
+        let nothing = Edited::new(Memory::heap(Vec::new()), &nothing);
+        let array = mem::replace(&mut self.array, nothing);
+        self.slot.give_back(Some(array.into_memory()), self.edited);
     }
 }
 
 impl<A: Element> fmt::Debug for WriteGuard<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WriteGuard").field(&self.array).finish()
+        f.debug_tuple("WriteGuard").field(&&**self).finish()
     }
 }

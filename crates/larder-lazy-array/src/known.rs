@@ -1,15 +1,13 @@
 //! The arrays that a store has given out.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
 
 use larder_storage::Key;
 
 use crate::{
     Element,
     slot::{Slot, Tracked},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// One slot for each key, so that all handles on a key are the same array. A slot that leaves is detached: nothing

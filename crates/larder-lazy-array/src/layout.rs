@@ -68,8 +68,8 @@ fn check_axes(axes: usize) -> Result<()> {
     Err(Error::new(ErrorKind::Invalid, message))
 }
 
-/// Lays an array out contiguously, in Fortran order if it is so already and else in C order.
-pub(crate) fn compact<A: Element, D: Dimension>(array: Array<A, D>) -> Result<(ArrayD<A>, Layout)> {
+/// The elements of an array in Fortran order if it is laid out so already, and else in C order.
+pub(crate) fn compact<A: Element, D: Dimension>(array: Array<A, D>) -> Result<(Vec<A>, Layout)> {
     check_axes(array.ndim())?;
     let fortran_order = !array.is_standard_layout() && array.t().is_standard_layout();
     let layout = Layout { shape: array.shape().to_vec(), fortran_order };
@@ -78,7 +78,7 @@ pub(crate) fn compact<A: Element, D: Dimension>(array: Array<A, D>) -> Result<(A
     } else {
         array.iter().copied().collect()
     };
-    Ok((layout.array(elements), layout))
+    Ok((elements, layout))
 }
 
 /// The elements of a contiguous array, without a copy unless it is a part of a larger vector.
@@ -91,11 +91,6 @@ fn in_memory_order<A: Element, D: Dimension>(array: Array<A, D>, len: usize) -> 
     elements
 }
 
-/// The elements of an array that was laid out by [`compact`] or [`Layout::array`], in memory order.
-pub(crate) fn elements<A>(array: &ArrayD<A>) -> &[A] {
-    array.as_slice_memory_order().expect("kept contiguous")
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::{Array2, arr0, array, s};
@@ -103,10 +98,9 @@ mod tests {
     use super::*;
 
     fn check<D: Dimension>(array: Array<i32, D>, fortran_order: bool, expected: &[i32]) {
-        let (same, layout) = compact(array.clone()).unwrap();
-        assert_eq!(same, array.into_dyn());
-        assert_eq!((layout.fortran_order, elements(&same)), (fortran_order, expected));
-        assert_eq!(layout.array(expected.to_vec()), same);
+        let (elements, layout) = compact(array.clone()).unwrap();
+        assert_eq!((layout.fortran_order, &elements[..]), (fortran_order, expected));
+        assert_eq!(layout.array(elements), array.into_dyn());
     }
 
     #[test]

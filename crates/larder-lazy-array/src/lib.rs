@@ -52,27 +52,40 @@
 //! - Element types are booleans, integers, floats of up to 64 bits and complex pairs of these; in a file, bf16 is what numpy makes of the type
 //!   of `ml_dtypes`. There are at most 32 axes.
 
+mod access;
 mod array;
 mod budget;
+mod config;
+mod cut;
 mod element;
 mod files;
 mod guard;
+mod hooks;
 mod known;
 mod layout;
+mod memory;
 mod npy;
+mod options;
+mod origin;
 mod payload;
+mod region;
 mod scratch;
 mod sidecar;
 mod slot;
 mod store;
+mod sync;
 mod writer;
 
+pub use access::Access;
 pub use array::LazyArray;
-pub use budget::{BudgetFigures, MemoryBudget};
+pub use budget::{BudgetFigures, BudgetOptions, MemoryBudget, WhenPinned};
+pub use config::ArrayConfig;
 pub use element::{DType, Element, ElementWork};
 pub use guard::{ReadGuard, WriteGuard};
+pub use hooks::Hooks;
+pub use options::Options;
 pub use sidecar::{FORMAT_VERSION, SCHEMA_FORMAT_VERSION};
-pub use store::{ArrayInfo, ArrayStore, Options, Status, VerifyReport};
+pub use store::{ArrayInfo, ArrayStore, Offload, Status, VerifyReport};
 pub use writer::ArrayWriter;
 
 // The versions whose types are in this interface.

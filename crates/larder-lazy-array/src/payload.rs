@@ -1,15 +1,16 @@
-//! Elements on their way to a file and back, through a buffer that stays in the processor's cache.
+//! Elements on their way to a file and back, in parts that stay in the processor's cache.
 
-use std::{
-    io::{self, Write},
-    ops::Range,
-};
+use std::io::{self, Write};
 
+use bytemuck::cast_slice;
 use larder_storage::{Error, ErrorKind, ReadAt, Result, crc32c_append};
 
-use crate::{Element, element::Endian, layout::Layout};
+use crate::{Element, element::Endian};
 
-const BUFFER: usize = 256 * 1024;
+/// What is read from a file at once, in bytes.
+const PART: usize = 256 * 1024;
+/// What one request asks for where reads are requests.
+const REMOTE_PART: usize = 8 * 1024 * 1024;
 
 /// Writes `elements` in little-endian order and returns `crc` continued over their bytes.
 pub(crate) fn write<A: Element>(
@@ -17,14 +18,26 @@ pub(crate) fn write<A: Element>(
     mut crc: u32,
     out: &mut dyn Write,
 ) -> io::Result<u32> {
-    let mut buffer = vec![0; BUFFER.min(size_of_val(elements))];
-    for chunk in elements.chunks(BUFFER / size_of::<A>()) {
-        let bytes = &mut buffer[..size_of_val(chunk)];
-        A::encode(chunk, bytes);
-        crc = crc32c_append(crc, bytes);
-        out.write_all(bytes)?;
+    for part in elements.chunks(PART / size_of::<A>()) {
+        crc = write_raw::<A>(cast_slice(part), crc, out)?;
     }
     Ok(crc)
+}
+
+/// As [`write`], with elements as they are read.
+pub(crate) fn write_raw<A: Element>(
+    raw: &[A::Raw],
+    crc: u32,
+    out: &mut dyn Write,
+) -> io::Result<u32> {
+    let mut turned = Vec::new();
+    if Endian::NATIVE == Endian::Big {
+        turned.extend_from_slice(raw);
+        A::swap(&mut turned);
+    }
+    let bytes = cast_slice(if turned.is_empty() { raw } else { &turned });
+    out.write_all(bytes)?;
+    Ok(crc32c_append(crc, bytes))
 }
 
 /// Elements that lie in a file, from a given byte to its end.
@@ -35,52 +48,47 @@ pub(crate) struct Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// Reads `len` elements, and returns `crc` continued over their bytes.
+    /// Reads the first `len` elements, and returns `crc` continued over their bytes.
     pub(crate) fn read<A: Element>(&self, len: usize, mut crc: u32) -> Result<(Vec<A>, u32)> {
-        let mut elements = reserve(len)?;
-        let mut at = self.start;
-        let mut left = len * size_of::<A>();
-        let mut buffer = vec![0; BUFFER.min(left)];
-        while left > 0 {
-            let bytes = &mut buffer[..BUFFER.min(left)];
-            self.file.read_at(at, bytes)?;
+        let mut raw = zeroed::<A>(len)?;
+        let step = self.part::<A>();
+        for (number, part) in raw.chunks_mut(step).enumerate() {
+            let bytes = bytemuck::cast_slice_mut(part);
+            self.file.read_at(self.place::<A>(number * step), bytes)?;
             crc = crc32c_append(crc, bytes);
-            A::decode(bytes, self.endian, &mut elements);
-            at += bytes.len() as u64;
-            left -= bytes.len();
+            self.turn::<A>(part);
         }
-        Ok((elements, crc))
+        Ok((A::from_raw(raw), crc))
     }
 
-    /// Reads the elements whose first index lies in `rows`: one read in C order, and in Fortran order one for each
-    /// combination of the other indices.
-    pub(crate) fn rows<A: Element>(&self, layout: &Layout, rows: &Range<usize>) -> Result<Vec<A>> {
-        let others: usize = layout.shape[1..].iter().product();
-        if !layout.fortran_order {
-            return self.part(rows.start * others, rows.len() * others);
-        }
-        let mut elements = reserve(rows.len() * others)?;
-        for column in 0..others {
-            elements.extend(self.part::<A>(column * layout.shape[0] + rows.start, rows.len())?);
-        }
-        Ok(elements)
+    /// Fills `raw` with the elements from the one at `start` on, in the order of the file.
+    pub(crate) fn fill<A: Element>(&self, start: usize, raw: &mut [A::Raw]) -> Result<()> {
+        self.file.read_at(self.place::<A>(start), bytemuck::cast_slice_mut(raw))?;
+        self.turn::<A>(raw);
+        Ok(())
     }
 
-    /// Reads `len` elements from the one at `start` on, in the order of the file.
-    pub(crate) fn part<A: Element>(&self, start: usize, len: usize) -> Result<Vec<A>> {
-        Ok(self.at::<A>(start).read(len, 0)?.0)
+    /// How many elements are read at once where neighbours are wanted.
+    pub(crate) fn part<A>(&self) -> usize {
+        let bytes = if self.file.file().is_some() { PART } else { REMOTE_PART };
+        bytes / size_of::<A>()
     }
 
-    fn at<A>(&self, element: usize) -> Self {
-        Self { start: self.start + (element * size_of::<A>()) as u64, ..*self }
+    fn place<A>(&self, element: usize) -> u64 {
+        self.start + (element * size_of::<A>()) as u64
+    }
+
+    fn turn<A: Element>(&self, raw: &mut [A::Raw]) {
+        if self.endian != Endian::NATIVE {
+            A::swap(raw);
+        }
     }
 }
 
-fn reserve<A>(len: usize) -> Result<Vec<A>> {
-    let mut elements = Vec::new();
-    elements.try_reserve_exact(len).map_err(|error| {
+/// Room for elements that are about to be read.
+pub(crate) fn zeroed<A: Element>(len: usize) -> Result<Vec<A::Raw>> {
+    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| {
         let message = format!("no memory for {len} elements of {} bytes", size_of::<A>());
-        Error::new(ErrorKind::Full, message).with_source(error)
-    })?;
-    Ok(elements)
+        Error::new(ErrorKind::Full, message)
+    })
 }

@@ -4,7 +4,7 @@ use larder_storage::{Error, ErrorKind, Key, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{DType, layout::Layout, npy::Header};
+use crate::{ArrayConfig, DType, layout::Layout, npy::Header};
 
 /// The version of the pair of an array and its sidecar: the field `larder.format_version` of the sidecar.
 pub const FORMAT_VERSION: u32 = 1;
@@ -82,14 +82,16 @@ fn describes(shape: &[usize], dtype: &str, header: &Header) -> bool {
 
 impl Sidecar {
     /// The sidecar of a new array.
-    pub(crate) fn new(stamp: Stamp) -> Self {
+    pub(crate) fn new(stamp: Stamp, config: &ArrayConfig) -> Self {
+        let keeping = config.keeping();
         Self {
             schema_version: SCHEMA_FORMAT_VERSION,
             lazy_disk_cache_class: CLASS.to_owned(),
             shape: stamp.shape.clone(),
             dtype: stamp.dtype.clone(),
-            purge_disk_on_gc: false,
-            automatic_offloading: false,
+            purge_disk_on_gc: keeping.purge,
+            automatic_offloading: keeping.automatic,
+            // GSEGUtils would copy the array to a file of its own with each load.
             enable_caching: false,
             larder: Some(Ours { format_version: FORMAT_VERSION, files: vec![stamp] }),
             rest: Map::new(),
@@ -142,6 +144,12 @@ impl Sidecar {
             Some(ours) => ours.files.iter().any(|stamp| stamp.fits(header, bytes)),
             None => describes(&self.shape, &self.dtype, header),
         }
+    }
+
+    /// The one file of this length and header that is named, where there is no other.
+    pub(crate) fn only_fit(&self, header: &Header, bytes: u64) -> Option<&Stamp> {
+        let mut fits = self.larder.as_ref()?.files.iter().filter(|stamp| stamp.fits(header, bytes));
+        fits.next().filter(|_| fits.next().is_none())
     }
 
     /// Whether the file is one that the sidecar names. One without our fields names none and takes any.
@@ -207,7 +215,7 @@ mod tests {
 
     #[test]
     fn takes_the_old_file_and_the_new_one_and_no_other() {
-        let sidecar = Sidecar::new(stamp(1)).replaced(stamp(2), stamp(1));
+        let sidecar = Sidecar::new(stamp(1), &ArrayConfig::default()).replaced(stamp(2), stamp(1));
         let taken: Vec<_> = (0..4).map(|crc| sidecar.accepts(176, crc)).collect();
         assert_eq!(taken, [false, true, true, false]);
         assert!(!sidecar.accepts(177, 1));
@@ -216,7 +224,9 @@ mod tests {
 
     #[test]
     fn what_the_python_package_reads_has_to_be_what_is_read_here() {
-        let whole = String::from_utf8(Sidecar::new(stamp(1)).json().unwrap()).unwrap();
+        let whole =
+            String::from_utf8(Sidecar::new(stamp(1), &ArrayConfig::default()).json().unwrap())
+                .unwrap();
         assert!(parse(&whole).is_ok());
         for (from, to) in [("\"<f8\"", "\"<i8\""), ("\"<f8\"", "\">f8\""), ("    3\n", "    7\n")] {
             let damaged = whole.replacen(from, to, 1);

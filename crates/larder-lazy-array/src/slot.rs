@@ -13,28 +13,31 @@
 //! I/O that moves the elements is done by whoever has set `busy`. It may wait for room in the budget, which means for
 //! offloads of other arrays; these skip an array that is busy or in use and so never wait for it.
 
-use std::{
-    any::Any,
-    fmt,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
-    thread::{self, ThreadId},
-};
+use std::{any::Any, fmt, mem};
 
-use larder_storage::{Error, ErrorKind, Key, Result, publish::Stage};
-use ndarray::ArrayD;
+use larder_storage::{Error, ErrorKind, Key, Result};
 
 use crate::{
-    Element, MemoryBudget,
+    Access, Element, Hooks, MemoryBudget,
     budget::Tick,
+    config::Keeping,
     files::{Files, Pair},
     guard::{ReadGuard, WriteGuard},
-    layout::{self, Layout},
+    hooks::Departed,
+    layout::Layout,
+    memory::{Edited, Memory, Shown},
     npy::Header,
-    scratch::Scratch,
-    sidecar::Stamp,
+    origin::{Origin, Seen},
+    scratch::{Scratch, Spilled},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        thread::{self, ThreadId},
+    },
 };
 
 mod flush;
+mod keep;
+mod load;
 mod offload;
 mod rows;
 
@@ -44,8 +47,11 @@ pub(crate) use offload::Tracked;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) files: Files,
-    pub(crate) stage: Stage,
+    pub(crate) scratch: Scratch,
     pub(crate) budget: MemoryBudget,
+    /// Whether mapped arrays are checked against their checksum as well.
+    pub(crate) checked: bool,
+    pub(crate) hooks: Option<Arc<dyn Hooks>>,
 }
 
 pub(crate) struct Slot<A: Element> {
@@ -64,7 +70,9 @@ struct State<A> {
     /// Whether the array was removed: what is published under its key now, if anything, is another one.
     detached: bool,
     /// The published file that the elements came from, as far as known.
-    base: Option<Stamp>,
+    origin: Option<Origin>,
+    keeping: Keeping,
+    access: Access,
     /// The threads that took the live read guards.
     readers: Vec<ThreadId>,
     /// The thread that took the live write guard.
@@ -81,11 +89,11 @@ enum Place<A> {
     /// Only in the published file.
     Published,
     /// In memory.
-    Memory(Arc<ArrayD<A>>),
+    Memory(Arc<Memory<A>>),
     /// In the hands of a write guard.
     Lent,
     /// Edited, and in a scratch file.
-    Scratch(Arc<Scratch>),
+    Scratch(Arc<Spilled>),
 }
 
 /// The right to read, until it is dropped.
@@ -108,17 +116,23 @@ impl<A> State<A> {
         self.writer.is_some() || self.busy || yields()
     }
 
-    /// In memory, and nobody uses it.
+    /// In memory, and nobody uses it or wants it there.
     fn is_idle(&self) -> bool {
         let used = self.busy || self.writer.is_some() || !self.readers.is_empty();
-        !used && matches!(self.place, Place::Memory(_))
+        !used && self.keeping.caching && matches!(self.place, Place::Memory(_))
     }
 }
 
 impl<A: Element> Slot<A> {
     /// An array whose elements are in its published file.
-    pub(crate) fn published(shared: Arc<Shared>, key: Key, layout: Layout) -> Arc<Self> {
-        Self::new(shared, key, layout, Place::Published, None)
+    pub(crate) fn published(
+        shared: Arc<Shared>,
+        key: Key,
+        layout: Layout,
+        keeping: Keeping,
+        origin: Option<Origin>,
+    ) -> Arc<Self> {
+        Self::new(shared, key, layout, Place::Published, keeping, origin)
     }
 
     /// An array that was just published, and whose elements are in memory, for which there is room already.
@@ -126,10 +140,12 @@ impl<A: Element> Slot<A> {
         shared: Arc<Shared>,
         key: Key,
         layout: Layout,
-        array: ArrayD<A>,
-        base: Stamp,
+        memory: Memory<A>,
+        keeping: Keeping,
+        origin: Origin,
     ) -> Arc<Self> {
-        let slot = Self::new(shared, key, layout, Place::Memory(Arc::new(array)), Some(base));
+        let place = Place::Memory(Arc::new(memory));
+        let slot = Self::new(shared, key, layout, place, keeping, Some(origin));
         slot.rest(&mut slot.lock());
         slot
     }
@@ -139,14 +155,17 @@ impl<A: Element> Slot<A> {
         key: Key,
         layout: Layout,
         place: Place<A>,
-        base: Option<Stamp>,
+        keeping: Keeping,
+        origin: Option<Origin>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| {
             let state = State {
                 place,
                 dirty: false,
                 detached: false,
-                base,
+                origin,
+                keeping,
+                access: Access::default(),
                 readers: Vec::new(),
                 writer: None,
                 writers_waiting: 0,
@@ -185,12 +204,17 @@ impl<A: Element> Slot<A> {
 
     /// A read guard, where the elements are in memory.
     fn pin(self: &Arc<Self>, state: &mut State<A>) -> Option<ReadGuard<A>> {
-        let Place::Memory(array) = &state.place else { return None };
-        let array = Arc::clone(array);
+        let Place::Memory(memory) = &state.place else { return None };
+        let shown = Shown::new(Arc::clone(memory), &self.layout);
+        Some(ReadGuard::new(shown, self.hold(state)))
+    }
+
+    /// The right to read, wherever the elements are.
+    fn hold(self: &Arc<Self>, state: &mut State<A>) -> Pin<A> {
         let reader = thread::current().id();
         state.readers.push(reader);
         self.wake(state);
-        Some(ReadGuard::new(array, Pin { slot: Arc::clone(self), reader }))
+        Pin { slot: Arc::clone(self), reader }
     }
 
     fn unpin(&self, reader: ThreadId) {
@@ -206,79 +230,76 @@ impl<A: Element> Slot<A> {
 
     /// Waits for the right to write, and lends the elements out.
     pub(crate) fn write(self: &Arc<Self>) -> Result<WriteGuard<A>> {
-        let me = thread::current().id();
         let mut state = self.lock();
         loop {
+            state = self.wait_to_write(state)?;
+            match mem::replace(&mut state.place, Place::Lent) {
+                Place::Memory(memory) => return self.lend(state, memory),
+                elsewhere => state.place = elsewhere,
+            }
+            self.load(state)?;
+            state = self.lock();
+        }
+    }
+
+    /// Waits until nobody reads or writes.
+    fn wait_to_write<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<A>>,
+    ) -> Result<MutexGuard<'a, State<A>>> {
+        loop {
             self.refuse_own_writer(&state)?;
-            if state.readers.contains(&me) {
+            if state.readers.contains(&thread::current().id()) {
                 return Err(self.would_wait_for_itself("a read guard"));
             }
-            if state.writer.is_some() || state.busy || !state.readers.is_empty() {
-                state.writers_waiting += 1;
-                state = self.wait(state);
-                state.writers_waiting -= 1;
-            } else if let Place::Memory(array) = &state.place {
-                let array = Arc::clone(array);
-                state.place = Place::Lent;
-                state.writer = Some(me);
-                self.wake(&mut state);
-                // Nobody reads, so there is no other reference and nothing is copied.
-                return Ok(WriteGuard::new(Arc::unwrap_or_clone(array), Arc::clone(self)));
-            } else {
-                self.load(state)?;
-                state = self.lock();
+            if state.writer.is_none() && !state.busy && state.readers.is_empty() {
+                return Ok(state);
+            }
+            state.writers_waiting += 1;
+            state = self.wait(state);
+            state.writers_waiting -= 1;
+        }
+    }
+
+    /// Lends out elements that were taken from their place, which says so.
+    fn lend(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State<A>>,
+        memory: Arc<Memory<A>>,
+    ) -> Result<WriteGuard<A>> {
+        state.writer = Some(thread::current().id());
+        self.wake(&mut state);
+        drop(state);
+        // Nobody reads, so there is no other reference and nothing is copied.
+        let memory = Arc::try_unwrap(memory)
+            .unwrap_or_else(|shared| Memory::heap(shared.elements().to_vec()));
+        match memory.writable() {
+            Ok(memory) => Ok(WriteGuard::new(Edited::new(memory, &self.layout), Arc::clone(self))),
+            Err(error) => {
+                // It was mapped, so it is in its file.
+                self.give_back(None, false);
+                let message = "no memory to edit the array in";
+                Err(Error::new(ErrorKind::Full, message).with_source(error).at_key(&self.key))
             }
         }
     }
 
-    /// Takes back what was lent to a write guard.
-    pub(crate) fn give_back(&self, array: ArrayD<A>, edited: bool) {
-        // Through the guard the axes can be turned round or narrowed, which edits no element: it is undone.
-        let array = Arc::new(self.layout.array(array.into_raw_vec_and_offset().0));
+    /// Takes back what was lent to a write guard; without it, the elements are those of the file.
+    pub(crate) fn give_back(&self, memory: Option<Memory<A>>, edited: bool) {
         let mut state = self.lock();
-        state.place = Place::Memory(array);
         state.writer = None;
-        state.dirty |= edited;
+        match memory {
+            Some(memory) => {
+                state.place = Place::Memory(Arc::new(memory));
+                state.dirty |= edited;
+            }
+            None => {
+                state.place = Place::Published;
+                self.shared.budget.release(self.bytes());
+            }
+        }
         self.rest(&mut state);
         self.settle(state);
-    }
-
-    /// Brings the elements into memory, where they stay until somebody has pinned them: they are not idle yet.
-    fn load(&self, mut state: MutexGuard<'_, State<A>>) -> Result<()> {
-        let source = match &state.place {
-            Place::Scratch(scratch) => Some(Arc::clone(scratch)),
-            _ => None,
-        };
-        state.busy = true;
-        drop(state);
-        let busy = Busy(self);
-        let room = self.shared.budget.reserve(self.bytes())?;
-        let (elements, base) = match source {
-            Some(scratch) => (scratch.read(self.layout.len())?, None),
-            None => self.read_published().map(|(elements, base)| (elements, Some(base)))?,
-        };
-        let array = Arc::new(self.layout.array(elements));
-        self.shared.budget.note_load();
-        room.keep();
-        let mut state = self.lock();
-        let left = std::mem::replace(&mut state.place, Place::Memory(array));
-        state.base = base.or(state.base.take());
-        busy.end(&mut state);
-        drop(state);
-        // Removes the scratch file, where it came from one: I/O, so after the unlocking.
-        drop(left);
-        Ok(())
-    }
-
-    /// Reads and checks the elements that are published now.
-    fn read_published(&self) -> Result<(Vec<A>, Stamp)> {
-        let read = |pair: &Pair| {
-            self.check_header(&pair.header)?;
-            pair.read()
-        };
-        let found = self.shared.files.with(&self.key, read);
-        self.refuse_detached()?;
-        found?.ok_or_else(|| self.removed())
     }
 
     /// Fails where what is published under the key may be another array. A slot is detached before another array is
@@ -311,9 +332,11 @@ impl<A: Element> Slot<A> {
         Error::new(ErrorKind::Locked, message).at_key(&self.key)
     }
 
-    /// No guard is left: the budget may offload the array.
+    /// No guard is left: the budget may offload the array, where it is in memory.
     fn rest(&self, state: &mut State<A>) {
-        state.tick = Some(self.shared.budget.add_idle(self.me.clone()));
+        if state.is_idle() && state.tick.is_none() {
+            state.tick = Some(self.shared.budget.add_idle(self.me.clone()));
+        }
     }
 
     /// The array is in use: the budget must not offload it.
@@ -325,10 +348,14 @@ impl<A: Element> Slot<A> {
 
     /// Tells the others, and keeps to the budget.
     fn settle(&self, state: MutexGuard<'_, State<A>>) {
+        let leaves = state.keeping.automatic && state.is_idle();
         drop(state);
         self.changed.notify_all();
         // What cannot be spilled now stays in memory, and the next one who wants room gets the error.
-        let _ = self.shared.budget.shrink();
+        if leaves {
+            let _ = self.evict(&mut Departed::default());
+        }
+        let _ = self.shared.budget.settle();
     }
 
     fn wait<'a>(&'a self, state: MutexGuard<'a, State<A>>) -> MutexGuard<'a, State<A>> {
@@ -366,8 +393,12 @@ impl<A: Element> Drop for Slot<A> {
         if let Some(tick) = state.tick.take() {
             self.shared.budget.remove_idle(tick);
         }
-        if let Place::Memory(_) = std::mem::replace(&mut state.place, Place::Published) {
+        if let Place::Memory(_) = mem::replace(&mut state.place, Place::Published) {
             self.shared.budget.release(bytes);
+        }
+        if let (true, false, Some(origin)) = (state.keeping.purge, state.detached, &state.origin) {
+            // Nobody is left to be told. What is in use or was replaced by others stays.
+            let _ = self.shared.files.purge_own(&self.key, origin);
         }
     }
 }

@@ -1,59 +1,35 @@
-use std::{
-    path::{self, Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{self, Path, PathBuf};
 
 use larder_storage::{
-    Durability, Key, LocalStorage, Result, Storage, Upload, default_root, publish::Stage,
+    Durability, Error, ErrorKind, Key, LocalStorage, Result, Storage, Upload, default_root,
+    publish::Stage,
 };
 use ndarray::{Array, Dimension};
 use serde::Serialize;
 
 use crate::{
-    ArrayWriter, BudgetFigures, DType, Element, LazyArray, MemoryBudget,
-    files::{Files, Pair},
+    ArrayConfig, ArrayWriter, BudgetFigures, DType, Element, LazyArray, MemoryBudget, Options,
+    config::Keeping,
+    files::{self, Files, Pair},
+    hooks::Departed,
     known::Known,
     layout::{self, Layout},
+    memory::Memory,
     npy::Header,
+    options::Admission,
+    origin::Origin,
+    scratch::Scratch,
     sidecar::Stamp,
     slot::{Shared, Slot, Tracked},
+    sync::Arc,
 };
 
+mod mapping;
 mod npy;
 mod verify;
 
+pub use mapping::Offload;
 pub use verify::VerifyReport;
-
-/// How an [`ArrayStore`] is opened.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    budget: MemoryBudget,
-    durability: Durability,
-    scratch: Option<PathBuf>,
-}
-
-impl Options {
-    /// The budget that the arrays in memory count towards; [`MemoryBudget::default`] without one. Stores that are
-    /// given clones share it.
-    #[must_use]
-    pub fn budget(self, budget: MemoryBudget) -> Self {
-        Self { budget, ..self }
-    }
-
-    /// What published arrays survive, for [`ArrayStore::open`]; a storage of one's own has a durability of its own.
-    #[must_use]
-    pub fn durability(self, durability: Durability) -> Self {
-        Self { durability, ..self }
-    }
-
-    /// The directory below which edited arrays are spilled, in `.larder/stage`; without one the store's own, or,
-    /// where the storage is not local, `scratch` in [`default_root`] (in the system's temporary directory
-    /// without that).
-    #[must_use]
-    pub fn scratch(self, directory: impl Into<PathBuf>) -> Self {
-        Self { scratch: Some(directory.into()), ..self }
-    }
-}
 
 /// What is known of an array without loading it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,6 +71,8 @@ pub struct Status {
 pub struct ArrayStore {
     shared: Arc<Shared>,
     known: Known,
+    config: ArrayConfig,
+    admission: Admission,
 }
 
 impl ArrayStore {
@@ -105,22 +83,47 @@ impl ArrayStore {
     /// As [`LocalStorage::open`].
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         let storage = LocalStorage::open(dir, options.durability)?;
-        Ok(Self::on(Arc::new(storage), options))
+        Self::on(Arc::new(storage), options)
     }
 
-    /// A store on any storage.
-    pub fn on(storage: Arc<dyn Storage>, options: Options) -> Self {
+    /// Opens the directory that the [configuration](Options::config) names.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where it names none; otherwise as [`open`](Self::open).
+    pub fn configured(options: Options) -> Result<Self> {
+        let Some(dir) = options.config.directory().map(Path::to_owned) else {
+            let message = "the configuration names no directory: set its cache_path";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        };
+        Self::open(dir, options)
+    }
+
+    /// A store on any storage. Of those who publish under one key, one goes on at a time; on a storage that is not local, they
+    /// hold a [lease](larder_storage::flight::Flights::on) on it, an object of a few bytes for each key that was changed.
+    ///
+    /// # Errors
+    ///
+    /// None at present.
+    pub fn on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let own = || storage.local_root().map(Path::to_owned);
         let scratch = options.scratch.or_else(own).unwrap_or_else(default_scratch);
         // The same place whatever the working directory becomes: it is made with the first spill.
         let scratch = path::absolute(&scratch).unwrap_or(scratch);
         let shared = Shared {
-            files: Files::new(storage),
+            files: Files::new(storage)?,
             // What is spilled dies with the process, so it is never flushed to the device.
-            stage: Stage::new(scratch, Durability::Scratch),
+            scratch: Scratch::new(Stage::new(scratch, Durability::Scratch)),
             budget: options.budget,
+            checked: options.checked,
+            hooks: options.hooks,
         };
-        Self { shared: Arc::new(shared), known: Known::default() }
+        Ok(Self {
+            shared: Arc::new(shared),
+            known: Known::default(),
+            config: options.config,
+            admission: options.admission,
+        })
     }
 
     /// Publishes a new array. It stays in memory where the budget has room for it. C and Fortran order are kept, any
@@ -128,36 +131,70 @@ impl ArrayStore {
     ///
     /// # Errors
     ///
-    /// `Conflict` where the key has an array; `Invalid` where the key breaks a rule or the array has more than 32
-    /// axes; `Full` or `Io` where arrays cannot be spilled to make room; `Full`, `Io` or `Backend` where
-    /// the storage fails. Nothing is published then.
+    /// `Conflict` where the key has an array; `Invalid` where the key breaks a rule, the array has more than 32
+    /// axes, or the store [takes no such arrays](Options::dtypes); what a [validator](Options::validator) says; `Full` or
+    /// `Io` where arrays cannot be spilled to make room; `Full`, `Io` or `Backend` where the storage fails. Nothing is
+    /// published then.
     pub fn insert<A: Element, D: Dimension>(
         &self,
         key: &str,
         array: Array<A, D>,
     ) -> Result<LazyArray<A>> {
+        self.insert_with(key, array, &self.config)
+    }
+
+    /// As [`insert`](Self::insert), with a configuration of its own, such as that of [the store](Self::config) with one
+    /// setting changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    pub fn insert_with<A: Element, D: Dimension>(
+        &self,
+        key: &str,
+        array: Array<A, D>,
+        config: &ArrayConfig,
+    ) -> Result<LazyArray<A>> {
         let key = Key::new(key)?;
+        self.insert_new(key.clone(), array, config).map_err(|error| files::place(error, &key))
+    }
+
+    fn insert_new<A: Element, D: Dimension>(
+        &self,
+        key: Key,
+        array: Array<A, D>,
+        config: &ArrayConfig,
+    ) -> Result<LazyArray<A>> {
         let files = &self.shared.files;
         // Before room is made for it, and again where nobody else can insert it any more.
         files.refuse_existing(&key)?;
-        let (array, layout) = layout::compact(array).map_err(|error| error.at_key(&key))?;
-        let room = self.budget().try_reserve(layout.bytes::<A>())?;
-        let _lease = files.lease(&key)?;
+        let (elements, layout) = layout::compact(array)?;
+        self.admission.admit(&key, &ArrayInfo::of_layout(A::DTYPE, &layout))?;
+        let mut departed = Departed::default();
+        let room = self.budget().try_reserve(layout.bytes::<A>(), &mut departed)?;
+        let lease = files.lease(&key)?;
         files.refuse_existing(&key)?;
         // What is known is a removed array; another process may have removed it.
         self.known.forget(&key);
-        let stamp = files.insert(&key, &array, &layout)?;
-        let shared = Arc::clone(&self.shared);
+        let stamp = files.insert(&key, &elements, &layout, config, &lease)?;
+        let (shared, keeping) = (Arc::clone(&self.shared), config.keeping());
+        let origin = Origin::Stamp(stamp);
         let slot = match room {
             Some(room) => {
                 room.keep();
-                Slot::resident(shared, key, layout, array, stamp)
+                let memory = Memory::heap(elements);
+                Slot::resident(shared, key, layout, memory, keeping, origin)
             }
-            None => Slot::published(shared, key, layout),
+            None => Slot::published(shared, key, layout, keeping, Some(origin)),
         };
+        Ok(self.know(slot))
+    }
+
+    /// A handle on what was just published.
+    fn know<A: Element>(&self, slot: Arc<Slot<A>>) -> LazyArray<A> {
         // Somebody may have got it since it was published.
         let known = self.known.share(Arc::clone(&slot), |_| true);
-        Ok(LazyArray(known.unwrap_or(slot)))
+        LazyArray(known.unwrap_or(slot))
     }
 
     /// Begins a new array of this shape, in C order, that is written row by row and never held in memory.
@@ -165,7 +202,7 @@ impl ArrayStore {
     /// # Errors
     ///
     /// `Conflict` where the key has an array; `Invalid` where the key breaks a rule, or the shape has no axis, more than 32,
-    /// or overflows; `Full`, `Io` or `Backend` where the storage fails.
+    /// or overflows, or the store [takes no such arrays](Options::dtypes); `Full`, `Io` or `Backend` where the storage fails.
     pub fn writer<A: Element>(&self, key: &str, shape: &[usize]) -> Result<ArrayWriter<'_, A>> {
         ArrayWriter::begin(self, Key::new(key)?, shape)
     }
@@ -174,24 +211,26 @@ impl ArrayStore {
         &self.shared.files
     }
 
+    pub(crate) fn admit(&self, key: &Key, dtype: DType, layout: &Layout) -> Result<()> {
+        self.admission.admit(key, &ArrayInfo::of_layout(dtype, layout))
+    }
+
     /// Publishes what was written out of sight.
     pub(crate) fn publish<A: Element>(
         &self,
         key: Key,
         layout: Layout,
         upload: Box<dyn Upload>,
-        stamp: &Stamp,
+        stamp: Stamp,
     ) -> Result<LazyArray<A>> {
         let files = self.files();
-        let _lease = files.lease(&key)?;
+        let lease = files.lease(&key)?;
         files.refuse_existing(&key)?;
         // What is known is a removed array; another process may have removed it.
         self.known.forget(&key);
-        files.publish(&key, upload, stamp)?;
-        let slot = Slot::published(Arc::clone(&self.shared), key, layout);
-        // Somebody may have got it since it was published.
-        let known = self.known.share(Arc::clone(&slot), |_| true);
-        Ok(LazyArray(known.unwrap_or(slot)))
+        files.publish(&key, upload, &stamp, &self.config, &lease)?;
+        let (shared, keeping) = (Arc::clone(&self.shared), self.config.keeping());
+        Ok(self.know(Slot::published(shared, key, layout, keeping, Some(Origin::Stamp(stamp)))))
     }
 
     /// The array of that key, of which only the sidecar and the header are read.
@@ -208,15 +247,18 @@ impl ArrayStore {
             let before = self.known.get(&key);
             let found = self.shared.files.with(&key, |pair| {
                 pair.check_dtype(A::DTYPE)?;
-                Ok((pair.header.layout.clone(), pair.newest().cloned()))
+                Ok((pair.header.layout.clone(), pair.seen(), pair.origin()))
             })?;
-            let Some((layout, newest)) = found else { return Ok(None) };
-            let fresh = Slot::<A>::published(Arc::clone(&self.shared), key.clone(), layout);
+            let Some((layout, seen, origin)) = found else { return Ok(None) };
+            // What the sidecar says of its removal is not meant for whoever only reads it.
+            let keeping = Keeping { purge: false, ..self.config.keeping() };
+            let shared = Arc::clone(&self.shared);
+            let fresh = Slot::<A>::published(shared, key.clone(), layout, keeping, origin);
             // What came in since the file was looked at may be newer than it: then look again.
             let unchanged =
                 |now: Option<&Arc<_>>| now.map(Arc::as_ptr) == before.as_ref().map(Arc::as_ptr);
             if let Some(slot) = self.known.share(fresh, unchanged) {
-                slot.refresh(newest.as_ref())?;
+                slot.refresh(&seen)?;
                 return Ok(Some(LazyArray(slot)));
             }
         }
@@ -250,30 +292,6 @@ impl ArrayStore {
         Ok(found.filter(|(_, found)| found.is_pair()).map(|(key, _)| key).collect())
     }
 
-    /// Removes an array, and what a killed process left of one; whether there was one. Its handles keep their guards
-    /// and edits, and what else is in memory until that is offloaded, but publish nothing any more.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid` where the key breaks a rule; `Io` or `Backend` where the storage fails.
-    pub fn remove(&self, key: &str) -> Result<bool> {
-        let key = Key::new(key)?;
-        let _lease = self.shared.files.lease(&key)?;
-        let removed = self.shared.files.remove(&key)?;
-        self.known.forget(&key);
-        Ok(removed)
-    }
-
-    /// Takes every array out of memory that has no live guard; how many are out now. All are tried.
-    ///
-    /// # Errors
-    ///
-    /// The first one of [`LazyArray::offload`].
-    pub fn offload_all(&self) -> Result<usize> {
-        let tried: Vec<_> = self.known.all().iter().map(|array| array.offload()).collect();
-        tried.into_iter().try_fold(0, |count, outcome| Ok(count + usize::from(outcome?)))
-    }
-
     /// Publishes the edits of every array. All are tried.
     ///
     /// # Errors
@@ -282,6 +300,16 @@ impl ArrayStore {
     pub fn flush_all(&self) -> Result<()> {
         let tried: Vec<_> = self.known.all().into_iter().map(Tracked::flush).collect();
         tried.into_iter().collect()
+    }
+
+    /// The configuration of new arrays.
+    pub fn config(&self) -> &ArrayConfig {
+        &self.config
+    }
+
+    /// The directory of the store, where the storage is local.
+    pub fn cache_dir(&self) -> Option<&Path> {
+        self.shared.files.storage().local_root()
     }
 
     /// The budget that the arrays in memory count towards.
@@ -315,11 +343,14 @@ fn default_scratch() -> PathBuf {
 
 impl ArrayInfo {
     fn of(pair: &Pair) -> Self {
-        Self::new(&pair.header)
+        Self::of_header(&pair.header)
     }
 
-    fn new(header: &Header) -> Self {
-        let (dtype, layout) = (header.dtype, &header.layout);
+    fn of_header(header: &Header) -> Self {
+        Self::of_layout(header.dtype, &header.layout)
+    }
+
+    fn of_layout(dtype: DType, layout: &Layout) -> Self {
         Self {
             shape: layout.shape.clone(),
             dtype,

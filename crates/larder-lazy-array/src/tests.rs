@@ -14,10 +14,15 @@ use super::*;
 
 mod budget;
 mod damage;
+mod mapped;
+mod mapping;
 mod model;
 mod npy;
+mod pinned;
 mod removal;
 mod rows;
+mod settings;
+mod slices;
 mod threads;
 
 fn open(dir: &Path, limit: u64) -> ArrayStore {
@@ -33,11 +38,22 @@ fn fresh(limit: u64) -> (TempDir, ArrayStore) {
 fn in_memory(limit: u64) -> (Arc<MemoryStorage>, ArrayStore) {
     let storage = Arc::new(MemoryStorage::new());
     let options = Options::default().budget(MemoryBudget::bytes(limit));
-    (Arc::clone(&storage), ArrayStore::on(storage, options))
+    (Arc::clone(&storage), ArrayStore::on(storage, options).unwrap())
 }
 
 fn write(path: &Path, bytes: &[u8]) {
     File::create(path).unwrap().write_all(bytes).unwrap();
+}
+
+/// The open files below `root` that have no name any more, by a name that opens them.
+#[cfg(target_os = "linux")]
+fn unnamed(root: &Path) -> Vec<PathBuf> {
+    let open = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let is_unnamed = |path: &PathBuf| {
+        let target = fs::read_link(path).unwrap_or_default();
+        target.starts_with(root) && target.to_string_lossy().ends_with("(deleted)")
+    };
+    open.filter(is_unnamed).collect()
 }
 
 /// The files in the stage areas.
@@ -82,7 +98,7 @@ fn check_type<A: Element>(values: [A; 3]) {
     store.insert("a", arr1(&values)).unwrap();
     let info = store.info("a").unwrap().unwrap();
     assert_eq!((info.dtype, info.bytes), (A::DTYPE, 3 * size_of::<A>() as u64));
-    let other = ArrayStore::on(storage, Options::default());
+    let other = ArrayStore::on(storage, Options::default()).unwrap();
     assert_eq!(other.get::<A>("a").unwrap().unwrap().read().unwrap().as_slice(), Some(&values[..]));
 }
 
@@ -119,7 +135,7 @@ fn orders_and_odd_shapes_are_kept() {
         store.insert(&key, original.clone()).unwrap();
         let info = store.info(&key).unwrap().unwrap();
         assert_eq!((&info.shape[..], info.fortran_order), (original.shape(), at == 3));
-        let other = ArrayStore::on(Arc::clone(&storage) as _, Options::default());
+        let other = ArrayStore::on(Arc::clone(&storage) as _, Options::default()).unwrap();
         let guard = other.get::<i32>(&key).unwrap().unwrap().read().unwrap();
         assert_eq!((*guard).to_owned(), original);
         assert_eq!(guard.strides(), original.strides());
@@ -260,7 +276,7 @@ fn a_replacement_that_was_killed_half_way_can_be_read_and_repeated() {
     // Killed between its two steps: the new sidecar lies beside the old array.
     storage.put(&npy, old.clone(), PutIf::Always).unwrap();
 
-    let other = ArrayStore::on(Arc::clone(&storage) as _, Options::default());
+    let other = ArrayStore::on(Arc::clone(&storage) as _, Options::default()).unwrap();
     let array = other.get::<u8>("a").unwrap().unwrap();
     assert_eq!(array.read().unwrap()[[0]], 1);
     array.write().unwrap()[[0]] = 9;

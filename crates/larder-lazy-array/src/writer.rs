@@ -5,7 +5,7 @@ use ndarray::{ArrayView, Dimension};
 
 use crate::{
     ArrayStore, Element, LazyArray,
-    files::Staged,
+    files::{self, Staged},
     layout::{self, Layout},
 };
 
@@ -27,10 +27,11 @@ impl<'a, A: Element> ArrayWriter<'a, A> {
         let begin = || {
             let (layout, left) = (layout::of_rows::<A>(shape)?, shape[0]);
             store.files().refuse_existing(&key)?;
+            store.admit(&key, A::DTYPE, &layout)?;
             let staged = store.files().begin::<A>(&key, &layout)?;
             Ok((layout, left, staged))
         };
-        let (layout, left, staged) = begin().map_err(|error: Error| error.at_key(&key))?;
+        let (layout, left, staged) = begin().map_err(|error| files::place(error, &key))?;
         Ok(Self { store, key, layout, staged, left, element: PhantomData })
     }
 
@@ -68,7 +69,7 @@ impl<'a, A: Element> ArrayWriter<'a, A> {
             return Err(Error::new(ErrorKind::Invalid, message).at_key(&self.key));
         }
         let (upload, stamp) = self.staged.end::<A>(&self.layout);
-        self.store.publish(self.key, self.layout, upload, &stamp)
+        self.store.publish(self.key, self.layout, upload, stamp)
     }
 
     /// How many rows a chunk of this shape has.

@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    fs::File,
     io,
     ops::Bound,
     path::Path,
@@ -60,7 +61,8 @@ impl Storage for MemoryStorage {
     }
 
     fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
-        Ok(self.read().get(key).map(|stored| Box::new(Pinned(stored.bytes.clone())) as _))
+        let Some(Stored { bytes, .. }) = self.read().get(key).cloned() else { return Ok(None) };
+        Ok(Some(Box::new(Pinned { storage: self.clone(), key: key.clone(), bytes })))
     }
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
@@ -132,18 +134,33 @@ fn check_condition(there: Option<&Stored>, key: &Key, when: &PutIf) -> Result<()
 }
 
 #[derive(Debug)]
-struct Pinned(Bytes);
+struct Pinned {
+    storage: MemoryStorage,
+    key: Key,
+    bytes: Bytes,
+}
 
 impl ReadAt for Pinned {
     fn len(&self) -> u64 {
-        self.0.len() as u64
+        self.bytes.len() as u64
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         check_range(self.len(), offset, buf.len())?;
         let start = offset as usize;
-        buf.copy_from_slice(&self.0[start..start + buf.len()]);
+        buf.copy_from_slice(&self.bytes[start..start + buf.len()]);
         Ok(())
+    }
+
+    fn is_current(&self) -> bool {
+        let objects = self.storage.read();
+        objects
+            .get(&self.key)
+            .is_some_and(|stored| stored.bytes.as_ptr_range() == self.bytes.as_ptr_range())
+    }
+
+    fn file(&self) -> Option<&File> {
+        None
     }
 }
 

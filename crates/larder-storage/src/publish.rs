@@ -19,6 +19,8 @@ use crate::{Durability, Error, ErrorKind, RESERVED_SEGMENT, Result, lock::FileLo
 mod area;
 mod sync;
 mod tree;
+#[cfg(target_os = "linux")]
+mod unnamed;
 
 use area::Area;
 
@@ -58,6 +60,23 @@ impl Stage {
             |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let (file, slot) = self.make(create, "cannot make a stage file")?;
         Ok(StagedFile { file: BufWriter::new(file), broken: None, slot })
+    }
+
+    /// A new, empty file without a name, to read and write: it is gone when it is closed, also by a kill.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Full` where it cannot be made.
+    pub fn unnamed(&self) -> Result<File> {
+        create_dirs(&self.root, self.durability)?;
+        #[cfg(target_os = "linux")]
+        if let Some(file) = unnamed::in_dir(&self.root) {
+            return Ok(file);
+        }
+        let create =
+            |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        // The name goes with the slot, or is swept.
+        self.make(create, "cannot make a scratch file").map(|(file, _)| file)
     }
 
     /// A new, empty directory.
@@ -306,38 +325,11 @@ impl StagedFile {
         &self.slot.path
     }
 
-    /// Closes the file without publishing it: what remains is a place, and no open file.
-    ///
-    /// # Errors
-    ///
-    /// `Full` or `Io` where the last of it cannot be written; it is then removed.
-    pub fn close(self) -> Result<StagedPath> {
-        let path = self.path().to_owned();
-        let finished = self.finish();
-        let (_, slot) =
-            finished.map_err(|error| Error::io(error, "cannot write the file").at_path(path))?;
-        Ok(StagedPath { slot })
-    }
-
     fn finish(self) -> io::Result<(File, Slot)> {
         if let Some(kind) = self.broken {
             return Err(io::Error::new(kind, "an earlier part of it was not written"));
         }
         Ok((self.file.into_inner().map_err(io::IntoInnerError::into_error)?, self.slot))
-    }
-}
-
-/// A file in the stage area that nobody has open. Dropping it removes it.
-#[must_use = "the file is removed when this is dropped"]
-#[derive(Debug)]
-pub struct StagedPath {
-    slot: Slot,
-}
-
-impl StagedPath {
-    /// Where the file lies.
-    pub fn path(&self) -> &Path {
-        &self.slot.path
     }
 }
 

@@ -1,6 +1,6 @@
 //! The contract that every store stands on.
 
-use std::{fmt, io, path::Path, sync::OnceLock, time::SystemTime};
+use std::{fmt, fs::File, io, path::Path, sync::OnceLock, time::SystemTime};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -188,8 +188,16 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// `Invalid` where the range ends after the object; `Corrupt` where the object was cut short underneath;
-    /// `Io` or `Backend` where the storage fails.
+    /// `Conflict` where it was replaced or removed and the storage keeps no version without a name; `Io` or `Backend`
+    /// where the storage fails.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
+
+    /// Whether the version that is read here is still the one under the name, as far as that is known without a
+    /// request. Where it takes one, this is true, and [`read_at`](ReadAt::read_at) is a `Conflict` when it is not so.
+    fn is_current(&self) -> bool;
+
+    /// The open file, where the object is one: for mapping it, and for telling the kernel how it will be read.
+    fn file(&self) -> Option<&File>;
 }
 
 /// An object under construction. Dropping it without [`commit`](Upload::commit) leaves no trace.

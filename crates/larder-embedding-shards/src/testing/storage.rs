@@ -1,4 +1,5 @@
 use std::{
+    fs::File,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -109,6 +110,14 @@ impl ReadAt for WatchedReader {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         self.reader.read_at(offset, buf)
+    }
+
+    fn is_current(&self) -> bool {
+        self.reader.is_current()
+    }
+
+    fn file(&self) -> Option<&File> {
+        self.reader.file()
     }
 }
 

@@ -15,6 +15,14 @@ impl ReadAt for Bytes {
         buf.copy_from_slice(&rest[..buf.len()]);
         Ok(())
     }
+
+    fn is_current(&self) -> bool {
+        true
+    }
+
+    fn file(&self) -> Option<&std::fs::File> {
+        None
+    }
 }
 
 fn file(version: u8, text: &str, data: usize) -> Bytes {

@@ -7,9 +7,6 @@ use larder_storage::{Error, ErrorKind, ReadAt, publish::StagedFile};
 use super::*;
 use crate::ElementWork;
 
-/// How many bytes are held on the way.
-const PART: usize = 1 << 20;
-
 /// A file of the user's own, at the length that it had when it was opened.
 #[derive(Debug)]
 struct Npy {
@@ -38,6 +35,14 @@ impl ReadAt for Npy {
             .read_exact_at(buf, offset)
             .map_err(|error| Error::io(error, "cannot read the file"))
     }
+
+    fn is_current(&self) -> bool {
+        true
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
+    }
 }
 
 impl ArrayStore {
@@ -53,7 +58,7 @@ impl ArrayStore {
         self.files().refuse_existing(&key)?;
         let npy = Npy::open(file).map_err(|error| error.at_path(file))?;
         let header = Header::read(&npy).map_err(|error| error.at_path(file))?;
-        let info = ArrayInfo::new(&header);
+        let info = ArrayInfo::of_header(&header);
         let imported = header.dtype.run(Import { store: self, key, header: &header, npy: &npy });
         imported
             .map_err(|error| if error.key().is_some() { error } else { error.at_path(file) })?;
@@ -99,14 +104,11 @@ impl ElementWork for Import<'_> {
     fn run<A: Element>(self) -> Result<()> {
         let Self { store, key, header, npy } = self;
         let layout = header.layout.clone().canonical();
+        store.admit(&key, A::DTYPE, &layout)?;
         let mut staged = store.files().begin::<A>(&key, &layout)?;
-        let (len, step) = (layout.len(), PART / size_of::<A>());
-        for start in (0..len).step_by(step) {
-            let part = header.payload(npy).part::<A>(start, step.min(len - start))?;
-            staged.append(&part).map_err(|error| error.at_key(&key))?;
-        }
+        staged.copy::<A>(&header.payload(npy), layout.len())?;
         let (upload, stamp) = staged.end::<A>(&layout);
-        store.publish::<A>(key, layout, upload, &stamp).map(drop)
+        store.publish::<A>(key, layout, upload, stamp).map(drop)
     }
 }
 

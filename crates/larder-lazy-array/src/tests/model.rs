@@ -69,9 +69,9 @@ impl Model {
                 });
             }),
             Step::Flush { key } => self.with(key, |model, array, _| {
-                let loads = array.dirty();
+                let uses = array.dirty() && !array.offloaded();
                 array.flush().unwrap();
-                if loads {
+                if uses {
                     model.touch(key);
                 }
             }),
@@ -177,7 +177,7 @@ proptest! {
         }
         model.guards.clear();
         model.store.flush_all().unwrap();
-        let other = ArrayStore::on(storage, Options::default());
+        let other = ArrayStore::on(storage, Options::default()).unwrap();
         for (key, (_, values)) in &model.arrays {
             let found = other.get::<u8>(&format!("{key}")).unwrap().unwrap();
             let guard = found.read().unwrap();
@@ -195,5 +195,5 @@ fn in_memory_with_scratch(limit: u64) -> (Arc<MemoryStorage>, ArrayStore) {
         std::sync::LazyLock::new(|| tempfile::tempdir().unwrap());
     let storage = Arc::new(MemoryStorage::new());
     let options = Options::default().budget(MemoryBudget::bytes(limit)).scratch(SCRATCH.path());
-    (Arc::clone(&storage), ArrayStore::on(storage, options))
+    (Arc::clone(&storage), ArrayStore::on(storage, options).unwrap())
 }

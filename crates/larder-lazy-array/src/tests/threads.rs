@@ -82,7 +82,7 @@ fn increments(limit: u64) {
                         0 => array.flush().unwrap(),
                         1 => drop(array.offload().unwrap()),
                         2 => drop(array.rows(0..THREADS).unwrap()),
-                        3 => drop(store.offload_all().unwrap()),
+                        3 => drop(store.offload_all(Offload::Scratch).unwrap()),
                         4 => drop(store.get::<u32>(array.key().as_str()).unwrap()),
                         _ => assert!(array.read().unwrap()[[me]] > 0),
                     }

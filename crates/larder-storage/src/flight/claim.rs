@@ -132,6 +132,14 @@ impl Claim {
         }
     }
 
+    /// Takes the lease where it is free now, or its holder is silent for a whole lease.
+    pub(super) fn ask(mut self) -> Result<Option<Held>> {
+        match self.look(Instant::now)? {
+            Look::Taken(fence) => Held::new(self.grip(fence)).map(Some),
+            Look::Held(_) | Look::Raced => Ok(None),
+        }
+    }
+
     pub(super) fn grip(self, fence: u64) -> Grip {
         Grip {
             place: self.place,

@@ -63,6 +63,20 @@ impl Slots {
         Ok(seat)
     }
 
+    /// The slot of `key`, where no thread holds it.
+    pub(super) fn try_occupy(&self, key: &str) -> Option<Seat<'_>> {
+        let mut seat = self.seat(key);
+        let mut holder = lock(&seat.slot.holder);
+        if holder.is_none() {
+            *holder = Some(thread::current().id());
+            drop(holder);
+            seat.is_held = true;
+            return Some(seat);
+        }
+        drop(holder);
+        None
+    }
+
     fn seat(&self, key: &str) -> Seat<'_> {
         let mut slots = lock(&self.0);
         let shared = slots.entry(key.into()).or_default();

@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
     path::{Path, PathBuf},
 };
@@ -16,6 +16,15 @@ pub(super) struct FileReader {
     file: File,
     len: u64,
     path: PathBuf,
+    inode: Inode,
+}
+
+/// What changes in an inode that loses its name: a replacement or a removal takes a link away, which counts as a change.
+#[derive(Debug, PartialEq)]
+struct Inode {
+    links: u64,
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
 }
 
 impl FileReader {
@@ -26,7 +35,20 @@ impl FileReader {
             file => file.map_err(failed)?,
         };
         let found = file.metadata().map_err(failed)?;
-        Ok(found.is_file().then(|| Self { file, len: found.len(), path: path.to_owned() }))
+        Ok(found.is_file().then(|| Self {
+            file,
+            len: found.len(),
+            path: path.to_owned(),
+            inode: Inode::of(&found),
+        }))
+    }
+}
+
+impl Inode {
+    #[cfg(unix)]
+    fn of(found: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self { links: found.nlink(), changed: (found.ctime(), found.ctime_nsec()) }
     }
 }
 
@@ -45,6 +67,15 @@ impl ReadAt for FileReader {
             }
             _ => Error::io(error, "cannot read the object").at_path(&self.path),
         })
+    }
+
+    fn is_current(&self) -> bool {
+        let now = self.file.metadata().map(|found| Inode::of(&found));
+        now.is_ok_and(|now| now.links > 0 && now == self.inode)
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
     }
 }
 

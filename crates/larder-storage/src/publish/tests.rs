@@ -22,21 +22,30 @@ fn a_file_with_a_gap_is_not_published() {
     let root = tempfile::tempdir().unwrap();
     let stage = Stage::new(root.path(), Durability::Process);
     let target = root.path().join("a");
-    for close in [false, true] {
-        let mut staged = stage.file().unwrap();
-        // Written to a file that takes nothing, and then to one that would.
-        let bad = File::open(staged.path()).unwrap();
-        let good = std::mem::replace(&mut staged.file, BufWriter::new(bad));
-        staged.write_all(&[1; 10_000]).unwrap_err();
-        staged.file = good;
-        staged.write_all(b"tail").unwrap();
-        if close {
-            drop(staged.close().unwrap_err())
-        } else {
-            drop(staged.publish(&target).unwrap_err())
-        }
-        assert!(!target.exists());
-    }
+    let mut staged = stage.file().unwrap();
+    // Written to a file that takes nothing, and then to one that would.
+    let bad = File::open(staged.path()).unwrap();
+    let good = std::mem::replace(&mut staged.file, BufWriter::new(bad));
+    staged.write_all(&[1; 10_000]).unwrap_err();
+    staged.file = good;
+    staged.write_all(b"tail").unwrap();
+    staged.publish(&target).unwrap_err();
+    assert!(!target.exists());
+}
+
+#[test]
+fn a_file_without_a_name_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("made");
+    let stage = Stage::new(&root, Durability::Scratch);
+    let mut file = stage.unnamed().unwrap();
+    file.write_all(b"bytes").unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 5);
+    drop(stage);
+    let left = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name != RESERVED_SEGMENT).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(Stage::sweep(&root).unwrap(), 0);
 }
 
 #[test]

@@ -204,10 +204,15 @@ fn readers_never_leave_their_version(storage: &dyn Storage) {
     put(storage, "a", "old bytes");
     let reader = storage.open(&key("a")).expect("open").expect("an object");
     assert_eq!(read(&*reader), b"old bytes");
+    assert!(reader.is_current());
     let reread = || {
         let mut bytes = [0; 9];
+        let current = reader.is_current();
         match reader.read_at(0, &mut bytes) {
-            Ok(()) => assert_eq!(&bytes, b"old bytes"),
+            Ok(()) => {
+                assert_eq!(&bytes, b"old bytes");
+                assert!(!current, "a reader that does not fail says that it is out of date");
+            }
             Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
         }
     };

@@ -1,4 +1,5 @@
 use std::{
+    fs::File,
     io,
     path::Path,
     sync::{
@@ -161,6 +162,14 @@ impl ReadAt for CountingReader {
         self.inner.read_at(offset, buf)?;
         add(&self.counters.bytes_read, buf.len());
         Ok(())
+    }
+
+    fn is_current(&self) -> bool {
+        self.inner.is_current()
+    }
+
+    fn file(&self) -> Option<&File> {
+        self.inner.file()
     }
 }
 

@@ -1,4 +1,5 @@
 use std::{
+    fs::File,
     io,
     path::Path,
     sync::{
@@ -180,6 +181,15 @@ impl ReadAt for FaultReader {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         self.script.run(|| self.inner.read_at(offset, buf))
+    }
+
+    fn is_current(&self) -> bool {
+        self.inner.is_current()
+    }
+
+    fn file(&self) -> Option<&File> {
+        // What is done with a file goes past the script.
+        None
     }
 }
 
