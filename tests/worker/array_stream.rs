@@ -2,10 +2,7 @@
 
 use std::{fs, path::Path, thread, time::Duration};
 
-use larder::lazy_array::{
-    ArrayStore, LazyArray, MemoryBudget, Options,
-    ndarray::ArrayView2,
-};
+use larder::lazy_array::{ArrayStore, LazyArray, MemoryBudget, Options, ndarray::ArrayView2};
 use larder_storage::Result;
 
 use super::array::{Outcome, say};

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::integration;
 use crate::peers;
 use crate::run::{self, Result};
+use crate::soundness::soundness;
 use crate::tidy;
 use crate::workspace::Workspace;
 
@@ -18,7 +19,7 @@ const FUZZ: &str = "fuzz/Cargo.toml";
 type Step = (&'static str, fn(&Workspace) -> Result<bool>);
 
 /// Cheapest first: a slip is told in seconds. The tests come last, on their own, for the line they end with.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("fmt", fmt),
     ("tidy", tidy::tidy),
     ("peers", peers),
@@ -26,6 +27,7 @@ const STEPS: [Step; 7] = [
     ("fuzz", fuzz),
     ("doc", doc),
     ("package", package),
+    ("soundness", soundness),
 ];
 
 /// Runs the steps up to the first that fails; whether all passed.

@@ -96,7 +96,7 @@ fn build(workspace: &Workspace, home: &Path) -> Result<PathBuf> {
     }
 }
 
-fn host(version: &str) -> Result<String> {
+pub(crate) fn host(version: &str) -> Result<String> {
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).ok_or_else(|| "rustc does not say what its host is".into())
 }

@@ -7,6 +7,7 @@ mod integration;
 mod mutate;
 mod peers;
 mod run;
+mod soundness;
 mod tidy;
 mod workspace;
 
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
   integration [ARGS]  every unit, crate, doc and integration test; ARGS go on to cargo test
   fuzz [TARGET ...]   arbitrary bytes for every decoder, --seconds 60 each; what is found fails the run
   mutate [WORDS]      take each flush, rename, lock and condition out of larder-storage: some test has to fail
+  soundness           unsafe code under a sanitizer and Miri, threads under random schedules
   tidy                the rules of the workspace that no compiler checks
   package             pack every published crate and build each from its package
   peers               the pinned Python packages to compare with, installed under target/peers
@@ -59,6 +61,7 @@ fn dispatch(command: &str, rest: &[OsString]) -> Option<Result<bool>> {
         ("bench", _) => Workspace::load().and_then(|it| bench(&it, rest)),
         ("ci", []) => Workspace::load().and_then(|it| ci::ci(&it)),
         ("tidy", []) => Workspace::load().and_then(|it| tidy::tidy(&it)),
+        ("soundness", []) => Workspace::load().and_then(|it| soundness::soundness(&it)),
         ("package", []) => Workspace::load().and_then(|it| ci::package(&it)),
         ("peers", []) => Workspace::load().and_then(|it| peers::peers(&it)),
         ("help" | "--help" | "-h", []) => {
@@ -88,9 +91,18 @@ mod tests {
 
     #[test]
     fn the_usage_names_every_command() {
-        for command in
-            ["ci", "integration", "fuzz", "mutate", "tidy", "package", "peers", "bench", "help"]
-        {
+        for command in [
+            "ci",
+            "integration",
+            "fuzz",
+            "mutate",
+            "soundness",
+            "tidy",
+            "package",
+            "peers",
+            "bench",
+            "help",
+        ] {
             assert!(
                 USAGE.lines().any(|line| line.split_whitespace().next() == Some(command)),
                 "{command}"

@@ -93,5 +93,8 @@ pub use half;
 pub use ndarray;
 pub use num_complex;
 
-#[cfg(test)]
+#[cfg(all(test, shuttle))]
+#[path = "tests/schedules.rs"]
+mod schedules;
+#[cfg(all(test, not(shuttle)))]
 mod tests;
