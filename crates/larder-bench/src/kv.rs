@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::{
     Outcome,
     directories::Directories,
+    random::{draw, shuffled},
     report::Report,
     rounds::{Table, Turn, compare_turns},
 };
@@ -18,7 +19,6 @@ mod task;
 
 use larder_kv_cache::Options;
 use peer::Peer;
-use record::{draw, shuffled};
 use stores::{Fjall, Larder, Memory, Redb, Sqlite};
 use task::{Call, Contender, Task};
 

@@ -7,10 +7,13 @@
 
 use std::{env, error::Error, process::ExitCode};
 
+mod array;
 mod chart;
 mod directories;
 mod kv;
 mod machine;
+mod peer;
+mod random;
 mod report;
 mod rounds;
 mod storage;
@@ -29,14 +32,21 @@ struct Benchmark {
 
 const OPTIONS: [&str; 2] = ["--long", "--write"];
 
-const BENCHMARKS: [Benchmark; 2] = [
+const BENCHMARKS: [Benchmark; 3] = [
     Benchmark { name: "storage", run: |_| storage::run() },
     Benchmark { name: "kv", run: kv::run },
+    Benchmark { name: "array", run: array::run },
 ];
 
 fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    if let [first, task] = &args[..]
+        && first == array::CHILD
+    {
+        return ended("array", array::child(task));
+    }
     let (options, wanted): (Vec<String>, Vec<String>) =
-        env::args().skip(1).partition(|arg| arg.starts_with("--"));
+        args.into_iter().partition(|arg| arg.starts_with("--"));
     let write = options.iter().any(|option| option == "--write");
     // The page always shows all.
     let all = write || options.iter().any(|option| option == "--long");
@@ -47,16 +57,21 @@ fn main() -> ExitCode {
         eprintln!("'{unknown}' is no option and no benchmark: choose from {}", known.join(", "));
         return ExitCode::from(2);
     }
-    for benchmark in BENCHMARKS {
-        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == benchmark.name) {
-            continue;
-        }
-        if let Err(error) = tell(&benchmark, write, all) {
-            eprintln!("{}: {error}", benchmark.name);
-            return ExitCode::FAILURE;
+    let is_wanted = |name| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    for benchmark in BENCHMARKS.iter().filter(|benchmark| is_wanted(benchmark.name)) {
+        let outcome = tell(benchmark, write, all);
+        if outcome.is_err() {
+            return ended(benchmark.name, outcome);
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Says what went wrong, if anything.
+fn ended(name: &str, outcome: Outcome) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("{name}: {error}");
+    ExitCode::FAILURE
 }
 
 fn tell(benchmark: &Benchmark, write: bool, all: bool) -> Outcome {

@@ -52,6 +52,7 @@ fn write_table(text: &mut String, table: &Table) {
 pub(crate) fn told(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Seconds => duration(value),
+        Unit::Bytes if value < 1e6 => format!("{:.1} kB", value / 1e3),
         Unit::Bytes => format!("{:.1} MB", value / 1e6),
     }
 }
@@ -144,6 +145,7 @@ mod tests {
             text,
             "\n| space | size | of the floor |\n|---|---:|---:|\n| a | 5.6 MB | 1.30 |\n"
         );
+        assert_eq!(told(Unit::Bytes, 8192.0), "8.2 kB");
     }
 
     #[test]

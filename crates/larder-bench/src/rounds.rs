@@ -106,6 +106,13 @@ pub(crate) fn once(mut work: impl FnMut() -> Outcome) -> Outcome<Vec<f64>> {
     each(1, &[()], |()| work())
 }
 
+/// What a call took in seconds, and its result, which is not dropped in that time.
+pub(crate) fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<(f64, T)> {
+    let start = Instant::now();
+    let result = work()?;
+    Ok((start.elapsed().as_secs_f64(), result))
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

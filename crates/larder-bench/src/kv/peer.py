@@ -1,15 +1,14 @@
-"""Caches in Python. Each line of the input is a request, answered by a line; a run by the nanoseconds of its calls."""
+"""Caches in Python."""
 
-import itertools
 import json
 import os
 import platform
-import sys
 import threading
 from pathlib import Path
-from time import perf_counter_ns
 
 import diskcache
+
+from serve import each, serve
 
 LETTERS = 256
 bases = ""
@@ -140,20 +139,4 @@ def run(store, call, numbers, version, group):
     return took
 
 
-def each(group, call, arguments):
-    """What each call took, on average over groups of those that follow each other, and the results."""
-    took, results = [], []
-    for several in itertools.batched(arguments, group):
-        start = perf_counter_ns()
-        found = [call(*one) for one in several]
-        took.append((perf_counter_ns() - start) / len(several))
-        results += found
-    return took, results
-
-
-REQUESTS = {"hello": hello, "open": open_store, "run": run, "close": close}
-
-for line in sys.stdin:
-    request = json.loads(line)
-    answer = REQUESTS[request.pop("request")](**request)
-    print(json.dumps(answer), flush=True)
+serve({"hello": hello, "open": open_store, "run": run, "close": close})
