@@ -112,6 +112,8 @@ struct Ledger {
     next: u64,
     /// How many are being offloaded to make room.
     evicting: usize,
+    /// How many threads wait for room.
+    waiting: usize,
 }
 
 /// When an array was last used.
@@ -186,7 +188,7 @@ impl MemoryBudget {
                 WhenPinned::Exceed => return Ok(self.exceed(ledger, bytes)),
                 WhenPinned::Wait(most) if bytes <= self.limit() => {
                     let left = most.checked_sub(since.elapsed()).ok_or_else(|| self.full(bytes))?;
-                    drop(self.0.settled.wait_timeout(ledger, left));
+                    self.wait(ledger, left);
                 }
                 WhenPinned::Refuse | WhenPinned::Wait(_) => return Err(self.full(bytes)),
             }
@@ -229,9 +231,8 @@ impl MemoryBudget {
         let tick = Tick(ledger.next);
         ledger.next += 1;
         ledger.idle.insert(tick, array);
-        drop(ledger);
         // Whoever waits for guards to go may offload it now.
-        self.0.settled.notify_all();
+        self.tell(&ledger);
         tick
     }
 
@@ -250,13 +251,13 @@ impl MemoryBudget {
         ledger.figures.resident -= bytes;
         ledger.figures.offloads += 1;
         ledger.figures.spills += u64::from(spilled);
-        drop(ledger);
-        self.0.settled.notify_all();
+        self.tell(&ledger);
     }
 
     pub(crate) fn release(&self, bytes: u64) {
-        self.lock().figures.resident -= bytes;
-        self.0.settled.notify_all();
+        let mut ledger = self.lock();
+        ledger.figures.resident -= bytes;
+        self.tell(&ledger);
     }
 
     /// Offloads idle arrays until `bytes` more are within `limit` or none is left. Whoever offloads waits for nothing
@@ -279,12 +280,28 @@ impl MemoryBudget {
                 drop(eviction);
                 ledger = self.lock();
             } else if ledger.evicting > 0 {
+                ledger.waiting += 1;
                 ledger = self.0.settled.wait(ledger).unwrap_or_else(PoisonError::into_inner);
+                ledger.waiting -= 1;
             } else {
                 break;
             }
         }
         Ok(ledger)
+    }
+
+    /// Waits for a change, but not for longer than `most`.
+    fn wait(&self, mut ledger: MutexGuard<'_, Ledger>, most: Duration) {
+        ledger.waiting += 1;
+        let waited = self.0.settled.wait_timeout(ledger, most);
+        waited.unwrap_or_else(PoisonError::into_inner).0.waiting -= 1;
+    }
+
+    /// Wakes those who wait for room; a system call, where there are any.
+    fn tell(&self, ledger: &Ledger) {
+        if ledger.waiting > 0 {
+            self.0.settled.notify_all();
+        }
     }
 
     fn fits(&self, ledger: &Ledger, limit: u64, bytes: u64) -> bool {
@@ -338,8 +355,9 @@ struct Eviction<'a>(&'a MemoryBudget);
 
 impl Drop for Eviction<'_> {
     fn drop(&mut self) {
-        self.0.lock().evicting -= 1;
-        self.0.0.settled.notify_all();
+        let mut ledger = self.0.lock();
+        ledger.evicting -= 1;
+        self.0.tell(&ledger);
     }
 }
 

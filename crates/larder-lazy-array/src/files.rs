@@ -232,6 +232,7 @@ impl Files {
         lease.check()?;
         self.storage.put(&key.with_suffix(SIDECAR)?, json.into(), PutIf::Version(version))?;
         upload.commit()?;
+        self.close(key);
         Ok(stamp)
     }
 

@@ -78,6 +78,8 @@ struct State<A> {
     /// The thread that took the live write guard.
     writer: Option<ThreadId>,
     writers_waiting: usize,
+    /// How many threads wait for a change.
+    waiting: usize,
     /// Somebody moves the elements into memory or out of it.
     busy: bool,
     flushing: bool,
@@ -169,6 +171,7 @@ impl<A: Element> Slot<A> {
                 readers: Vec::new(),
                 writer: None,
                 writers_waiting: 0,
+                waiting: 0,
                 busy: false,
                 flushing: false,
                 tick: None,
@@ -349,8 +352,8 @@ impl<A: Element> Slot<A> {
     /// Tells the others, and keeps to the budget.
     fn settle(&self, state: MutexGuard<'_, State<A>>) {
         let leaves = state.keeping.automatic && state.is_idle();
+        self.tell(&state);
         drop(state);
-        self.changed.notify_all();
         // What cannot be spilled now stays in memory, and the next one who wants room gets the error.
         if leaves {
             let _ = self.evict(&mut Departed::default());
@@ -358,8 +361,18 @@ impl<A: Element> Slot<A> {
         let _ = self.shared.budget.settle();
     }
 
-    fn wait<'a>(&'a self, state: MutexGuard<'a, State<A>>) -> MutexGuard<'a, State<A>> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State<A>>) -> MutexGuard<'a, State<A>> {
+        state.waiting += 1;
+        state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
+    }
+
+    /// Wakes those who wait for a change; a system call, where there are any.
+    fn tell(&self, state: &State<A>) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     // Each change of a state is whole before anything in it can panic.
@@ -374,15 +387,16 @@ struct Busy<'a, A: Element>(&'a Slot<A>);
 impl<A: Element> Busy<'_, A> {
     fn end(self, state: &mut State<A>) {
         state.busy = false;
-        self.0.changed.notify_all();
-        std::mem::forget(self);
+        self.0.tell(state);
+        mem::forget(self);
     }
 }
 
 impl<A: Element> Drop for Busy<'_, A> {
     fn drop(&mut self) {
-        self.0.lock().busy = false;
-        self.0.changed.notify_all();
+        let mut state = self.0.lock();
+        state.busy = false;
+        self.0.tell(&state);
     }
 }
 

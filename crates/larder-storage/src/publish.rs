@@ -17,12 +17,14 @@ use std::{
 use crate::{Durability, Error, ErrorKind, RESERVED_SEGMENT, Result, lock::FileLock};
 
 mod area;
+mod room;
 mod sync;
 mod tree;
 #[cfg(target_os = "linux")]
 mod unnamed;
 
 use area::Area;
+use room::Room;
 
 /// Builds files and directories out of sight and publishes them under `root` by one rename each.
 ///
@@ -59,7 +61,7 @@ impl Stage {
         let create =
             |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let (file, slot) = self.make(create, "cannot make a stage file")?;
-        Ok(StagedFile { file: BufWriter::new(file), broken: None, slot })
+        Ok(StagedFile { file: BufWriter::new(file), room: Room::default(), broken: None, slot })
     }
 
     /// A new, empty file without a name, to read and write: it is gone when it is closed, also by a kill.
@@ -286,6 +288,7 @@ impl Drop for Slot {
 pub struct StagedFile {
     // Declared first: closed before the slot removes the file.
     file: BufWriter<File>,
+    room: Room,
     /// How a write failed: there is a gap then.
     broken: Option<io::ErrorKind>,
     slot: Slot,
@@ -329,12 +332,15 @@ impl StagedFile {
         if let Some(kind) = self.broken {
             return Err(io::Error::new(kind, "an earlier part of it was not written"));
         }
-        Ok((self.file.into_inner().map_err(io::IntoInnerError::into_error)?, self.slot))
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.room.give_back(&file)?;
+        Ok((file, self.slot))
     }
 }
 
 impl Write for StagedFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.room.reserve(self.file.get_ref(), buf.len());
         let written = self.file.write(buf);
         if let Err(error) = &written {
             self.broken = Some(error.kind()).filter(|kind| *kind != io::ErrorKind::Interrupted);

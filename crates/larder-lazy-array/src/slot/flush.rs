@@ -103,7 +103,8 @@ struct Flushing<'a, A: Element>(&'a Slot<A>);
 
 impl<A: Element> Drop for Flushing<'_, A> {
     fn drop(&mut self) {
-        self.0.lock().flushing = false;
-        self.0.changed.notify_all();
+        let mut state = self.0.lock();
+        state.flushing = false;
+        self.0.tell(&state);
     }
 }

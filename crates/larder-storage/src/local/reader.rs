@@ -1,5 +1,5 @@
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
@@ -35,20 +35,23 @@ impl FileReader {
             file => file.map_err(failed)?,
         };
         let found = file.metadata().map_err(failed)?;
-        Ok(found.is_file().then(|| Self {
-            file,
-            len: found.len(),
-            path: path.to_owned(),
-            inode: Inode::of(&found),
-        }))
+        if !found.is_file() {
+            return Ok(None);
+        }
+        let inode = Inode::of(&file).map_err(failed)?;
+        Ok(Some(Self { file, len: found.len(), path: path.to_owned(), inode }))
     }
 }
 
 impl Inode {
-    #[cfg(unix)]
-    fn of(found: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self { links: found.nlink(), changed: (found.ctime(), found.ctime_nsec()) }
+    /// By `fstat`, which is half the price of what the standard library asks.
+    fn of(file: &File) -> io::Result<Self> {
+        let found = rustix::fs::fstat(file)?;
+        #[expect(clippy::unnecessary_cast, reason = "they differ from system to system")]
+        Ok(Self {
+            links: found.st_nlink as u64,
+            changed: (found.st_ctime as i64, found.st_ctime_nsec as i64),
+        })
     }
 }
 
@@ -70,8 +73,7 @@ impl ReadAt for FileReader {
     }
 
     fn is_current(&self) -> bool {
-        let now = self.file.metadata().map(|found| Inode::of(&found));
-        now.is_ok_and(|now| now.links > 0 && now == self.inode)
+        Inode::of(&self.file).is_ok_and(|now| now.links > 0 && now == self.inode)
     }
 
     fn file(&self) -> Option<&File> {
