@@ -12,7 +12,7 @@ use larder_storage::{Durability, Result};
 /// The length of a row.
 pub(crate) const COLUMNS: usize = 64;
 /// How many rows an array of the endless changes has.
-pub(crate) const ROWS: usize = 32;
+pub(crate) const ROWS: usize = 160;
 
 /// Room for three of these arrays.
 const BUDGET: u64 = (3 * ROWS * COLUMNS * size_of::<u64>()) as u64;

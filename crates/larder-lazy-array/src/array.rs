@@ -18,7 +18,7 @@ use crate::{
 pub struct LazyArray<A: Element>(pub(crate) Arc<Slot<A>>);
 
 impl<A: Element> LazyArray<A> {
-    /// The key in the store.
+    /// The key in the store; `scratch` for an array that is never published.
     pub fn key(&self) -> &Key {
         &self.0.key
     }
@@ -160,12 +160,12 @@ impl<A: Element> LazyArray<A> {
     /// # Errors
     ///
     /// `Conflict` where another process replaced the array after it was loaded here; `NotFound` where it was removed;
-    /// otherwise as [`read`](Self::read). The edits are kept, and the old file or the new one is there.
+    /// `Invalid` for a [scratch array](crate::ArrayStore::scratch); otherwise as [`read`](Self::read). The edits are kept, and the old file or the new one is there.
     pub fn flush(&self) -> Result<()> {
         self.0.publish()
     }
 
-    /// Drops the edits that no [`flush`](Self::flush) has published. What is read next is what is published then. Waits until
+    /// Drops the edits, but for those of a [scratch array](crate::ArrayStore::scratch), that no [`flush`](Self::flush) has published. What is read next is what is published then. Waits until
     /// nobody reads or writes.
     ///
     /// # Errors
@@ -220,8 +220,8 @@ impl<A: Element> LazyArray<A> {
         self.0.set_purge(false);
     }
 
-    /// The file of the array, where the storage is local.
+    /// The file of the array, where the storage is local and it is no [scratch array](crate::ArrayStore::scratch).
     pub fn cache_path(&self) -> Option<PathBuf> {
-        self.0.shared.files.path(self.key())
+        if self.0.is_scratch() { None } else { self.0.shared.files.path(self.key()) }
     }
 }

@@ -242,6 +242,12 @@ impl MemoryBudget {
         drop(removed);
     }
 
+    /// Has those who need room wait for what leaves by request.
+    pub(crate) fn begin_eviction(&self) -> Eviction<'_> {
+        self.lock().evicting += 1;
+        Eviction(self)
+    }
+
     pub(crate) fn note_load(&self) {
         self.lock().figures.loads += 1;
     }
@@ -269,16 +275,20 @@ impl MemoryBudget {
         departed: &mut Departed,
     ) -> Result<MutexGuard<'_, Ledger>> {
         let mut ledger = self.lock();
+        // What cannot be spilled is idle again, and not tried twice.
+        let (newest, mut failed) = (Tick(ledger.next), None);
         while !self.fits(&ledger, limit, bytes) {
-            if let Some((_, array)) = ledger.idle.pop_first() {
+            if let Some(entry) = ledger.idle.first_entry().filter(|entry| *entry.key() < newest) {
+                let array = entry.remove();
                 ledger.evicting += 1;
                 drop(ledger);
                 let eviction = Eviction(self);
-                if let Some(array) = array.upgrade() {
-                    array.evict(departed)?;
-                }
+                let outcome = array.upgrade().map_or(Ok(()), |array| array.evict(departed));
+                failed = failed.or(outcome.err());
                 drop(eviction);
                 ledger = self.lock();
+            } else if let Some(failed) = failed {
+                return Err(failed);
             } else if ledger.evicting > 0 {
                 ledger.waiting += 1;
                 ledger = self.0.settled.wait(ledger).unwrap_or_else(PoisonError::into_inner);
@@ -351,7 +361,7 @@ impl fmt::Debug for MemoryBudget {
 }
 
 /// Counts one eviction until it ends, however it ends.
-struct Eviction<'a>(&'a MemoryBudget);
+pub(crate) struct Eviction<'a>(&'a MemoryBudget);
 
 impl Drop for Eviction<'_> {
     fn drop(&mut self) {

@@ -34,10 +34,12 @@ const ARRAY: &str = ".npy";
 const SIDECAR: &str = ".meta.json";
 /// Each further round needs another replacement at just the wrong moment.
 const ROUNDS: usize = 100;
+/// How often that is believed of an error which may also mean that it was replaced before.
+const CONFLICTS: usize = 5;
 /// From this many bytes on, elements are mapped; fewer are as quickly read, and checked by the way.
 const MAPPED: u64 = 64 * 1024;
 /// How many arrays are kept open to read rows of.
-const READERS: usize = 256;
+const READERS: usize = 64;
 
 pub(crate) struct Files {
     storage: Arc<dyn Storage>,
@@ -101,11 +103,13 @@ impl Files {
         key: &Key,
         attempt: impl Fn(&Pair) -> Result<T>,
     ) -> Result<Option<T>> {
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let Some((sidecar, version)) = self.sidecar(key)? else { return Ok(None) };
             let Some(file) = self.storage.open(&key.with_suffix(ARRAY)?)? else { return Ok(None) };
             let outcome = Pair::new(sidecar?, file).and_then(|pair| attempt(&pair));
             match outcome.map_err(|error| place(error, key)) {
+                // Replaced while it was read, on a storage that keeps no version without a name.
+                Err(error) if error.kind() == ErrorKind::Conflict && round < CONFLICTS => {}
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     if self.sidecar(key)?.is_some_and(|(_, now)| now == version) {
                         return Err(error);
@@ -132,7 +136,7 @@ impl Files {
         self.close(key);
         let Some(file) = self.storage.open(&key.with_suffix(ARRAY)?)? else { return Ok(None) };
         let header = Header::read(&*file).map_err(|error| place(error, key))?;
-        file.file().inspect(|file| access.announce(file));
+        file.file().inspect(|file| access.announce(file.file()));
         let opened = Arc::new(Opened { header, file });
         self.readers.insert(key.clone(), Arc::clone(&opened));
         Ok(Some(opened))
@@ -176,20 +180,6 @@ impl Files {
         Ok(())
     }
 
-    /// Publishes a new array. The caller has the lease, and there is no array yet.
-    pub(crate) fn insert<A: Element>(
-        &self,
-        key: &Key,
-        elements: &[A],
-        layout: &Layout,
-        config: &ArrayConfig,
-        lease: &Lease<'_>,
-    ) -> Result<Stamp> {
-        let (upload, stamp) = self.stage::<A>(key, layout, |staged| staged.append(elements))?;
-        self.publish(key, upload, &stamp, config, lease)?;
-        Ok(stamp)
-    }
-
     /// Publishes what was written out of sight as a new array. The caller has the lease, and there is no array yet.
     pub(crate) fn publish(
         &self,
@@ -206,12 +196,15 @@ impl Files {
             Some(sidecar) => PutIf::Version(sidecar.version().clone()),
             None => PutIf::Absent,
         };
-        // An array alone, which would soon lie beside a sidecar that does not name it.
-        self.storage.remove(&array_key)?;
         let json = Sidecar::new(stamp.clone(), config).json()?;
         lease.check()?;
+        // An array alone, which would soon lie beside a sidecar that does not name it.
+        self.storage.remove(&array_key)?;
         self.storage.put(&sidecar_key, json.into(), condition)?;
-        upload.commit()
+        upload.commit().inspect_err(|_| {
+            // What cannot be removed either is told as incomplete, and is a miss.
+            let _ = self.storage.remove(&sidecar_key);
+        })
     }
 
     /// Replaces the array that the edits start from. The caller has the lease.
@@ -219,17 +212,20 @@ impl Files {
         &self,
         key: &Key,
         layout: &Layout,
-        origin: &Origin,
+        origin: &mut Origin,
         lease: &Lease<'_>,
         write: impl FnOnce(&mut Staged) -> Result<()>,
     ) -> Result<Stamp> {
         let gone = || Error::new(ErrorKind::NotFound, "was removed meanwhile").at_key(key);
         let (sidecar, version) = self.sidecar(key)?.ok_or_else(gone)?;
         let sidecar = sidecar?;
+        self.storage.head(&key.with_suffix(ARRAY)?)?.ok_or_else(gone)?;
         let base = self.base(key, &sidecar, origin)?.ok_or_else(gone)?;
         let (upload, stamp) = self.stage::<A>(key, layout, write)?;
         let json = sidecar.replaced(stamp.clone(), base).json()?;
         lease.check()?;
+        // Its answer may be lost, and then this is what is there.
+        origin.attempt = Some(stamp.clone());
         self.storage.put(&key.with_suffix(SIDECAR)?, json.into(), PutIf::Version(version))?;
         upload.commit()?;
         self.close(key);
@@ -238,16 +234,19 @@ impl Files {
 
     /// The file that is published, which has to be the one that the edits start from.
     fn base(&self, key: &Key, sidecar: &Sidecar, origin: &Origin) -> Result<Option<Stamp>> {
-        if let Origin::Stamp(stamp) = origin
+        if let Some(stamp) = &origin.stamp
             && sidecar.newest() == Some(stamp)
         {
             return Ok(Some(stamp.clone()));
         }
-        // A replacement that was killed between its two steps leaves the old file there.
-        let still = self.with(key, |pair| match origin {
-            Origin::Stamp(stamp) => Ok(Some(pair.checksum()?).filter(|found| found == stamp)),
-            Origin::File(id) if pair.id().as_ref() == Some(id) => pair.checksum().map(Some),
-            Origin::File(_) => Ok(None),
+        // What was mapped was not checked, and must not be published as sound. And a replacement that was killed
+        // between its two steps leaves the old file there.
+        let still = self.with(key, |pair| {
+            let found = pair.checksum()?;
+            let known = [&origin.stamp, &origin.attempt].into_iter().flatten();
+            let same = known.clone().any(|stamp| *stamp == found)
+                || (origin.stamp.is_none() && pair.seen().is(origin));
+            Ok(same.then_some(found))
         })?;
         let replaced = || {
             let message = "was replaced meanwhile: the edits here start from an older array";
@@ -257,7 +256,7 @@ impl Files {
     }
 
     /// Writes an array out of sight; nobody sees it before the upload is committed.
-    fn stage<A: Element>(
+    pub(crate) fn stage<A: Element>(
         &self,
         key: &Key,
         layout: &Layout,
@@ -335,17 +334,19 @@ impl Staged {
         Ok(())
     }
 
-    /// Writes the first `len` elements of another file.
-    pub(crate) fn copy<A: Element>(&mut self, from: &Payload<'_>, len: usize) -> Result<()> {
+    /// Writes the first `len` elements of another file, and returns the CRC-32C of what was read.
+    pub(crate) fn copy<A: Element>(&mut self, from: &Payload<'_>, len: usize) -> Result<u32> {
         let step = from.part::<A>();
         let mut raw = payload::zeroed::<A>(step.min(len))?;
+        let mut crc = 0;
         for start in (0..len).step_by(step) {
             let part = &mut raw[..step.min(len - start)];
             from.fill::<A>(start, part)?;
+            crc = payload::write_raw::<A>(part, crc, &mut io::sink()).map_err(unwritten)?;
             self.crc =
                 payload::write_raw::<A>(part, self.crc, &mut self.upload).map_err(unwritten)?;
         }
-        Ok(())
+        Ok(crc)
     }
 
     /// What was written, which has to be all elements of the layout.
@@ -377,12 +378,13 @@ impl Pair {
     /// Brings the elements into memory: large ones by mapping them, unchecked unless that is asked for, all others by
     /// reading and checking them.
     pub(crate) fn load<A: Element>(&self, checked: bool) -> Result<(Memory<A>, Origin)> {
-        let Some(memory) = self.map() else {
-            let (elements, stamp) = self.read()?;
-            return Ok((Memory::heap(elements), Origin::Stamp(stamp)));
-        };
-        let origin = if checked { None } else { self.origin() };
-        Ok((memory, origin.map_or_else(|| self.checksum().map(Origin::Stamp), Ok)?))
+        let file = self.id();
+        if let Some(memory) = self.map() {
+            let stamp = if checked { Some(self.checksum()?) } else { None };
+            return Ok((memory, Origin { stamp, file, attempt: None }));
+        }
+        let (elements, stamp) = self.read()?;
+        Ok((Memory::heap(elements), Origin { stamp: Some(stamp), file, attempt: None }))
     }
 
     /// `None` where the elements are better read, or have to be.
@@ -394,13 +396,19 @@ impl Pair {
     }
 
     /// Which file this is, as far as that is known without reading it.
-    pub(crate) fn origin(&self) -> Option<Origin> {
-        let stamp = self.sidecar.only_fit(&self.header, self.file.len());
-        stamp.cloned().map(Origin::Stamp).or_else(|| self.id().map(Origin::File))
+    pub(crate) fn origin(&self) -> Result<Origin> {
+        let file = self.id();
+        // Without a file there is its stamp, which has to be looked for where the sidecar names several.
+        let stamp = match (&file, self.sidecar.only_fit(&self.header, self.file.len())) {
+            (Some(_), _) => None,
+            (None, Some(stamp)) => Some(stamp.clone()),
+            (None, None) => Some(self.checksum()?),
+        };
+        Ok(Origin { stamp, file, attempt: None })
     }
 
     fn id(&self) -> Option<FileId> {
-        FileId::of(self.file.file()?)
+        FileId::of(self.file.file()?.file())
     }
 
     pub(crate) fn seen(&self) -> Seen {

@@ -59,7 +59,9 @@ impl Known {
 }
 
 fn detach(old: Option<Arc<dyn Tracked>>) {
-    if let Some(old) = old {
-        old.detach();
+    let Some(old) = old else { return };
+    if old.is_dirty() {
+        tracing::warn!(array = ?old, "edits can no longer be published: the array was removed or replaced");
     }
+    old.detach();
 }

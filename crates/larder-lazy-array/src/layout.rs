@@ -54,10 +54,16 @@ pub(crate) fn of_rows<A: Element>(shape: &[usize]) -> Result<Layout> {
     if shape.is_empty() {
         return Err(refused("has no axis along which rows could be appended".to_owned()));
     }
+    sound::<A>(shape, false)
+}
+
+/// The layout of an array that numpy can hold as well.
+pub(crate) fn sound<A: Element>(shape: &[usize], fortran_order: bool) -> Result<Layout> {
     check_axes(shape.len())?;
-    let overflow =
-        || refused(format!("has the shape {shape:?}, which overflows the address space"));
-    Layout::new(shape.to_vec(), false, size_of::<A>()).ok_or_else(overflow)
+    Layout::new(shape.to_vec(), fortran_order, size_of::<A>()).ok_or_else(|| {
+        let message = format!("has the shape {shape:?}, which overflows the address space");
+        Error::new(ErrorKind::Invalid, message)
+    })
 }
 
 fn check_axes(axes: usize) -> Result<()> {
@@ -70,9 +76,8 @@ fn check_axes(axes: usize) -> Result<()> {
 
 /// The elements of an array in Fortran order if it is laid out so already, and else in C order.
 pub(crate) fn compact<A: Element, D: Dimension>(array: Array<A, D>) -> Result<(Vec<A>, Layout)> {
-    check_axes(array.ndim())?;
     let fortran_order = !array.is_standard_layout() && array.t().is_standard_layout();
-    let layout = Layout { shape: array.shape().to_vec(), fortran_order };
+    let layout = sound::<A>(array.shape(), fortran_order)?;
     let elements = if fortran_order || array.is_standard_layout() {
         in_memory_order(array, layout.len())
     } else {

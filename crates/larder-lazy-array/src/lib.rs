@@ -93,8 +93,10 @@ pub use half;
 pub use ndarray;
 pub use num_complex;
 
-#[cfg(all(test, shuttle))]
+#[cfg(test)]
+#[cfg(shuttle)]
 #[path = "tests/schedules.rs"]
 mod schedules;
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests;

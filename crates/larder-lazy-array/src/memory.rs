@@ -6,10 +6,11 @@
 //!   nothing but a raw pointer to them, so nothing else claims to be their only owner.
 //! - Elements are mapped only where all bytes are one ([`Codec::MAPS`]), in the byte order of this machine, from a place
 //!   that is aligned for them, and as many as the file holds.
-//! - A map is private: what is written into it never reaches the file. A published file is never written in place, so
-//!   nothing else changes what the map shows. Whoever cuts a published file short underneath breaks that contract, and
+//! - A map is private: what is written into it never reaches the file. Only a [`PublishedFile`] is mapped, which is never
+//!   written in place, so nothing else changes what the map shows. Whoever cuts a published file short underneath breaks that contract, and
 //!   is answered by the kernel with a signal, as for any mapped file; reads that are not mapped are an error then.
-//! - [`Shown`] and [`Edited`] keep a view beside the memory that it is of. The view never leaves them but by reference.
+//! - [`Shown`] and [`Edited`] keep a view beside the memory that it is of. The view never leaves them but by reference, as
+//!   an [`ArrayRef`], which has no size, so that no two can be swapped.
 
 #![expect(unsafe_code, reason = "elements that lie in a mapped file are shown where they are")]
 
@@ -24,6 +25,7 @@ use std::{
     sync::Arc,
 };
 
+use larder_storage::PublishedFile;
 use memmap2::{Advice, Mmap, MmapMut, MmapOptions};
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, IxDyn, ShapeBuilder};
 
@@ -62,9 +64,9 @@ impl<A: Element> Memory<A> {
 
     /// The `len` elements that lie in `file` from byte `start` on, in the byte order of this machine; `None` where such
     /// elements cannot be mapped.
-    pub(crate) fn map(file: &File, start: u64, len: usize) -> Option<io::Result<Self>> {
+    pub(crate) fn map(file: &PublishedFile, start: u64, len: usize) -> Option<io::Result<Self>> {
         let aligned = start.is_multiple_of(align_of::<A>() as u64);
-        (A::MAPS && len > 0 && aligned).then(|| Self::map_aligned(file, start, len))
+        (A::MAPS && len > 0 && aligned).then(|| Self::map_aligned(file.file(), start, len))
     }
 
     fn map_aligned(file: &File, start: u64, len: usize) -> io::Result<Self> {

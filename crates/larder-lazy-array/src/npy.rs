@@ -9,7 +9,7 @@ use crate::{
     element::Endian,
     layout::Layout,
     npy::literal::{Descr, Dict},
-    payload::Payload,
+    payload::{self, Payload},
 };
 
 mod literal;
@@ -53,7 +53,8 @@ impl Header {
 
     /// The elements in `file`, which this is the header of.
     pub(crate) fn payload<'a>(&self, file: &'a dyn ReadAt) -> Payload<'a> {
-        Payload { file, start: self.data_start, endian: self.endian }
+        let part = if file.file().is_some() { payload::PART } else { payload::REMOTE_PART };
+        Payload { file, start: self.data_start, endian: self.endian, part }
     }
 
     fn parse(text: &[u8], data_start: u64) -> Result<Self> {

@@ -3,12 +3,14 @@ use std::fs::File;
 use crate::sidecar::Stamp;
 
 /// The published file that elements in memory came from.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Origin {
-    /// One of which the checksum is known.
-    Stamp(Stamp),
-    /// One that was mapped, and whose sidecar leaves open which of several it is.
-    File(FileId),
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// Where the elements were checked against it, or written with it.
+    pub(crate) stamp: Option<Stamp>,
+    /// Where they were read from a local file.
+    pub(crate) file: Option<FileId>,
+    /// What an attempt to replace it wrote, of which it is not known whether it is there.
+    pub(crate) attempt: Option<Stamp>,
 }
 
 /// Tells a file of this machine from its replacements, which are other files.
@@ -16,8 +18,8 @@ pub(crate) enum Origin {
 pub(crate) struct FileId {
     device: u64,
     inode: u64,
-    /// When the inode changed last, which tells it from a later file of the same number: seconds and nanoseconds.
-    changed: (i64, i64),
+    /// When it was written last, which tells it from a later file of the same number: seconds and nanoseconds.
+    written: (i64, i64),
 }
 
 impl FileId {
@@ -28,8 +30,15 @@ impl FileId {
         Some(Self {
             device: found.dev(),
             inode: found.ino(),
-            changed: (found.ctime(), found.ctime_nsec()),
+            written: (found.mtime(), found.mtime_nsec()),
         })
+    }
+}
+
+impl Origin {
+    /// A file that was written here.
+    pub(crate) fn written(stamp: Stamp) -> Self {
+        Self { stamp: Some(stamp), file: None, attempt: None }
     }
 }
 
@@ -44,9 +53,9 @@ pub(crate) struct Seen {
 impl Seen {
     /// Whether it is what the elements came from.
     pub(crate) fn is(&self, origin: &Origin) -> bool {
-        match origin {
-            Origin::Stamp(stamp) => self.newest.as_ref() == Some(stamp),
-            Origin::File(file) => self.file.as_ref() == Some(file),
+        match (&origin.file, &self.file) {
+            (Some(then), Some(now)) => then == now,
+            _ => origin.stamp.is_some() && origin.stamp == self.newest,
         }
     }
 }

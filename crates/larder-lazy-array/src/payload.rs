@@ -8,9 +8,9 @@ use larder_storage::{Error, ErrorKind, ReadAt, Result, crc32c_append};
 use crate::{Element, element::Endian};
 
 /// What is read from a file at once, in bytes.
-const PART: usize = 256 * 1024;
-/// What one request asks for where reads are requests.
-const REMOTE_PART: usize = 8 * 1024 * 1024;
+pub(crate) const PART: usize = 256 * 1024;
+/// What one request asks for where reads may be requests.
+pub(crate) const REMOTE_PART: usize = 8 * 1024 * 1024;
 
 /// Writes `elements` in little-endian order and returns `crc` continued over their bytes.
 pub(crate) fn write<A: Element>(
@@ -45,6 +45,8 @@ pub(crate) struct Payload<'a> {
     pub(crate) file: &'a dyn ReadAt,
     pub(crate) start: u64,
     pub(crate) endian: Endian,
+    /// How many bytes are read at once where neighbours are wanted.
+    pub(crate) part: usize,
 }
 
 impl Payload<'_> {
@@ -70,8 +72,7 @@ impl Payload<'_> {
 
     /// How many elements are read at once where neighbours are wanted.
     pub(crate) fn part<A>(&self) -> usize {
-        let bytes = if self.file.file().is_some() { PART } else { REMOTE_PART };
-        bytes / size_of::<A>()
+        self.part / size_of::<A>()
     }
 
     fn place<A>(&self, element: usize) -> u64 {

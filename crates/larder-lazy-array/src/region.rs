@@ -132,7 +132,7 @@ mod tests {
             let bytes: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
             storage.put(&key, Bytes::from(bytes), PutIf::Always).unwrap();
             let file = storage.open(&key).unwrap().unwrap();
-            let payload = Payload { file: &*file, start: 0, endian: Endian::Little };
+            let payload = Payload { file: &*file, start: 0, endian: Endian::Little, part: 64 };
             let found = read::<u32>(&payload, &layout, &ranges).unwrap();
             let part = array.slice_each_axis(|axis| Slice::from(ranges[axis.axis.index()].clone()));
             let shape = IxDyn(part.shape()).set_f(fortran);

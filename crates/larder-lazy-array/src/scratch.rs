@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use larder_storage::{Error, ErrorKind, ReadAt, Result, publish::Stage};
+use larder_storage::{Error, ErrorKind, PublishedFile, ReadAt, Result, publish::Stage};
 
 use crate::{
     Element,
@@ -105,15 +105,20 @@ impl ScratchFile {
 impl Spilled {
     pub(crate) fn read<A: Element>(&self, len: usize) -> Result<Vec<A>> {
         let (elements, crc) = self.payload().read(len, 0)?;
+        self.check(crc).map(|()| elements)
+    }
+
+    /// Whether that is the checksum of what was written.
+    pub(crate) fn check(&self, crc: u32) -> Result<()> {
         if crc == self.crc {
-            return Ok(elements);
+            return Ok(());
         }
-        let message = "a spilled array is not what was written: the edits in it are lost";
+        let message = "the spilled array is not what was written: its edits are lost, revert them";
         Err(Error::new(ErrorKind::Corrupt, message))
     }
 
     pub(crate) fn payload(&self) -> Payload<'_> {
-        Payload { file: self, start: 0, endian: Endian::Little }
+        Payload { file: self, start: 0, endian: Endian::Little, part: payload::PART }
     }
 }
 
@@ -131,8 +136,8 @@ impl ReadAt for Spilled {
         true
     }
 
-    fn file(&self) -> Option<&File> {
-        Some(&self.file.file)
+    fn file(&self) -> Option<&PublishedFile> {
+        None
     }
 }
 

@@ -18,7 +18,7 @@ use std::{any::Any, fmt, mem};
 use larder_storage::{Error, ErrorKind, Key, Result};
 
 use crate::{
-    Access, Element, Hooks, MemoryBudget,
+    Access, ArrayConfig, Element, Hooks, MemoryBudget,
     budget::Tick,
     config::Keeping,
     files::{Files, Pair},
@@ -42,6 +42,9 @@ mod offload;
 mod rows;
 
 pub(crate) use offload::Tracked;
+
+/// The key of every array that is never published.
+const SCRATCH: &str = "scratch";
 
 /// What the arrays of one store share.
 #[derive(Debug)]
@@ -152,6 +155,30 @@ impl<A: Element> Slot<A> {
         slot
     }
 
+    /// An array that is never published, and whose elements are as good as edited.
+    pub(crate) fn scratch(
+        shared: Arc<Shared>,
+        layout: Layout,
+        elements: Vec<A>,
+    ) -> Result<Arc<Self>> {
+        let key = Key::new(SCRATCH)?;
+        let place =
+            match shared.budget.try_reserve(layout.bytes::<A>(), &mut Departed::default())? {
+                Some(room) => {
+                    room.keep();
+                    Place::Memory(Arc::new(Memory::heap(elements)))
+                }
+                None => Place::Scratch(Arc::new(shared.scratch.write(&elements)?)),
+            };
+        let keeping = ArrayConfig::default().keeping();
+        let slot = Self::new(shared, key, layout, place, keeping, None);
+        let mut state = slot.lock();
+        state.dirty = true;
+        slot.rest(&mut state);
+        slot.settle(state);
+        Ok(slot)
+    }
+
     fn new(
         shared: Arc<Shared>,
         key: Key,
@@ -183,10 +210,6 @@ impl<A: Element> Slot<A> {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.layout.bytes::<A>()
-    }
-
-    pub(crate) fn is_resident(&self) -> bool {
-        matches!(self.lock().place, Place::Memory(_) | Place::Lent)
     }
 
     /// Waits for the right to read, and loads the array where that is needed.

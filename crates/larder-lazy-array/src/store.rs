@@ -2,7 +2,7 @@ use std::path::{self, Path, PathBuf};
 
 use larder_storage::{
     Durability, Error, ErrorKind, Key, LocalStorage, Result, Storage, Upload, default_root,
-    publish::Stage,
+    flight::Lease, publish::Stage,
 };
 use ndarray::{Array, Dimension};
 use serde::Serialize;
@@ -169,32 +169,60 @@ impl ArrayStore {
         // Before room is made for it, and again where nobody else can insert it any more.
         files.refuse_existing(&key)?;
         let (elements, layout) = layout::compact(array)?;
-        self.admission.admit(&key, &ArrayInfo::of_layout(A::DTYPE, &layout))?;
+        self.admit(&key, A::DTYPE, &layout)?;
         let mut departed = Departed::default();
         let room = self.budget().try_reserve(layout.bytes::<A>(), &mut departed)?;
-        let lease = files.lease(&key)?;
-        files.refuse_existing(&key)?;
-        // What is known is a removed array; another process may have removed it.
-        self.known.forget(&key);
-        let stamp = files.insert(&key, &elements, &layout, config, &lease)?;
+        let (upload, stamp) = files.stage::<A>(&key, &layout, |staged| staged.append(&elements))?;
+        let lease = self.publish_new(&key, upload, &stamp, config)?;
         let (shared, keeping) = (Arc::clone(&self.shared), config.keeping());
-        let origin = Origin::Stamp(stamp);
+        let origin = Origin::written(stamp);
         let slot = match room {
             Some(room) => {
                 room.keep();
-                let memory = Memory::heap(elements);
-                Slot::resident(shared, key, layout, memory, keeping, origin)
+                Slot::resident(shared, key, layout, Memory::heap(elements), keeping, origin)
             }
             None => Slot::published(shared, key, layout, keeping, Some(origin)),
         };
-        Ok(self.know(slot))
+        let array = self.know(slot, keeping);
+        drop(lease);
+        Ok(array)
     }
 
-    /// A handle on what was just published.
-    fn know<A: Element>(&self, slot: Arc<Slot<A>>) -> LazyArray<A> {
+    /// An array that is never published: it is in memory or in the scratch file, as the budget has room, and gone with its
+    /// last handle, or with the process. A copy of another array that may be edited and never is published, as numpy's
+    /// mode `c` gives, is `store.scratch(array.read()?.to_owned())`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the array has more than 32 axes; `Full` or `Io` where neither memory nor the scratch file has room.
+    pub fn scratch<A: Element, D: Dimension>(&self, array: Array<A, D>) -> Result<LazyArray<A>> {
+        let (elements, layout) = layout::compact(array)?;
+        Slot::scratch(Arc::clone(&self.shared), layout, elements).map(LazyArray)
+    }
+
+    /// A handle on what was just published. The lease is still held, so that nobody has removed it.
+    fn know<A: Element>(&self, slot: Arc<Slot<A>>, keeping: Keeping) -> LazyArray<A> {
         // Somebody may have got it since it was published.
-        let known = self.known.share(Arc::clone(&slot), |_| true);
-        LazyArray(known.unwrap_or(slot))
+        let known = self.known.share(Arc::clone(&slot), |_| true).unwrap_or(slot);
+        known.keep(keeping);
+        LazyArray(known)
+    }
+
+    /// Publishes what was written out of sight, where there is no array yet. The lease is that of the key.
+    fn publish_new(
+        &self,
+        key: &Key,
+        upload: Box<dyn Upload>,
+        stamp: &Stamp,
+        config: &ArrayConfig,
+    ) -> Result<Lease<'_>> {
+        let files = self.files();
+        let lease = files.lease(key)?;
+        files.refuse_existing(key)?;
+        // What is known is a removed array; another process may have removed it.
+        self.known.forget(key);
+        files.publish(key, upload, stamp, config, &lease)?;
+        Ok(lease)
     }
 
     /// Begins a new array of this shape, in C order, that is written row by row and never held in memory.
@@ -223,14 +251,12 @@ impl ArrayStore {
         upload: Box<dyn Upload>,
         stamp: Stamp,
     ) -> Result<LazyArray<A>> {
-        let files = self.files();
-        let lease = files.lease(&key)?;
-        files.refuse_existing(&key)?;
-        // What is known is a removed array; another process may have removed it.
-        self.known.forget(&key);
-        files.publish(&key, upload, &stamp, &self.config, &lease)?;
+        let lease = self.publish_new(&key, upload, &stamp, &self.config)?;
         let (shared, keeping) = (Arc::clone(&self.shared), self.config.keeping());
-        Ok(self.know(Slot::published(shared, key, layout, keeping, Some(Origin::Stamp(stamp)))))
+        let origin = Some(Origin::written(stamp));
+        let array = self.know(Slot::published(shared, key, layout, keeping, origin), keeping);
+        drop(lease);
+        Ok(array)
     }
 
     /// The array of that key, of which only the sidecar and the header are read.
@@ -247,16 +273,18 @@ impl ArrayStore {
             let before = self.known.get(&key);
             let found = self.shared.files.with(&key, |pair| {
                 pair.check_dtype(A::DTYPE)?;
-                Ok((pair.header.layout.clone(), pair.seen(), pair.origin()))
+                Ok((pair.header.layout.clone(), pair.seen(), pair.origin()?))
             })?;
             let Some((layout, seen, origin)) = found else { return Ok(None) };
+            let origin = Some(origin);
             // What the sidecar says of its removal is not meant for whoever only reads it.
             let keeping = Keeping { purge: false, ..self.config.keeping() };
             let shared = Arc::clone(&self.shared);
             let fresh = Slot::<A>::published(shared, key.clone(), layout, keeping, origin);
             // What came in since the file was looked at may be newer than it: then look again.
-            let unchanged =
-                |now: Option<&Arc<_>>| now.map(Arc::as_ptr) == before.as_ref().map(Arc::as_ptr);
+            let unchanged = |now: Option<&Arc<dyn Tracked>>| {
+                now.map(Arc::as_ptr) == before.as_ref().map(Arc::as_ptr)
+            };
             if let Some(slot) = self.known.share(fresh, unchanged) {
                 slot.refresh(&seen)?;
                 return Ok(Some(LazyArray(slot)));

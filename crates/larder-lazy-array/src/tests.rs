@@ -16,6 +16,8 @@ mod budget;
 mod damage;
 mod mapped;
 mod mapping;
+#[cfg(target_os = "linux")]
+mod mended;
 mod model;
 mod npy;
 mod pinned;

@@ -19,6 +19,8 @@ pub struct ArrayWriter<'a, A: Element> {
     staged: Staged,
     /// How many rows are still to come.
     left: usize,
+    /// Whether a part was not written.
+    broken: bool,
     element: PhantomData<A>,
 }
 
@@ -32,7 +34,7 @@ impl<'a, A: Element> ArrayWriter<'a, A> {
             Ok((layout, left, staged))
         };
         let (layout, left, staged) = begin().map_err(|error| files::place(error, &key))?;
-        Ok(Self { store, key, layout, staged, left, element: PhantomData })
+        Ok(Self { store, key, layout, staged, left, broken: false, element: PhantomData })
     }
 
     /// Writes the next rows: `chunk` has the shape of the array but for its first axis.
@@ -42,12 +44,19 @@ impl<'a, A: Element> ArrayWriter<'a, A> {
     /// `Invalid` where the chunk has another shape or more rows than are left, and then nothing of it was written;
     /// `Full`, `Io` or `Backend` where the storage fails: then the array cannot be finished any more.
     pub fn append<D: Dimension>(&mut self, chunk: ArrayView<'_, A, D>) -> Result<()> {
+        if self.broken {
+            let message = "an earlier part of the array could not be written: begin again";
+            return Err(Error::new(ErrorKind::Io, message).at_key(&self.key));
+        }
         let rows = self.rows_of(chunk.shape())?;
         let written = match chunk.as_slice() {
             Some(elements) => self.staged.append(elements),
             None => self.staged.append(&chunk.iter().copied().collect::<Vec<A>>()),
         };
-        written.map_err(|error| error.at_key(&self.key))?;
+        if let Err(error) = written {
+            self.broken = true;
+            return Err(error.at_key(&self.key));
+        }
         self.left -= rows;
         Ok(())
     }

@@ -81,7 +81,8 @@ pub use problem::Problem;
 pub use progress::Progress;
 pub use root::{ROOT_VARIABLE, default_root};
 pub use storage::{
-    Entries, Entry, Keys, Object, PutIf, ReadAt, Storage, StorageExt, Upload, Version,
+    Entries, Entry, Keys, Object, PublishedFile, PutIf, ReadAt, Storage, StorageExt, Upload,
+    Version,
 };
 #[cfg(feature = "object-store")]
 pub use url::{open, open_with};

@@ -1,6 +1,5 @@
 use std::{
     collections::BTreeMap,
-    fs::File,
     io,
     ops::Bound,
     path::Path,
@@ -13,7 +12,9 @@ use bytes::Bytes;
 use crate::{
     Error, ErrorKind, Key, Result,
     publish::OBJECTS_BELOW,
-    storage::{Entries, Entry, Keys, Object, PutIf, ReadAt, Storage, Upload, check_range},
+    storage::{
+        Entries, Entry, Keys, Object, PublishedFile, PutIf, ReadAt, Storage, Upload, check_range,
+    },
 };
 
 /// Objects in memory: the reference implementation of [`Storage`], and one for tests.
@@ -159,7 +160,7 @@ impl ReadAt for Pinned {
             .is_some_and(|stored| stored.bytes.as_ptr_range() == self.bytes.as_ptr_range())
     }
 
-    fn file(&self) -> Option<&File> {
+    fn file(&self) -> Option<&PublishedFile> {
         None
     }
 }

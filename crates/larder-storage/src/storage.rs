@@ -196,8 +196,22 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     /// request. Where it takes one, this is true, and [`read_at`](ReadAt::read_at) is a `Conflict` when it is not so.
     fn is_current(&self) -> bool;
 
-    /// The open file, where the object is one: for mapping it, and for telling the kernel how it will be read.
-    fn file(&self) -> Option<&File>;
+    /// The open file, where the object is a file of its own that is never changed: for mapping it, and for telling the
+    /// kernel how it will be read.
+    fn file(&self) -> Option<&PublishedFile>;
+}
+
+/// An open file that [`LocalStorage`](crate::LocalStorage) published, and that nobody writes any more: it loses its name
+/// when its object is replaced or removed. Only that storage makes one, so whoever maps it may rely on that as far as
+/// other programs keep their hands off its directory.
+#[derive(Debug)]
+pub struct PublishedFile(pub(crate) File);
+
+impl PublishedFile {
+    /// The file, to read.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
 }
 
 /// An object under construction. Dropping it without [`commit`](Upload::commit) leaves no trace.

@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -8,7 +7,8 @@ use std::{
 };
 
 use larder_storage::{
-    Bytes, Entries, Key, Keys, MemoryStorage, Object, PutIf, ReadAt, Result, Storage, Upload,
+    Bytes, Entries, Key, Keys, MemoryStorage, Object, PublishedFile, PutIf, ReadAt, Result,
+    Storage, Upload,
 };
 
 /// A storage in memory that counts its open readers and notes what is put.
@@ -116,7 +116,7 @@ impl ReadAt for WatchedReader {
         self.reader.is_current()
     }
 
-    fn file(&self) -> Option<&File> {
+    fn file(&self) -> Option<&PublishedFile> {
         self.reader.file()
     }
 }

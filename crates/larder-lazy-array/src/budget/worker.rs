@@ -1,4 +1,7 @@
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::mpsc::{self, Receiver, SyncSender},
+};
 
 use super::{MemoryBudget, Shared};
 use crate::sync::{OnceLock, Weak, thread};
@@ -31,7 +34,8 @@ impl Worker {
 fn work(budget: &Weak<Shared>, orders: &Receiver<()>) {
     while orders.recv().is_ok() {
         let Some(budget) = budget.upgrade() else { return };
-        // What cannot be spilled stays in memory, and whoever wants the room is told.
-        let _ = MemoryBudget(budget).relieve();
+        // What cannot be spilled stays in memory, and whoever wants the room is told. A hook that panics has told why,
+        // and the next array is worth no less.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| MemoryBudget(budget).relieve()));
     }
 }

@@ -58,36 +58,37 @@ fn memory_crosses_threads() {
 
 #[cfg(not(miri))]
 mod maps {
-    use std::io::{Read, Seek, SeekFrom, Write};
+    use std::fs;
+
+    use larder_storage::{Bytes, Durability, Key, LocalStorage, PutIf, ReadAt, Storage};
+    use tempfile::TempDir;
 
     use super::*;
 
-    fn file(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
-
-    fn bytes(file: &mut File) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(0)).unwrap();
-        file.read_to_end(&mut bytes).unwrap();
-        bytes
+    /// A published file of these bytes.
+    fn publish(bytes: &[u8]) -> (TempDir, Box<dyn ReadAt>) {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = LocalStorage::open(dir.path(), Durability::Scratch).unwrap();
+        let key = Key::new("a").unwrap();
+        storage.put(&key, Bytes::copy_from_slice(bytes), PutIf::Absent).unwrap();
+        let reader = storage.open(&key).unwrap().unwrap();
+        (dir, reader)
     }
 
     #[test]
     fn a_map_shows_the_file_and_edits_never_reach_it() {
         let original: Vec<u8> = (0..=255).cycle().take(20_000).collect();
-        let mut file = file(&original);
-        let memory = Memory::<u16>::map(&file, 64, 9000).unwrap().unwrap();
+        let (dir, reader) = publish(&original);
+        let map = || Memory::<u16>::map(reader.file().unwrap(), 64, 9000).unwrap().unwrap();
         let expected = u16::from_le_bytes([original[64], original[65]]);
+        let memory = map();
         assert_eq!((memory.elements()[0], memory.elements().len()), (expected, 9000));
         let shown = Shown::new(Arc::new(memory), &layout(&[90, 100], false));
         assert_eq!(shown[[0, 0]], expected);
         drop(shown);
 
         for access in [Access::Normal, Access::Random, Access::Sequential, Access::Once] {
-            let memory = Memory::<u16>::map(&file, 64, 9000).unwrap().unwrap();
+            let memory = map();
             memory.advise(access).unwrap();
             let mut edited = Edited::new(memory.writable().unwrap(), &layout(&[9000], false));
             edited[[8999]] = 1;
@@ -95,27 +96,25 @@ mod maps {
             memory.advise(access).unwrap();
             assert_eq!(memory.elements()[8999], 1);
         }
-        assert_eq!(bytes(&mut file), original);
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), original);
     }
 
     #[test]
     fn what_cannot_be_shown_in_place_is_not_mapped() {
-        let file = file(&[0; 1000]);
-        assert!(Memory::<bool>::map(&file, 0, 10).is_none());
-        assert!(Memory::<u8>::map(&file, 0, 0).is_none());
-        assert!(Memory::<f64>::map(&file, 4, 1).is_none());
-        assert!(Memory::<f32>::map(&file, 4, 1).is_some());
-        let nothing = File::open("/dev/null").unwrap();
-        assert!(Memory::<u8>::map(&nothing, 0, 10).unwrap().is_err());
+        let (_dir, reader) = publish(&[0; 1000]);
+        let file = reader.file().unwrap();
+        assert!(Memory::<bool>::map(file, 0, 10).is_none());
+        assert!(Memory::<u8>::map(file, 0, 0).is_none());
+        assert!(Memory::<f64>::map(file, 4, 1).is_none());
+        assert!(Memory::<f32>::map(file, 4, 1).is_some());
     }
 
     #[test]
     fn a_map_outlives_the_name_and_the_handle_of_its_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        File::create(&path).unwrap().write_all(&[7; 5000]).unwrap();
-        let memory = Memory::<u8>::map(&File::open(&path).unwrap(), 0, 5000).unwrap().unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let (dir, reader) = publish(&[7; 5000]);
+        let memory = Memory::<u8>::map(reader.file().unwrap(), 0, 5000).unwrap().unwrap();
+        drop(reader);
+        fs::remove_file(dir.path().join("a")).unwrap();
         assert!(memory.elements().iter().all(|byte| *byte == 7));
     }
 }

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use larder_storage::PublishedFile;
+
 use super::*;
 
 #[derive(Debug)]
@@ -20,7 +22,7 @@ impl ReadAt for Bytes {
         true
     }
 
-    fn file(&self) -> Option<&std::fs::File> {
+    fn file(&self) -> Option<&PublishedFile> {
         None
     }
 }

@@ -13,20 +13,28 @@ impl<A: Element> Slot<A> {
     pub(crate) fn publish(self: &Arc<Self>) -> Result<()> {
         let Some(edits) = self.edits()? else { return Ok(()) };
         let Some(_flushing) = self.begin_flush() else { return Ok(()) };
+        let mut origin = self.origin()?;
         let files = &self.shared.files;
         let lease = files.lease(&self.key)?;
         self.refuse_detached()?;
-        let origin = self.origin()?;
         let write = |staged: &mut Staged| match &edits {
             Edits::Memory(guard) => staged.append(guard.elements()),
             Edits::Spilled { spilled, .. } => {
-                staged.copy::<A>(&spilled.payload(), self.layout.len())
+                let crc = staged.copy::<A>(&spilled.payload(), self.layout.len())?;
+                spilled.check(crc)
             }
         };
-        let published = files.replace::<A>(&self.key, &self.layout, &origin, &lease, write)?;
+        let published = files.replace::<A>(&self.key, &self.layout, &mut origin, &lease, write);
         let mut state = self.lock();
+        let published = match published {
+            Ok(published) => published,
+            Err(error) => {
+                state.origin = Some(origin);
+                return Err(error);
+            }
+        };
         state.dirty = false;
-        state.origin = Some(Origin::Stamp(published));
+        state.origin = Some(Origin::written(published));
         let left = match &state.place {
             Place::Scratch(_) => Some(mem::replace(&mut state.place, Place::Published)),
             _ => None,
@@ -36,29 +44,32 @@ impl<A: Element> Slot<A> {
         Ok(())
     }
 
-    /// Drops the edits.
+    /// Drops the edits, which leave memory for it.
     pub(crate) fn revert(&self) -> Result<()> {
+        let mut departed = Departed::default();
         let mut state = self.wait_to_write(self.lock())?;
-        if !state.dirty {
+        if !state.dirty || state.origin.is_none() {
+            // Whoever let this one go first has to be told.
+            self.settle(state);
             return Ok(());
         }
-        self.wake(&mut state);
         state.dirty = false;
-        let edited = mem::replace(&mut state.place, Place::Published);
-        drop(state);
-        if let Place::Memory(_) = &edited {
-            self.shared.budget.release(self.bytes());
+        if let Place::Scratch(_) = &state.place {
+            let spilled = mem::replace(&mut state.place, Place::Published);
+            self.settle(state);
+            drop(spilled);
+            return Ok(());
         }
-        drop(edited);
-        Ok(())
+        self.tell(&state);
+        self.move_out(state, &mut departed)
     }
 
     /// The published file that the edits start from.
     fn origin(&self) -> Result<Origin> {
-        let message =
-            "it is not known which file the edits start from: insert them under another key";
-        let unknown = || Error::new(ErrorKind::Conflict, message).at_key(&self.key);
-        self.lock().origin.clone().ok_or_else(unknown)
+        self.lock().origin.clone().ok_or_else(|| {
+            let message = "is a scratch array, which is never published: insert its elements";
+            Error::new(ErrorKind::Invalid, message)
+        })
     }
 
     /// Waits until nobody writes; `None` where there are no edits.

@@ -3,8 +3,26 @@
 use super::*;
 
 impl<A: Element> Slot<A> {
+    /// Whether the array is never published.
+    pub(crate) fn is_scratch(&self) -> bool {
+        self.lock().origin.is_none()
+    }
+
     pub(crate) fn keeping(&self) -> Keeping {
         self.lock().keeping
+    }
+
+    /// Fails where what is published is not what the elements came from. The caller has the lease.
+    pub(crate) fn refuse_replaced(&self) -> Result<()> {
+        self.refuse_detached()?;
+        let origin = self.lock().origin.clone();
+        let seen = self.shared.files.with(&self.key, |pair| Ok(pair.seen()))?;
+        let seen = seen.ok_or_else(|| self.removed())?;
+        if origin.is_some_and(|origin| seen.is(&origin)) {
+            return Ok(());
+        }
+        let message = "was replaced meanwhile: get it again";
+        Err(Error::new(ErrorKind::Conflict, message).at_key(&self.key))
     }
 
     pub(crate) fn set_purge(&self, purge: bool) {
@@ -14,6 +32,14 @@ impl<A: Element> Slot<A> {
     pub(crate) fn set_automatic(&self, automatic: bool) {
         let mut state = self.lock();
         state.keeping.automatic = automatic;
+        self.settle(state);
+    }
+
+    /// Keeps the array as whoever inserted it asked for.
+    pub(crate) fn keep(&self, keeping: Keeping) {
+        let mut state = self.lock();
+        state.keeping = keeping;
+        self.rest(&mut state);
         self.settle(state);
     }
 
@@ -36,13 +62,11 @@ impl<A: Element> Slot<A> {
     pub(crate) fn advise(&self, access: Access) {
         let mut state = self.lock();
         state.access = access;
-        let memory = match &state.place {
-            Place::Memory(memory) => Some(Arc::clone(memory)),
-            _ => None,
-        };
+        if let Place::Memory(memory) = &state.place {
+            // A hint: where it is not taken, nothing is lost.
+            let _ = memory.advise(access);
+        }
         drop(state);
-        // Hints: where they are not taken, nothing is lost.
-        let _ = memory.map(|memory| memory.advise(access));
         // The next reader is opened with it.
         self.shared.files.close(&self.key);
     }

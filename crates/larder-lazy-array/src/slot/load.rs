@@ -1,5 +1,5 @@
 use super::*;
-use crate::payload;
+use crate::{files::place, payload};
 
 impl<A: Element> Slot<A> {
     /// Brings the elements into memory, where they stay until somebody has pinned them: they are not idle yet.
@@ -15,9 +15,12 @@ impl<A: Element> Slot<A> {
         drop(state);
         let busy = Busy(self);
         let room = self.shared.budget.reserve(self.bytes(), &mut departed);
-        let room = room.map_err(|error| error.at_key(&self.key))?;
+        let room = room.map_err(|error| place(error, &self.key))?;
         let (memory, origin) = match source {
-            Some(spilled) => (Memory::heap(spilled.read(self.layout.len())?), None),
+            Some(spilled) => {
+                let elements = spilled.read(self.layout.len());
+                (Memory::heap(elements.map_err(|error| error.at_key(&self.key))?), None)
+            }
             None => self.load_published().map(|(memory, origin)| (memory, Some(origin)))?,
         };
         // A hint: where it is not taken, nothing is lost.
@@ -31,10 +34,16 @@ impl<A: Element> Slot<A> {
         drop(state);
         // Gives the space of a spilled array back: I/O, so after the unlocking.
         drop(left);
-        if let Some(hooks) = &self.shared.hooks {
-            hooks.on_load(&self.key);
-        }
+        self.tell_loaded();
         Ok(())
+    }
+
+    fn tell_loaded(&self) {
+        let Some(hooks) = &self.shared.hooks else { return };
+        // Nobody has pinned the array yet: should the hook panic, the budget may have it again.
+        let unpinned = Unpinned(self);
+        hooks.on_load(&self.key);
+        mem::forget(unpinned);
     }
 
     /// Maps, or reads and checks, the elements that are published now.
@@ -48,42 +57,61 @@ impl<A: Element> Slot<A> {
         found?.ok_or_else(|| self.removed())
     }
 
-    /// Lends out zeros in the place of the elements, which are not loaded for it.
+    /// Lends out zeros in the place of the elements, which are not loaded for it and go first where they are in memory.
     pub(crate) fn overwrite(self: &Arc<Self>) -> Result<WriteGuard<A>> {
         let mut departed = Departed::default();
         let mut state = self.wait_to_write(self.lock())?;
-        let resident = matches!(state.place, Place::Memory(_));
+        self.wake(&mut state);
         state.busy = true;
         drop(state);
+        // Whatever fails from here on, the budget may have the array again.
+        let unpinned = Unpinned(self);
         let busy = Busy(self);
-        let origin = self.published_origin()?;
-        // What is in memory makes way for as many zeros.
-        let room = match resident {
+        let origin = match self.is_scratch() {
             true => None,
-            false => Some(self.shared.budget.reserve(self.bytes(), &mut departed)?),
+            false => Some(self.published_origin()?),
         };
-        let zeros = Memory::heap(A::from_raw(payload::zeroed::<A>(self.layout.len())?));
-        if let Some(room) = room {
-            room.keep();
-        }
         let mut state = self.lock();
-        let left = mem::replace(&mut state.place, Place::Lent);
-        state.dirty = true;
-        state.origin = Some(origin);
-        busy.end(&mut state);
-        let guard = self.lend(state, Arc::new(zeros));
+        let left = mem::replace(&mut state.place, Place::Published);
+        state.dirty = false;
+        drop(state);
+        if let Place::Memory(_) = &left {
+            self.shared.budget.release(self.bytes());
+        }
         drop(left);
-        guard
+        let room = self.shared.budget.reserve(self.bytes(), &mut departed);
+        let room = room.map_err(|error| place(error, &self.key))?;
+        let zeros = payload::zeroed::<A>(self.layout.len());
+        let zeros = Memory::heap(A::from_raw(zeros.map_err(|error| error.at_key(&self.key))?));
+        room.keep();
+        let mut state = self.lock();
+        state.place = Place::Lent;
+        state.dirty = true;
+        state.origin = origin;
+        busy.end(&mut state);
+        mem::forget(unpinned);
+        self.lend(state, Arc::new(zeros))
     }
 
     /// Which file is published now, without a look at its elements.
     fn published_origin(&self) -> Result<Origin> {
         let look = |pair: &Pair| {
             self.check_header(&pair.header)?;
-            pair.origin().map_or_else(|| pair.checksum().map(Origin::Stamp), Ok)
+            pair.origin()
         };
         let found = self.shared.files.with(&self.key, look);
         self.refuse_detached()?;
         found?.ok_or_else(|| self.removed())
+    }
+}
+
+/// An array that nobody has pinned, and that rests once this is dropped.
+struct Unpinned<'a, A: Element>(&'a Slot<A>);
+
+impl<A: Element> Drop for Unpinned<'_, A> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        self.0.rest(&mut state);
+        self.0.settle(state);
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::files::place;
 
 /// An array of any element type, as the budget and the store see it.
 pub(crate) trait Tracked: Any + Send + Sync + fmt::Debug {
@@ -73,8 +74,13 @@ impl<A: Element> Tracked for Slot<A> {
 
 impl<A: Element> Slot<A> {
     /// Moves the elements of an idle array out of memory. They stay, still idle, where that fails.
-    fn move_out(&self, mut state: MutexGuard<'_, State<A>>, departed: &mut Departed) -> Result<()> {
+    pub(super) fn move_out(
+        &self,
+        mut state: MutexGuard<'_, State<A>>,
+        departed: &mut Departed,
+    ) -> Result<()> {
         self.wake(&mut state);
+        let _eviction = self.shared.budget.begin_eviction();
         let spilled = state.dirty;
         if spilled {
             self.spill(state)?;
@@ -111,7 +117,7 @@ impl<A: Element> Slot<A> {
             }
             Err(error) => {
                 self.rest(&mut state);
-                Err(error.at_key(&self.key))
+                Err(place(error, &self.key))
             }
         }
     }

@@ -21,7 +21,13 @@ impl<A: Element> Slot<A> {
         let elements = match self.source()? {
             Source::Memory(guard) => {
                 let range = |axis: usize| Slice::from(ranges[axis].clone());
-                return Ok(guard.slice_each_axis(|axis| range(axis.axis.index())).to_owned());
+                let part = guard.slice_each_axis(|axis| range(axis.axis.index()));
+                // In the order that it has when it comes from the file.
+                return Ok(if self.layout.fortran_order {
+                    part.reversed_axes().as_standard_layout().into_owned().reversed_axes()
+                } else {
+                    part.as_standard_layout().into_owned()
+                });
             }
             Source::Scratch(spilled) => region::read(&spilled.payload(), &self.layout, ranges)?,
             Source::Published(access) => {
@@ -44,7 +50,9 @@ impl<A: Element> Slot<A> {
             self.check_header(&opened.header)?;
             let payload = opened.header.payload(&*opened.file);
             let elements = region::read(&payload, &self.layout, ranges);
-            opened.file.file().inspect(|file| self.leave(file, &opened.header, ranges, access));
+            if let Some(file) = opened.file.file() {
+                self.leave(file.file(), &opened.header, ranges, access);
+            }
             match elements {
                 // Replaced since it was opened, on a storage that keeps no version without a name.
                 Err(error) if error.kind() == ErrorKind::Conflict && round < ROUNDS => {

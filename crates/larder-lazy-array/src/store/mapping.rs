@@ -29,7 +29,7 @@ impl ArrayStore {
         if let Some(array) = self.get(key)? {
             return Ok(array);
         }
-        // A lease of its own, so that what is built may be inserted, or other arrays built, inside.
+        // A lease of its own, so that other arrays may be built and inserted inside.
         let building = self.files().build(&Key::new(key)?)?;
         let array = match self.get(key)? {
             Some(array) => array,
@@ -44,11 +44,16 @@ impl ArrayStore {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), [`LazyArray::read`] and [`remove`](Self::remove).
+    /// `Conflict` where another process replaced the array meanwhile; otherwise as [`get`](Self::get),
+    /// [`LazyArray::read`] and [`remove`](Self::remove).
     pub fn pop<A: Element>(&self, key: &str) -> Result<Option<ArrayD<A>>> {
         let Some(array) = self.get::<A>(key)? else { return Ok(None) };
-        let elements = array.read()?.to_owned();
-        Ok(self.remove(key)?.then_some(elements))
+        // Held until it is removed, so that no edit of this process comes in between.
+        let elements = array.read()?;
+        let _lease = self.shared.files.lease(array.key())?;
+        array.0.refuse_replaced()?;
+        self.drop_files(array.key())?;
+        Ok(Some(elements.to_owned()))
     }
 
     /// Removes an array, and what a killed process left of one; whether there was one. Its handles keep their guards
@@ -82,13 +87,14 @@ impl ArrayStore {
         removed
     }
 
-    /// Removes every array; how many there were. All are tried.
+    /// Removes every array, and what killed processes left of some; how many there were. All are tried.
     ///
     /// # Errors
     ///
     /// The first one of [`remove`](Self::remove).
     pub fn clear(&self) -> Result<u64> {
-        let tried: Vec<_> = self.keys()?.iter().map(|key| self.remove(key.as_str())).collect();
+        let found = self.files().list()?;
+        let tried: Vec<_> = found.keys().map(|key| self.remove(key.as_str())).collect();
         tried.into_iter().try_fold(0, |count, removed| Ok(count + u64::from(removed?)))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write, os::unix::fs::FileExt, path};
 
-use larder_storage::{Error, ErrorKind, ReadAt, publish::StagedFile};
+use larder_storage::{Error, ErrorKind, PublishedFile, ReadAt, publish::StagedFile};
 
 use super::*;
 use crate::ElementWork;
@@ -40,8 +40,8 @@ impl ReadAt for Npy {
         true
     }
 
-    fn file(&self) -> Option<&File> {
-        Some(&self.file)
+    fn file(&self) -> Option<&PublishedFile> {
+        None
     }
 }
 
@@ -103,7 +103,8 @@ impl ElementWork for Import<'_> {
 
     fn run<A: Element>(self) -> Result<()> {
         let Self { store, key, header, npy } = self;
-        let layout = header.layout.clone().canonical();
+        let Layout { shape, fortran_order } = header.layout.clone().canonical();
+        let layout = layout::sound::<A>(&shape, fortran_order)?;
         store.admit(&key, A::DTYPE, &layout)?;
         let mut staged = store.files().begin::<A>(&key, &layout)?;
         staged.copy::<A>(&header.payload(npy), layout.len())?;

@@ -7,13 +7,13 @@ use std::{
 use crate::{
     Error, ErrorKind, Result,
     publish::is_absent,
-    storage::{ReadAt, check_range},
+    storage::{PublishedFile, ReadAt, check_range},
 };
 
 /// An open file. Published files are replaced by rename, so it stays on its version.
 #[derive(Debug)]
 pub(super) struct FileReader {
-    file: File,
+    file: PublishedFile,
     len: u64,
     path: PathBuf,
     inode: Inode,
@@ -39,7 +39,7 @@ impl FileReader {
             return Ok(None);
         }
         let inode = Inode::of(&file).map_err(failed)?;
-        Ok(Some(Self { file, len: found.len(), path: path.to_owned(), inode }))
+        Ok(Some(Self { file: PublishedFile(file), len: found.len(), path: path.to_owned(), inode }))
     }
 }
 
@@ -47,7 +47,6 @@ impl Inode {
     /// By `fstat`, which is half the price of what the standard library asks.
     fn of(file: &File) -> io::Result<Self> {
         let found = rustix::fs::fstat(file)?;
-        #[expect(clippy::unnecessary_cast, reason = "they differ from system to system")]
         Ok(Self {
             links: found.st_nlink as u64,
             changed: (found.st_ctime as i64, found.st_ctime_nsec as i64),
@@ -62,7 +61,7 @@ impl ReadAt for FileReader {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         check_range(self.len, offset, buf.len()).map_err(|error| error.at_path(&self.path))?;
-        read_exact_at(&self.file, buf, offset).map_err(|error| match error.kind() {
+        read_exact_at(self.file.file(), buf, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 Error::new(ErrorKind::Corrupt, "was cut short while open")
                     .at_path(&self.path)
@@ -73,10 +72,10 @@ impl ReadAt for FileReader {
     }
 
     fn is_current(&self) -> bool {
-        Inode::of(&self.file).is_ok_and(|now| now.links > 0 && now == self.inode)
+        Inode::of(self.file.file()).is_ok_and(|now| now.links > 0 && now == self.inode)
     }
 
-    fn file(&self) -> Option<&File> {
+    fn file(&self) -> Option<&PublishedFile> {
         Some(&self.file)
     }
 }

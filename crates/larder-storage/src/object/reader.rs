@@ -1,4 +1,4 @@
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::{Error as Remote, GetOptions, GetRange, ObjectMeta, ObjectStore, path::Path};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Key, Result,
-    storage::{ReadAt, check_range, read_range},
+    storage::{PublishedFile, ReadAt, check_range, read_range},
 };
 
 /// Reads parts of one version of an object; each read is one request.
@@ -131,7 +131,7 @@ impl ReadAt for Pinned {
         true
     }
 
-    fn file(&self) -> Option<&File> {
+    fn file(&self) -> Option<&PublishedFile> {
         None
     }
 }

@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     io,
     path::Path,
     sync::{
@@ -8,7 +7,9 @@ use std::{
     },
 };
 
-use crate::{Bytes, Entries, Key, Keys, Object, PutIf, ReadAt, Result, Storage, Upload};
+use crate::{
+    Bytes, Entries, Key, Keys, Object, PublishedFile, PutIf, ReadAt, Result, Storage, Upload,
+};
 
 /// A storage that counts what is asked of it, failures included.
 #[derive(Debug, Default)]
@@ -168,7 +169,7 @@ impl ReadAt for CountingReader {
         self.inner.is_current()
     }
 
-    fn file(&self) -> Option<&File> {
+    fn file(&self) -> Option<&PublishedFile> {
         self.inner.file()
     }
 }

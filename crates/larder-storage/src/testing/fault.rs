@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     io,
     path::Path,
     sync::{
@@ -9,7 +8,8 @@ use std::{
 };
 
 use crate::{
-    Bytes, Entries, Error, ErrorKind, Key, Keys, Object, PutIf, ReadAt, Result, Storage, Upload,
+    Bytes, Entries, Error, ErrorKind, Key, Keys, Object, PublishedFile, PutIf, ReadAt, Result,
+    Storage, Upload,
 };
 
 /// What goes wrong with an operation.
@@ -187,7 +187,7 @@ impl ReadAt for FaultReader {
         self.inner.is_current()
     }
 
-    fn file(&self) -> Option<&File> {
+    fn file(&self) -> Option<&PublishedFile> {
         // What is done with a file goes past the script.
         None
     }
