@@ -7,26 +7,24 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    io::{self, Write},
-    path::PathBuf,
+    io::Write,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use larder_storage::{
     Error, ErrorKind, Key, PutIf, RESERVED_SEGMENT, ReadAt, Result, Storage, StorageExt, Upload,
-    Version, crc32c, crc32c_append,
+    Version,
     flight::{self, Flights, Lease},
+    publish,
 };
 use quick_cache::sync::Cache;
 
 use crate::{
     Access, ArrayConfig, Element,
-    element::{DType, Endian},
     layout::Layout,
-    memory::Memory,
     npy::{self, Header},
-    origin::{FileId, Origin, Seen},
-    payload::{self, Payload},
+    origin::Origin,
     sidecar::{Sidecar, Stamp},
 };
 
@@ -36,10 +34,14 @@ const SIDECAR: &str = ".meta.json";
 const ROUNDS: usize = 100;
 /// How often that is believed of an error which may also mean that it was replaced before.
 const CONFLICTS: usize = 5;
-/// From this many bytes on, elements are mapped; fewer are as quickly read, and checked by the way.
-const MAPPED: u64 = 64 * 1024;
 /// How many arrays are kept open to read rows of.
 const READERS: usize = 64;
+
+mod pair;
+mod staged;
+
+pub(crate) use pair::Pair;
+pub(crate) use staged::Staged;
 
 pub(crate) struct Files {
     storage: Arc<dyn Storage>,
@@ -52,13 +54,6 @@ pub(crate) struct Files {
 pub(crate) struct Opened {
     pub(crate) header: Header,
     pub(crate) file: Box<dyn ReadAt>,
-}
-
-/// A published array, open, with a header that fits its sidecar.
-pub(crate) struct Pair {
-    pub(crate) header: Header,
-    sidecar: Sidecar,
-    file: Box<dyn ReadAt>,
 }
 
 /// What is there of one key.
@@ -271,8 +266,8 @@ impl Files {
     pub(crate) fn begin<A: Element>(&self, key: &Key, layout: &Layout) -> Result<Staged> {
         let header = npy::header(A::DTYPE, layout);
         let mut upload = self.storage.create(&key.with_suffix(ARRAY)?)?;
-        upload.write_all(&header).map_err(|error| unwritten(error).at_key(key))?;
-        Ok(Staged { upload, crc: crc32c(&header), header: header.len() as u64 })
+        upload.write_all(&header).map_err(|error| staged::unwritten(error).at_key(key))?;
+        Ok(Staged::new(upload, &header))
     }
 
     /// Removes the sidecar, then the array: whatever stays behind is a miss. Both are tried. The caller has the lease.
@@ -292,6 +287,16 @@ impl Files {
             (Ok(_), Err(array)) => Err(survives(array, key, ARRAY)),
             (Err(_), Err(array)) => Err(survives(array, key, "{.meta.json,.npy}")),
         }
+    }
+
+    /// Moves both files of a key from `root` to the same place below `aside`, the sidecar first. The caller has the lease.
+    pub(crate) fn set_aside(&self, key: &Key, root: &Path, aside: &Path) -> Result<()> {
+        self.close(key);
+        for suffix in [SIDECAR, ARRAY] {
+            let name = key.with_suffix(suffix)?;
+            publish::set_aside(&root.join(name.as_str()), &aside.join(name.as_str()))?;
+        }
+        Ok(())
     }
 
     /// Removes an array that is still what `origin` says, unless somebody works on it.
@@ -319,151 +324,9 @@ impl Files {
     }
 }
 
-/// An array that is being written out of sight.
-pub(crate) struct Staged {
-    upload: Box<dyn Upload>,
-    crc: u32,
-    /// The length of the header.
-    header: u64,
-}
-
-impl Staged {
-    /// Writes the next elements in the order of the file.
-    pub(crate) fn append<A: Element>(&mut self, elements: &[A]) -> Result<()> {
-        self.crc = payload::write(elements, self.crc, &mut self.upload).map_err(unwritten)?;
-        Ok(())
-    }
-
-    /// Writes the first `len` elements of another file, and returns the CRC-32C of what was read.
-    pub(crate) fn copy<A: Element>(&mut self, from: &Payload<'_>, len: usize) -> Result<u32> {
-        let step = from.part::<A>();
-        let mut raw = payload::zeroed::<A>(step.min(len))?;
-        let mut crc = 0;
-        for start in (0..len).step_by(step) {
-            let part = &mut raw[..step.min(len - start)];
-            from.fill::<A>(start, part)?;
-            crc = payload::write_raw::<A>(part, crc, &mut io::sink()).map_err(unwritten)?;
-            self.crc =
-                payload::write_raw::<A>(part, self.crc, &mut self.upload).map_err(unwritten)?;
-        }
-        Ok(crc)
-    }
-
-    /// What was written, which has to be all elements of the layout.
-    pub(crate) fn end<A: Element>(self, layout: &Layout) -> (Box<dyn Upload>, Stamp) {
-        let bytes = self.header + layout.bytes::<A>();
-        (self.upload, Stamp::new(A::DTYPE, layout, bytes, self.crc))
-    }
-}
-
 fn survives(error: Error, key: &Key, which: &str) -> Error {
     let message = format!("cannot remove all of the array, {key}{which} is left: remove it again");
     Error::new(error.kind(), message).with_source(error)
-}
-
-fn unwritten(error: io::Error) -> Error {
-    Error::io(error, "cannot write the array")
-}
-
-impl Pair {
-    fn new(sidecar: Sidecar, file: Box<dyn ReadAt>) -> Result<Self> {
-        let header = Header::read(&*file)?;
-        if !sidecar.fits(&header, file.len()) {
-            let message = "the array is not the one that its sidecar describes";
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
-        Ok(Self { header, sidecar, file })
-    }
-
-    /// Brings the elements into memory: large ones by mapping them, unchecked unless that is asked for, all others by
-    /// reading and checking them.
-    pub(crate) fn load<A: Element>(&self, checked: bool) -> Result<(Memory<A>, Origin)> {
-        let file = self.id();
-        if let Some(memory) = self.map() {
-            let stamp = if checked { Some(self.checksum()?) } else { None };
-            return Ok((memory, Origin { stamp, file, attempt: None }));
-        }
-        let (elements, stamp) = self.read()?;
-        Ok((Memory::heap(elements), Origin { stamp: Some(stamp), file, attempt: None }))
-    }
-
-    /// `None` where the elements are better read, or have to be.
-    fn map<A: Element>(&self) -> Option<Memory<A>> {
-        let Header { endian, data_start, ref layout, .. } = self.header;
-        let file = self.file.file()?;
-        let fits = endian == Endian::NATIVE && layout.bytes::<A>() >= MAPPED;
-        fits.then(|| Memory::map(file, data_start, layout.len()))??.ok()
-    }
-
-    /// Which file this is, as far as that is known without reading it.
-    pub(crate) fn origin(&self) -> Result<Origin> {
-        let file = self.id();
-        // Without a file there is its stamp, which has to be looked for where the sidecar names several.
-        let stamp = match (&file, self.sidecar.only_fit(&self.header, self.file.len())) {
-            (Some(_), _) => None,
-            (None, Some(stamp)) => Some(stamp.clone()),
-            (None, None) => Some(self.checksum()?),
-        };
-        Ok(Origin { stamp, file, attempt: None })
-    }
-
-    fn id(&self) -> Option<FileId> {
-        FileId::of(self.file.file()?.file())
-    }
-
-    pub(crate) fn seen(&self) -> Seen {
-        Seen { newest: self.sidecar.newest().cloned(), file: self.id() }
-    }
-
-    /// Reads the whole array and checks it.
-    fn read<A: Element>(&self) -> Result<(Vec<A>, Stamp)> {
-        let (elements, crc) =
-            self.header.payload(&*self.file).read(self.header.layout.len(), self.header_crc()?)?;
-        Ok((elements, self.stamp(crc)?))
-    }
-
-    /// Reads and checks the whole file, and keeps nothing of it.
-    pub(crate) fn checksum(&self) -> Result<Stamp> {
-        self.checked(&mut |_| Ok(()))
-    }
-
-    /// Gives the whole file part by part, and says in the end whether it was sound.
-    pub(crate) fn checked(&self, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Stamp> {
-        let mut crc = 0;
-        let mut buffer = vec![0; self.file.len().min(1 << 20) as usize];
-        let mut at = 0;
-        while at < self.file.len() {
-            let part = &mut buffer[..(self.file.len() - at).min(1 << 20) as usize];
-            self.file.read_at(at, part)?;
-            crc = crc32c_append(crc, part);
-            each(part)?;
-            at += part.len() as u64;
-        }
-        self.stamp(crc)
-    }
-
-    pub(crate) fn check_dtype(&self, expected: DType) -> Result<()> {
-        let found = self.header.dtype;
-        if found == expected {
-            return Ok(());
-        }
-        let message = format!("holds elements of type {found}, not {expected}");
-        Err(Error::new(ErrorKind::Invalid, message))
-    }
-
-    fn header_crc(&self) -> Result<u32> {
-        let mut header = vec![0; self.header.data_start as usize];
-        self.file.read_at(0, &mut header)?;
-        Ok(crc32c(&header))
-    }
-
-    fn stamp(&self, crc: u32) -> Result<Stamp> {
-        if self.sidecar.accepts(self.file.len(), crc) {
-            return Ok(Stamp::new(self.header.dtype, &self.header.layout, self.file.len(), crc));
-        }
-        let message = "the array's checksum is not the one in its sidecar";
-        Err(Error::new(ErrorKind::Corrupt, message))
-    }
 }
 
 /// Names the key where the error does not say a place yet.

@@ -228,6 +228,20 @@ fn another_type_is_refused_by_name() {
 }
 
 #[test]
+fn names_with_dots_are_arrays_of_their_own() {
+    let (_dir, store) = fresh(0);
+    for (at, key) in ["w1", "w1.1", "w1.2", "w1.npy"].iter().enumerate() {
+        store.insert(key, arr1(&[at as u8])).unwrap().write().unwrap()[[0]] += 10;
+    }
+    store.offload_all(Offload::Scratch).unwrap();
+    store.flush_all().unwrap();
+    for (at, key) in ["w1", "w1.1", "w1.2", "w1.npy"].iter().enumerate() {
+        let array = store.get::<u8>(key).unwrap().unwrap();
+        assert_eq!(array.read().unwrap()[[0]], at as u8 + 10);
+    }
+}
+
+#[test]
 fn handles_of_one_key_are_one_array() {
     let (_dir, store) = fresh(1 << 20);
     let first = store.insert("a", arr1(&[1_u8, 2])).unwrap();

@@ -149,7 +149,7 @@ impl ElementWork for Rows<'_> {
 fn purge(store: &ArrayStore, keys: &[String], json: bool) -> Result<()> {
     let (mut removed, mut missing) = (Vec::new(), Vec::new());
     for key in keys {
-        if store.remove(key)? { &mut removed } else { &mut missing }.push(key);
+        if store.purge(key)? { &mut removed } else { &mut missing }.push(key);
     }
     output::removed(&removed, &missing, json)
 }

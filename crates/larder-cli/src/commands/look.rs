@@ -91,8 +91,7 @@ impl Store {
                     KvCache::namespaces(dir)?.iter().map(repair).collect::<Result<Vec<_>>>()?;
                 Ok(json!({ "moved": moved.into_iter().flatten().collect::<Vec<_>>() }))
             }
-            // An array that is damaged is named by `verify`, and is the caller's to remove or to insert again.
-            Self::Array => Ok(json!({ "moved": [] })),
+            Self::Array => Ok(json!({ "moved": arrays(dir)?.repair()? })),
             Self::Shards => {
                 let index = EmbeddingCache::repair_index(dir)?;
                 let report = shards(dir)?.repair()?;
@@ -127,7 +126,7 @@ fn records(dir: &Path) -> Result<ProvenanceStore<Vec<u8>>> {
 }
 
 /// What helps where a database is damaged.
-pub(crate) const HELP: &str = "`larder repair` moves damaged databases aside";
+pub(crate) const HELP: &str = "`larder repair` moves what is damaged aside";
 
 /// Refuses a root that is not there.
 ///

@@ -1,4 +1,4 @@
-use larder_storage::{Key, Problem, Result};
+use larder_storage::{Error, ErrorKind, Key, Problem, RESERVED_SEGMENT, Result};
 use serde::Serialize;
 
 use super::ArrayStore;
@@ -33,6 +33,47 @@ impl ArrayStore {
             }
         }
         Ok(report)
+    }
+}
+
+impl ArrayStore {
+    /// Moves every damaged array aside, with its sidecar, to a new directory `.larder/damaged/<number>/` of the store, for a
+    /// person to look at; the keys, which are free then. Nothing is deleted, and what is of another program or of a later
+    /// version stays.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the storage is not local; `Io` where something cannot be moved; otherwise as
+    /// [`keys`](Self::keys).
+    pub fn repair(&self) -> Result<Vec<String>> {
+        let Some(root) = self.cache_dir() else {
+            let message = "damaged arrays are moved aside on local storage alone: remove them";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        let aside = root.join(RESERVED_SEGMENT).join("damaged");
+        let free = (0_u64..).map(|number| aside.join(number.to_string()));
+        let aside = free.into_iter().find(|dir| !dir.exists()).unwrap_or(aside);
+        let mut moved = Vec::new();
+        for (key, found) in self.shared.files.list()? {
+            if found.is_pair() && self.is_damaged(&key)? {
+                let _lease = self.shared.files.lease(&key)?;
+                // Somebody may have replaced it since.
+                if self.is_damaged(&key)? {
+                    self.shared.files.set_aside(&key, root, &aside)?;
+                    self.known.forget(&key);
+                    moved.push(key.to_string());
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    fn is_damaged(&self, key: &Key) -> Result<bool> {
+        match self.shared.files.with(key, |pair| pair.checksum().map(drop)) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
+            Err(error) if [ErrorKind::Io, ErrorKind::Backend].contains(&error.kind()) => Err(error),
+            _ => Ok(false),
+        }
     }
 }
 

@@ -109,3 +109,28 @@ fn a_planted_link_is_refused_and_nothing_outside_touched() {
     assert!(store.insert("a", arr1(&[1_u8])).is_err());
     assert_eq!(fs::read(outside.path().join("secret.npy")).unwrap(), seed_array());
 }
+
+#[test]
+fn what_is_damaged_is_moved_aside_and_nothing_else() {
+    let (dir, store) = fresh(0);
+    for key in ["a/sound", "a/damaged", "later"] {
+        store.insert(key, Array1::from_elem(1000, 1_u8)).unwrap();
+    }
+    patch(&dir.path().join("a/damaged.npy"), 500, &[9]);
+    let later = dir.path().join("later.meta.json");
+    let sidecar = fs::read_to_string(&later).unwrap();
+    write(&later, sidecar.replace("\"schema_version\": 1", "\"schema_version\": 2").as_bytes());
+    let damaged = fs::read(dir.path().join("a/damaged.npy")).unwrap();
+    assert_eq!(store.repair().unwrap(), ["a/damaged"]);
+    let aside = dir.path().join(".larder/damaged/0/a");
+    assert_eq!(fs::read(aside.join("damaged.npy")).unwrap(), damaged);
+    assert!(aside.join("damaged.meta.json").exists());
+    assert_eq!(store.repair().unwrap(), [""; 0]);
+    store.insert("a/damaged", Array1::from_elem(1000, 2_u8)).unwrap();
+    assert_eq!(store.len().unwrap(), 3);
+    patch(&dir.path().join("a/damaged.npy"), 500, &[9]);
+    assert_eq!(store.repair().unwrap(), ["a/damaged"]);
+    assert!(dir.path().join(".larder/damaged/1/a/damaged.npy").exists());
+    let (_, remote) = in_memory(0);
+    assert_eq!(remote.repair().unwrap_err().kind(), ErrorKind::Unsupported);
+}
