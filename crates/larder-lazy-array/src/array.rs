@@ -85,7 +85,7 @@ impl<A: Element> LazyArray<A> {
     /// against the checksum, which is one of the whole file.
     ///
     /// The file is kept open for the next rows, so that on an object store they take one request. They are those of what
-    /// is published at the time.
+    /// is published at the time; what other programs than this one do to the files is noticed a millisecond later.
     ///
     /// # Errors
     ///

@@ -22,6 +22,7 @@ use quick_cache::sync::Cache;
 
 use crate::{
     Access, ArrayConfig, Element,
+    changes::{Changes, Known},
     layout::Layout,
     npy::{self, Header},
     origin::Origin,
@@ -47,6 +48,7 @@ pub(crate) struct Files {
     storage: Arc<dyn Storage>,
     leases: Flights,
     readers: Cache<Key, Arc<Opened>>,
+    changes: Changes,
 }
 
 /// An array's file alone, pinned to one version.
@@ -54,6 +56,7 @@ pub(crate) struct Files {
 pub(crate) struct Opened {
     pub(crate) header: Header,
     pub(crate) file: Box<dyn ReadAt>,
+    known: Known,
 }
 
 /// What is there of one key.
@@ -79,7 +82,8 @@ impl Files {
             }
             None => Flights::on(Arc::clone(&storage), flight::Options::default())?,
         };
-        Ok(Self { storage, leases, readers: Cache::new(READERS) })
+        let changes = Changes::of(&*storage);
+        Ok(Self { storage, leases, readers: Cache::new(READERS), changes })
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
@@ -125,14 +129,17 @@ impl Files {
     /// The array's file alone, as it is published now, without a look at its sidecar: for reads that are not checked
     /// against it. It is kept open for the next one.
     pub(crate) fn reader(&self, key: &Key, access: Access) -> Result<Option<Arc<Opened>>> {
-        if let Some(opened) = self.readers.get(key).filter(|opened| opened.file.is_current()) {
+        let is_current = |opened: &Arc<Opened>| {
+            opened.known.is_current(&self.changes, || opened.file.is_current())
+        };
+        if let Some(opened) = self.readers.get(key).filter(is_current) {
             return Ok(Some(opened));
         }
         self.close(key);
         let Some(file) = self.storage.open(&key.with_suffix(ARRAY)?)? else { return Ok(None) };
         let header = Header::read(&*file).map_err(|error| place(error, key))?;
         file.file().inspect(|file| access.announce(file.file()));
-        let opened = Arc::new(Opened { header, file });
+        let opened = Arc::new(Opened { header, file, known: Known::default() });
         self.readers.insert(key.clone(), Arc::clone(&opened));
         Ok(Some(opened))
     }
@@ -140,6 +147,12 @@ impl Files {
     /// The next reader is a new one.
     pub(crate) fn close(&self, key: &Key) {
         self.readers.remove(key);
+    }
+
+    /// What is published under the key has changed: readers look again, here and in other processes.
+    fn changed(&self, key: &Key) {
+        self.changes.raise();
+        self.close(key);
     }
 
     /// Whether both objects are there, whatever they hold.
@@ -196,7 +209,10 @@ impl Files {
         // An array alone, which would soon lie beside a sidecar that does not name it.
         self.storage.remove(&array_key)?;
         self.storage.put(&sidecar_key, json.into(), condition)?;
-        upload.commit().inspect_err(|_| {
+        let committed = upload.commit();
+        // A lone array may have been there.
+        self.changed(key);
+        committed.inspect_err(|_| {
             // What cannot be removed either is told as incomplete, and is a miss.
             let _ = self.storage.remove(&sidecar_key);
         })
@@ -222,9 +238,10 @@ impl Files {
         // Its answer may be lost, and then this is what is there.
         origin.attempt = Some(stamp.clone());
         self.storage.put(&key.with_suffix(SIDECAR)?, json.into(), PutIf::Version(version))?;
-        upload.commit()?;
-        self.close(key);
-        Ok(stamp)
+        let committed = upload.commit();
+        // Also where that is not known.
+        self.changed(key);
+        committed.map(|()| stamp)
     }
 
     /// The file that is published, which has to be the one that the edits start from.
@@ -272,7 +289,6 @@ impl Files {
 
     /// Removes the sidecar, then the array: whatever stays behind is a miss. Both are tried. The caller has the lease.
     pub(crate) fn remove(&self, key: &Key) -> Result<bool> {
-        self.close(key);
         let (sidecar_key, array_key) = (key.with_suffix(SIDECAR)?, key.with_suffix(ARRAY)?);
         // What is refused, as a link that leads out of the directory is, is refused before anything is removed.
         if self.storage.local_root().is_some() {
@@ -281,6 +297,7 @@ impl Files {
         }
         let sidecar = self.storage.remove(&sidecar_key);
         let array = self.storage.remove(&array_key);
+        self.changed(key);
         match (sidecar, array) {
             (Ok(sidecar), Ok(array)) => Ok(sidecar && array),
             (Err(sidecar), Ok(_)) => Err(survives(sidecar, key, SIDECAR)),
@@ -291,11 +308,11 @@ impl Files {
 
     /// Moves both files of a key from `root` to the same place below `aside`, the sidecar first. The caller has the lease.
     pub(crate) fn set_aside(&self, key: &Key, root: &Path, aside: &Path) -> Result<()> {
-        self.close(key);
         for suffix in [SIDECAR, ARRAY] {
             let name = key.with_suffix(suffix)?;
             publish::set_aside(&root.join(name.as_str()), &aside.join(name.as_str()))?;
         }
+        self.changed(key);
         Ok(())
     }
 

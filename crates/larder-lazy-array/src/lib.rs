@@ -114,6 +114,7 @@
 mod access;
 mod array;
 mod budget;
+mod changes;
 mod config;
 mod cut;
 mod element;

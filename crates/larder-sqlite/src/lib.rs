@@ -40,7 +40,6 @@
 //! - Local disks only: the write-ahead log needs shared memory, which network file systems do not give. On Linux those
 //!   that the kernel knows as such are [`Unsupported`](larder_storage::ErrorKind::Unsupported).
 
-mod counter;
 mod database;
 mod failure;
 mod identity;

@@ -8,9 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use larder_storage::{Error, ErrorKind, Result};
-
-use crate::counter::Counter;
+use larder_storage::{Error, ErrorKind, Result, counter::Counter};
 
 /// The file `<database>.write`, which stays open. It is locked by the writer whose turn it is, and holds the number of
 /// beginnings and ends of turns so far: it is odd during a turn, and after one whose writer died in it.

@@ -47,6 +47,7 @@
     reason = "this is the crate that the ban sends everyone else to"
 )]
 
+pub mod counter;
 mod digest;
 mod durability;
 mod error;

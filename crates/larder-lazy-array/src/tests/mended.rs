@@ -128,6 +128,30 @@ fn the_room_of_replaced_files_is_given_back() {
     assert_eq!(unnamed(dir.path()).iter().map(blocks).sum::<u64>(), 0);
 }
 
+#[test]
+fn rows_are_those_of_what_is_published_at_the_time() {
+    let (dir, store) = fresh(0);
+    let array = store.insert("a", Array1::<u64>::zeros(10)).unwrap();
+    let other = open(dir.path(), 1 << 20);
+    let theirs = other.get::<u64>("a").unwrap().unwrap();
+    for round in 1..300 {
+        theirs.write().unwrap().fill(round);
+        theirs.flush().unwrap();
+        assert_eq!(array.rows(3..4).unwrap()[[0]], round, "at once");
+        assert_eq!(array.rows(5..6).unwrap()[[0]], round);
+    }
+    other.remove("a").unwrap();
+    assert_eq!(array.rows(3..4).unwrap_err().kind(), ErrorKind::NotFound);
+    other.insert("a", Array1::<u64>::ones(10)).unwrap();
+    assert_eq!(array.rows(3..4).unwrap()[[0]], 1);
+    // By another program, which tells nobody.
+    fs::remove_file(dir.path().join("a.npy")).unwrap();
+    while array.rows(3..4).is_ok() {
+        thread::yield_now();
+    }
+    assert_eq!(array.rows(3..4).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
 /// Memory in which something happens once, at a given moment.
 #[derive(Debug, Default)]
 struct Eventful {
