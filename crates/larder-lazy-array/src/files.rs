@@ -8,8 +8,10 @@ use std::{
     collections::BTreeMap,
     fmt,
     io::Write,
+    panic,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use larder_storage::{
@@ -35,6 +37,8 @@ const SIDECAR: &str = ".meta.json";
 const ROUNDS: usize = 100;
 /// How often that is believed of an error which may also mean that it was replaced before.
 const CONFLICTS: usize = 5;
+/// From this many bytes on, a file that was replaced is closed by a thread of its own.
+const LARGE: u64 = 16 << 20;
 /// How many arrays are kept open to read rows of.
 const READERS: usize = 64;
 
@@ -230,9 +234,19 @@ impl Files {
         let gone = || Error::new(ErrorKind::NotFound, "was removed meanwhile").at_key(key);
         let (sidecar, version) = self.sidecar(key)?.ok_or_else(gone)?;
         let sidecar = sidecar?;
-        self.storage.head(&key.with_suffix(ARRAY)?)?.ok_or_else(gone)?;
-        let base = self.base(key, &sidecar, origin)?.ok_or_else(gone)?;
-        let (upload, stamp) = self.stage::<A>(key, layout, write)?;
+        let old = self.storage.open(&key.with_suffix(ARRAY)?)?.ok_or_else(gone)?;
+        let (base, staged) = match &origin.stamp {
+            Some(stamp) if sidecar.newest() == Some(stamp) => {
+                (Ok(Some(stamp.clone())), self.stage::<A>(key, layout, write))
+            }
+            // It has to be read, which goes on beside the writing.
+            _ => thread::scope(|scope| {
+                let base = scope.spawn(|| self.base(key, origin));
+                let staged = self.stage::<A>(key, layout, write);
+                (base.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), staged)
+            }),
+        };
+        let (base, (upload, stamp)) = (base?.ok_or_else(gone)?, staged?);
         let json = sidecar.replaced(stamp.clone(), base).json()?;
         lease.check()?;
         // Its answer may be lost, and then this is what is there.
@@ -241,24 +255,22 @@ impl Files {
         let committed = upload.commit();
         // Also where that is not known.
         self.changed(key);
+        let_go(old);
         committed.map(|()| stamp)
     }
 
-    /// The file that is published, which has to be the one that the edits start from.
-    fn base(&self, key: &Key, sidecar: &Sidecar, origin: &Origin) -> Result<Option<Stamp>> {
-        if let Some(stamp) = &origin.stamp
-            && sidecar.newest() == Some(stamp)
-        {
-            return Ok(Some(stamp.clone()));
-        }
-        // What was mapped was not checked, and must not be published as sound. And a replacement that was killed
-        // between its two steps leaves the old file there.
+    /// The file that is published, which has to be the one that the edits start from. It is read and checked: what was
+    /// mapped was not, and must not be published as sound; and a replacement that was killed between its two steps leaves
+    /// the old file there.
+    fn base(&self, key: &Key, origin: &Origin) -> Result<Option<Stamp>> {
         let still = self.with(key, |pair| {
+            let mapped = origin.stamp.is_none() && pair.seen().is(origin);
+            let mut known = [&origin.stamp, &origin.attempt].into_iter().flatten().peekable();
+            if !mapped && known.peek().is_none() {
+                return Ok(None);
+            }
             let found = pair.checksum()?;
-            let known = [&origin.stamp, &origin.attempt].into_iter().flatten();
-            let same = known.clone().any(|stamp| *stamp == found)
-                || (origin.stamp.is_none() && pair.seen().is(origin));
-            Ok(same.then_some(found))
+            Ok((mapped || known.any(|stamp| *stamp == found)).then_some(found))
         })?;
         let replaced = || {
             let message = "was replaced meanwhile: the edits here start from an older array";
@@ -349,6 +361,14 @@ fn survives(error: Error, key: &Key, which: &str) -> Error {
 /// Names the key where the error does not say a place yet.
 pub(crate) fn place(error: Error, key: &Key) -> Error {
     if error.path().is_some() || error.key().is_some() { error } else { error.at_key(key) }
+}
+
+/// Closes a file that was replaced. The room of a large one takes longer to give back than anybody has to wait.
+fn let_go(file: Box<dyn ReadAt>) {
+    if file.len() >= LARGE && file.file().is_some() {
+        // Where there is no thread, it is closed here.
+        let _ = thread::Builder::new().name("larder-close".to_owned()).spawn(move || drop(file));
+    }
 }
 
 impl fmt::Debug for Files {

@@ -36,9 +36,8 @@ impl<A: Element> Slot<A> {
                 elements?
             }
         };
-        let mut layout = self.layout.clone();
-        layout.shape = ranges.iter().map(Range::len).collect();
-        Ok(layout.array(elements))
+        let shape = ranges.iter().map(Range::len).collect();
+        Ok(Layout { shape, fortran_order: self.layout.fortran_order }.array(elements))
     }
 
     fn published_region(&self, ranges: &[Range<usize>], access: Access) -> Result<Vec<A>> {
