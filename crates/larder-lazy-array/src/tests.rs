@@ -25,6 +25,7 @@ mod removal;
 mod rows;
 mod settings;
 mod slices;
+mod storm;
 mod threads;
 
 fn open(dir: &Path, limit: u64) -> ArrayStore {

@@ -40,6 +40,41 @@ fn one_runs_and_nothing_is_left() {
 }
 
 #[test]
+fn who_asks_without_waiting_is_told_whether_it_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let on_storage = || Flights::on(objects::memory(), Options::default()).unwrap();
+    for flights in [Flights::new(), Flights::across_processes(dir.path()), on_storage()] {
+        let held = flights.enter("k").unwrap();
+        assert!(flights.try_enter("k").unwrap().is_none(), "by this thread");
+        thread::scope(|scope| {
+            scope.spawn(|| assert!(flights.try_enter("k").unwrap().is_none(), "by another one"));
+        });
+        assert!(flights.try_enter("other").unwrap().is_some());
+        drop(held);
+        let taken = flights.try_enter("k").unwrap().unwrap();
+        taken.check().unwrap();
+        assert_eq!(
+            flights.enter("k").unwrap_err().kind(),
+            ErrorKind::Locked,
+            "would wait for itself"
+        );
+        drop(taken);
+        assert!(flights.slots().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_lease_of_another_process_is_not_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let flights = Flights::across_processes(dir.path());
+    let theirs = FileLock::exclusive(&lock_file(dir.path(), "k")).unwrap();
+    assert!(flights.try_enter("k").unwrap().is_none());
+    assert!(flights.slots().unwrap().is_empty(), "the slot is free for the next one");
+    drop(theirs);
+    assert!(flights.try_enter("k").unwrap().is_some());
+}
+
+#[test]
 fn lock_files_are_taken_away() {
     let dir = tempfile::tempdir().unwrap();
     let flights = Flights::across_processes(dir.path());
