@@ -1,5 +1,5 @@
-//! The mutation check: takes each flush, rename, lock and condition out of `larder-storage` in turn; some test has
-//! to fail.
+//! The mutation check: takes each flush, rename, lock and condition out of `larder-storage` in turn, and the checks out of
+//! `larder-lazy-array`; some test has to fail.
 
 #![expect(
     clippy::disallowed_methods,
@@ -25,7 +25,7 @@ use crate::workspace::Workspace;
 struct Mutant {
     /// What is taken out.
     name: &'static str,
-    /// From the sources of `larder-storage`.
+    /// From the folder of the crates.
     file: &'static str,
     /// The tests that are likely to catch it.
     first: Suite,
@@ -50,8 +50,10 @@ enum Verdict {
 /// The tests of which one has to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Suite {
-    /// Beside the code.
+    /// Beside the code of the storage.
     Unit,
+    /// Beside that of the arrays.
+    Arrays,
     /// What is flushed before what, and who waits for whom.
     Traced,
     /// Kills, power cuts, and several processes.
@@ -64,7 +66,8 @@ enum Suite {
 
 impl Suite {
     /// Quickest first.
-    const ALL: [Self; 5] = [Self::Unit, Self::Refused, Self::Traced, Self::Killed, Self::Served];
+    const ALL: [Self; 6] =
+        [Self::Unit, Self::Arrays, Self::Refused, Self::Traced, Self::Killed, Self::Served];
 
     /// Every suite, `self` before the others.
     fn first(self) -> impl Iterator<Item = Self> {
@@ -76,8 +79,11 @@ impl Suite {
         let together: &[&str] = &["--package", "larder-tests", "--test", "integration"];
         match self {
             Self::Unit => (&["--package", "larder-storage", "--all-features", "--lib"], &[]),
+            Self::Arrays => (&["--package", "larder-lazy-array", "--lib"], &[]),
             Self::Traced => (together, &["faults::flushed", "faults::locks"]),
-            Self::Killed => (together, &["faults::", "power::", "storage::", "flight::"]),
+            Self::Killed => {
+                (together, &["faults::", "power::", "storage::", "flight::", "array::planted"])
+            }
             Self::Refused => (together, &["object::a_server_that_breaks_a_condition"]),
             Self::Served => (together, &["object::answers"]),
         }

@@ -8,7 +8,7 @@ use super::super::{
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lock file of a lease among processes",
-        file: "flight.rs",
+        file: "larder-storage/src/flight.rs",
         first: Killed,
         snippet: "Hold::File(Some(FileLock::exclusive(&lock_file(dir, key))?))",
         replacement: "Hold::File(None)",
@@ -16,7 +16,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "look at the lease before a result is published",
-        file: "flight.rs",
+        file: "larder-storage/src/flight.rs",
         first: Unit,
         snippet: "        self.check()?;\n        let when",
         replacement: "        let when",
@@ -24,7 +24,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition under which a result is published",
-        file: "flight.rs",
+        file: "larder-storage/src/flight.rs",
         first: Unit,
         snippet: "storage.put(key, bytes, when)",
         replacement: "{ let _ = when; storage.put(key, bytes, PutIf::Always) }",
@@ -32,7 +32,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "slot of a lease among threads",
-        file: "flight/slot.rs",
+        file: "larder-storage/src/flight/slot.rs",
         first: Unit,
         snippet: "*holder = Some(me);",
         replacement: "",
@@ -40,7 +40,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "slots shared by all values on one directory",
-        file: "flight/slot.rs",
+        file: "larder-storage/src/flight/slot.rs",
         first: Unit,
         snippet: "shared.get(&place).and_then(Weak::upgrade)",
         replacement: "shared.get(&place).and_then(Weak::upgrade).filter(|_| false)",
@@ -48,7 +48,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "look for a thread that would wait for itself",
-        file: "flight/slot.rs",
+        file: "larder-storage/src/flight/slot.rs",
         first: Unit,
         snippet: "if other == me {",
         replacement: "if false {",
@@ -56,7 +56,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of a renewal",
-        file: "flight/record.rs",
+        file: "larder-storage/src/flight/record.rs",
         first: Unit,
         snippet: "self.write(&next, PutIf::Version(version))?",
         replacement: "{ let _ = version; self.write(&next, PutIf::Always)? }",
@@ -64,7 +64,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "whose lease is renewed",
-        file: "flight/record.rs",
+        file: "larder-storage/src/flight/record.rs",
         first: Unit,
         snippet: "if *found.owner != *owner || found.state != State::Held {",
         replacement: "if false {",
@@ -72,7 +72,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "own renewal whose answer was lost",
-        file: "flight/record.rs",
+        file: "larder-storage/src/flight/record.rs",
         first: Unit,
         snippet: "if tried.as_ref() == Some(&found) {",
         replacement: "if false {",
@@ -80,7 +80,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of the first claim",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "None => (0, PutIf::Absent),",
         replacement: "None => (0, PutIf::Always),",
@@ -88,7 +88,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of a takeover",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "(last, PutIf::Version(version))",
         replacement: "{ let _ = version; (last, PutIf::Always) }",
@@ -96,7 +96,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "own claim whose answer was lost",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "if record.owner == self.owner.0 && record.state == State::Held {",
         replacement: "if false {",
@@ -104,7 +104,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "look for an owner that would wait for itself",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "if Owner::is_this_thread(&record.owner) {",
         replacement: "if false {",
@@ -112,7 +112,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "owners told apart by their threads",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "lock(&OWNERS).get(name) == Some(&thread::current().id())",
         replacement: "lock(&OWNERS).contains_key(name)",
@@ -120,7 +120,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "wait for the end of a lease",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "if !left.is_zero() {",
         replacement: "if false {",
@@ -128,7 +128,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "growth of the fence",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "last.checked_add(1)",
         replacement: "Some(last.max(1))",
@@ -136,7 +136,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "renewal of a held lease",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "let _ = grip.renew();",
         replacement: "",
@@ -144,7 +144,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "end of the renewals before a lease is let go",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "let _ = heart.join();",
         replacement: "drop(heart);",
@@ -152,7 +152,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "release of a lease",
-        file: "flight/claim.rs",
+        file: "larder-storage/src/flight/claim.rs",
         first: Unit,
         snippet: "let _ = self.grip.release();",
         replacement: "",

@@ -8,7 +8,7 @@ use super::super::{
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "flush of a file before it is published",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Traced,
         snippet: "file.sync_all()?;",
         replacement: "",
@@ -16,7 +16,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of the directory of what is published",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Traced,
         snippet: "sync::settle(self.target, &self.slot.root, self.slot.durability)",
         replacement: "Ok(())",
@@ -24,7 +24,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of a tree before it is published",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Traced,
         snippet: "sync::tree(&slot.path)?;",
         replacement: "",
@@ -32,7 +32,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of the directory of a discarded tree",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Traced,
         snippet: "self.settle(target)?;",
         replacement: "",
@@ -40,7 +40,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of the directories above an opened root",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Traced,
         snippet: "if durability.syncs() { sync::above(dir) } else { Ok(()) }",
         replacement: "Ok(())",
@@ -48,7 +48,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "rename of what is published",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Killed,
         snippet: "fs::rename(&self.path, target)",
         replacement: "fs::copy(&self.path, target).map(drop)",
@@ -56,7 +56,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "rename of what is discarded",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Killed,
         snippet: "fs::rename(target, &slot.path)",
         replacement: "fs::remove_dir_all(target)",
@@ -64,7 +64,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "rename of what is set aside",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Unit,
         snippet: "fs::rename(path, target).map_err(failed)",
         replacement: "Ok(())",
@@ -72,7 +72,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock of the publishers of trees",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Traced,
         snippet: "let alone = FileLock::exclusive(&alone)?;",
         replacement: "",
@@ -80,7 +80,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "look before a tree is published",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Unit,
         snippet: "check_vacant(target)?;\n        let published",
         replacement: "let published",
@@ -88,7 +88,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "look before something is set aside",
-        file: "publish.rs",
+        file: "larder-storage/src/publish.rs",
         first: Unit,
         snippet: "check_vacant(target)?;\n    target.parent()",
         replacement: "target.parent()",
@@ -96,7 +96,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock of the sweepers, while an area is claimed",
-        file: "publish/area.rs",
+        file: "larder-storage/src/publish/area.rs",
         first: Traced,
         snippet: "let sweeping = FileLock::exclusive(&stage.join(\"lock\"))?;",
         replacement: "fs::create_dir_all(stage).unwrap(); let sweeping = ();",
@@ -104,7 +104,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock of the sweepers, while they sweep",
-        file: "publish/area.rs",
+        file: "larder-storage/src/publish/area.rs",
         first: Traced,
         snippet: "let _sweeping = FileLock::exclusive(&stage.join(\"lock\"))?;",
         replacement: "",
@@ -112,7 +112,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock that says that an area lives",
-        file: "publish/area.rs",
+        file: "larder-storage/src/publish/area.rs",
         first: Unit,
         snippet: "alive: Some(alive)",
         replacement: "alive: Some(alive).filter(|_| false)",
@@ -120,7 +120,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock that a sweeper asks for",
-        file: "publish/area.rs",
+        file: "larder-storage/src/publish/area.rs",
         first: Unit,
         snippet: "FileLock::try_exclusive(&lock_of(area))?",
         replacement: "Some(FileLock::exclusive(&area.with_extension(\"nobody\"))?)",
@@ -128,7 +128,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of the directories above the parent",
-        file: "publish/sync.rs",
+        file: "larder-storage/src/publish/sync.rs",
         first: Traced,
         snippet: "below.chain([root])",
         replacement: "below.chain([root]).take(1)",
@@ -136,7 +136,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of each directory of a tree below its root",
-        file: "publish/sync.rs",
+        file: "larder-storage/src/publish/sync.rs",
         first: Traced,
         snippet: "tree(&entry.path())?;",
         replacement: "",
@@ -144,7 +144,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of each file of a tree",
-        file: "publish/sync.rs",
+        file: "larder-storage/src/publish/sync.rs",
         first: Traced,
         snippet: "flush(&entry.path())?;",
         replacement: "",
@@ -152,7 +152,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of a tree's own directories",
-        file: "publish/sync.rs",
+        file: "larder-storage/src/publish/sync.rs",
         first: Traced,
         snippet: "    flush(dir)\n",
         replacement: "    Ok(())\n",
@@ -160,7 +160,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of anything by its path",
-        file: "publish/sync.rs",
+        file: "larder-storage/src/publish/sync.rs",
         first: Traced,
         snippet: "File::open(path)?.sync_all()",
         replacement: "File::open(path).map(drop)",
@@ -168,7 +168,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of the directory of a removed object",
-        file: "local.rs",
+        file: "larder-storage/src/local.rs",
         first: Traced,
         snippet: "self.stage.settle(&path)?;",
         replacement: "",
@@ -176,7 +176,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock of a key, while its object is removed",
-        file: "local.rs",
+        file: "larder-storage/src/local.rs",
         first: Traced,
         snippet: "let (path, lock) = self.root.lock(key)?;",
         replacement: "let (path, lock) = (self.root.path(key)?, ());",
@@ -184,7 +184,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock of a key, while its object is published",
-        file: "local/root.rs",
+        file: "larder-storage/src/local/root.rs",
         first: Traced,
         snippet: "let (path, lock) = self.lock(key)?;",
         replacement: "let (path, lock) = (self.path(key)?, ());",
@@ -192,7 +192,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "file of a shared lock, which stays",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "if self.mode == Mode::Shared {",
         replacement: "if false {",
@@ -200,7 +200,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock that is held while its file is removed",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "match fs::remove_file(&self.path) {",
         replacement: "let _ = self.file.unlock();\n        match fs::remove_file(&self.path) {",
@@ -208,7 +208,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "taking of a lock that is waited for",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "lock(&file, mode).map_err(|error| failed(error, path))?;",
         replacement: "",
@@ -216,7 +216,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "second look at a lock file that was waited for",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "if is_current(&file, path).map_err(|error| failed(error, path))? {\n                return Ok(Self",
         replacement: "if true {\n                return Ok(Self",
@@ -224,7 +224,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "taking of an exclusive lock that is asked for",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "Mode::Exclusive => file.try_lock(),",
         replacement: "Mode::Exclusive => Ok(()),",
@@ -232,7 +232,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "taking of a shared lock that is asked for",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "Mode::Shared => file.try_lock_shared(),",
         replacement: "Mode::Shared => Ok(()),",
@@ -240,7 +240,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "second look at a lock file that was asked for",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "if is_current(&file, path).map_err(|error| failed(error, path))? {\n                return Ok(Some",
         replacement: "if true {\n                return Ok(Some",
@@ -248,7 +248,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock that a sweeper of locks asks for",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "let Some(free) = FileLock::try_exclusive(path)? else { return Ok(false) };",
         replacement: "let file = open(path).map_err(|error| failed(error, path))?;\n    let free = FileLock { file, path: path.to_owned(), mode: Mode::Exclusive };",
@@ -256,7 +256,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "wait for a shared lock",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "Mode::Shared => file.lock_shared(),",
         replacement: "Mode::Shared => Ok(()),",
@@ -264,7 +264,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "shared lock, which lets others share it",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "Mode::Shared => file.lock_shared(),",
         replacement: "Mode::Shared => file.lock(),",
@@ -272,7 +272,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "exclusive lock, which lets nobody share it",
-        file: "lock.rs",
+        file: "larder-storage/src/lock.rs",
         first: Unit,
         snippet: "Mode::Exclusive => file.lock(),",
         replacement: "Mode::Exclusive => file.lock_shared(),",
@@ -280,7 +280,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock of a key, let go before the flush",
-        file: "local/root.rs",
+        file: "larder-storage/src/local/root.rs",
         first: Traced,
         snippet: "drop(lock);\n        published.settle()",
         replacement: "let settled = published.settle();\n        drop(lock);\n        settled",
@@ -288,7 +288,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of a put",
-        file: "local/root.rs",
+        file: "larder-storage/src/local/root.rs",
         first: Unit,
         snippet: "let (path, lock) = self.lock(key)?;\n        self.check_condition(key, &path, when)?;",
         replacement: "let (path, lock) = self.lock(key)?;",
@@ -296,7 +296,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of a put in memory",
-        file: "memory.rs",
+        file: "larder-storage/src/memory.rs",
         first: Unit,
         snippet: "check_condition(objects.get(key), key, &when)?;",
         replacement: "",

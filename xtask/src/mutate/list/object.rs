@@ -8,7 +8,7 @@ use super::super::{
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "probe of a server",
-        file: "object.rs",
+        file: "larder-storage/src/object.rs",
         first: Refused,
         snippet: "probe::run(&storage.store, &storage.prefix)?;",
         replacement: "",
@@ -16,7 +16,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of a create on a server",
-        file: "object.rs",
+        file: "larder-storage/src/object.rs",
         first: Unit,
         snippet: "PutIf::Absent => PutMode::Create,",
         replacement: "PutIf::Absent => PutMode::Overwrite,",
@@ -24,7 +24,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of an update on a server",
-        file: "object.rs",
+        file: "larder-storage/src/object.rs",
         first: Unit,
         snippet: "PutMode::Update(version::to_update(version).map_err(|error| error.at_key(key))?)",
         replacement: "{ version::to_update(version).map_err(|error| error.at_key(key))?; PutMode::Overwrite }",
@@ -32,7 +32,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "create over an object, probed",
-        file: "object/probe.rs",
+        file: "larder-storage/src/object/probe.rs",
         first: Refused,
         snippet: "refused(second, \"lets a create replace an object\")?;",
         replacement: "drop(second);",
@@ -40,7 +40,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "updates, probed",
-        file: "object/probe.rs",
+        file: "larder-storage/src/object/probe.rs",
         first: Refused,
         snippet: "self.updates_only_the_current().await?;",
         replacement: "",
@@ -48,7 +48,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "race of creates, probed",
-        file: "object/probe.rs",
+        file: "larder-storage/src/object/probe.rs",
         first: Refused,
         snippet: "self.race(&format!(\"create-{round}\"), &PutMode::Create).await?;",
         replacement: "",
@@ -56,7 +56,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "race of updates, probed",
-        file: "object/probe.rs",
+        file: "larder-storage/src/object/probe.rs",
         first: Refused,
         snippet: "self.race(&contested, &PutMode::Update(current.into())).await?;",
         replacement: "drop(current);",
@@ -64,7 +64,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "versions, probed",
-        file: "object/probe.rs",
+        file: "larder-storage/src/object/probe.rs",
         first: Refused,
         snippet: "if old == new || old.e_tag.is_none() {",
         replacement: "if false {",
@@ -72,7 +72,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "update of an old version, probed",
-        file: "object/probe.rs",
+        file: "larder-storage/src/object/probe.rs",
         first: Refused,
         snippet: "refused(stale, \"lets an update replace a version that it does not name\")?;",
         replacement: "drop(stale);",
@@ -80,7 +80,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "update of the current version, probed",
-        file: "object/probe.rs",
+        file: "larder-storage/src/object/probe.rs",
         first: Refused,
         snippet: "self.put(\"current\", \"4444\", PutMode::Update(new)).await?;",
         replacement: "drop(new);",
@@ -88,7 +88,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "update of what is gone, probed",
-        file: "object/probe.rs",
+        file: "larder-storage/src/object/probe.rs",
         first: Refused,
         snippet: "refused(gone, \"lets an update bring back an object that was removed\")?;",
         replacement: "drop(gone);",
@@ -96,7 +96,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "own put whose answer was lost",
-        file: "object/put.rs",
+        file: "larder-storage/src/object/put.rs",
         first: Served,
         snippet: "Ok(there) if nonce.is_on(&there) => return Ok(()),",
         replacement: "Ok(there) if nonce.is_on(&there) && tried > TRIES => return Ok(()),",
@@ -104,7 +104,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "nonce that tells one's own put",
-        file: "object/put.rs",
+        file: "larder-storage/src/object/put.rs",
         first: Served,
         snippet: "Ok(there) if nonce.is_on(&there) => return Ok(()),",
         replacement: "Ok(_) => return Ok(()),",
@@ -112,7 +112,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "put again where its condition still holds",
-        file: "object/put.rs",
+        file: "larder-storage/src/object/put.rs",
         first: Served,
         snippet: "there if is_conflict(&error) && tried < TRIES && still_holds(&mode, &there) => {}",
         replacement: "there if false && still_holds(&mode, &there) => {}",
@@ -120,7 +120,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "end of the puts again",
-        file: "object/put.rs",
+        file: "larder-storage/src/object/put.rs",
         first: Served,
         snippet: "tried < TRIES",
         replacement: "tried < u32::MAX",
@@ -128,7 +128,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "own upload whose answer was lost",
-        file: "object/upload.rs",
+        file: "larder-storage/src/object/upload.rs",
         first: Served,
         snippet: "Ok(there) if nonce.is_on(&there) => Ok(()),",
         replacement: "Ok(there) if nonce.is_on(&there) && false => Ok(()),",
@@ -136,7 +136,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "nonce that tells one's own upload",
-        file: "object/upload.rs",
+        file: "larder-storage/src/object/upload.rs",
         first: Served,
         snippet: "Ok(there) if nonce.is_on(&there) => Ok(()),",
         replacement: "Ok(_) => Ok(()),",
@@ -144,7 +144,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "wait for a part before its upload is aborted",
-        file: "object/upload.rs",
+        file: "larder-storage/src/object/upload.rs",
         first: Served,
         snippet: "let _ = self.settle();\n        if",
         replacement: "if",
@@ -152,7 +152,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "If-Match of an opened reader",
-        file: "object/reader.rs",
+        file: "larder-storage/src/object/reader.rs",
         first: Unit,
         snippet: "if_match: Some(self.tag.clone()),",
         replacement: "",
@@ -160,7 +160,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "look at the version that a reader was given",
-        file: "object/reader.rs",
+        file: "larder-storage/src/object/reader.rs",
         first: Unit,
         snippet: "if tag == self.tag && bytes.len() == buf.len() =>",
         replacement: "if !tag.is_empty() && bytes.len() == buf.len() =>",
