@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use larder_sqlite::{Attempt, Database, Schema};
@@ -74,6 +74,8 @@ pub(crate) type Add<'a> = &'a mut dyn FnMut(&Shard, Vec<RowEntry>) -> Attempt<u6
 #[derive(Debug)]
 pub(crate) struct Index {
     db: Database,
+    /// The shards that were looked at, by their ids, under which nothing else is ever known.
+    known: RwLock<HashMap<i64, Arc<Indexed>>>,
 }
 
 impl Index {
@@ -82,7 +84,8 @@ impl Index {
     }
 
     pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
-        Ok(Self { db: Database::open(Self::path_in(dir), &SCHEMA, durability)? })
+        let db = Database::open(Self::path_in(dir), &SCHEMA, durability)?;
+        Ok(Self { db, known: RwLock::default() })
     }
 
     pub(crate) fn repair(dir: &Path) -> Result<Option<PathBuf>> {
@@ -100,19 +103,45 @@ impl Index {
     /// Finds the rows of `keys`, all in one state of the index.
     pub(crate) fn find(&self, keys: &[WindowKey]) -> Result<Vec<Option<Found>>> {
         self.db.read(|db| {
-            // One statement sees one state anyway.
-            let _snapshot = if keys.len() > 1 { Some(db.unchecked_transaction()?) } else { None };
-            let mut select = db.prepare_cached(
-                "SELECT e.shard, e.row_number, e.crc32c, e.byte_offset, s.path, s.length, s.dim
-                 FROM embedding e JOIN shard s ON s.id = e.shard WHERE e.key = ?1",
-            )?;
-            let mut shards = HashMap::new();
-            let mut find = |key: &WindowKey| -> Attempt<Option<Found>> {
-                let mut rows = select.query([&key.to_bytes()[..]])?;
-                rows.next()?.map(|row| found(row, &mut shards)).transpose()
-            };
-            keys.iter().map(&mut find).collect()
+            // One statement sees one state anyway, and mostly there is no second one.
+            if let [key] = keys
+                && let Ok(found) = self.find_in(db, key)
+            {
+                return Ok(vec![found]);
+            }
+            let _snapshot = db.unchecked_transaction()?;
+            keys.iter().map(|key| self.find_in(db, key)).collect()
         })
+    }
+
+    fn find_in(&self, db: &Connection, key: &WindowKey) -> Attempt<Option<Found>> {
+        let mut select = db.prepare_cached(
+            "SELECT shard, row_number, crc32c, byte_offset FROM embedding WHERE key = ?1",
+        )?;
+        let mut rows = select.query([&key.to_bytes()[..]])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let shard = self.shard(db, row.get(0)?)?;
+        Ok(Some(Found { shard, row: row.get(1)?, crc: row.get(2)?, offset: row.get(3)? }))
+    }
+
+    /// What is known of a shard that rows point into.
+    fn shard(&self, db: &Connection, id: i64) -> Attempt<Arc<Indexed>> {
+        // Each change of the map is one call, so a panic elsewhere does not spoil it.
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if let Some(shard) = known {
+            return Ok(shard);
+        }
+        let mut select = db.prepare_cached("SELECT path, length, dim FROM shard WHERE id = ?1")?;
+        let mut rows = select.query([id])?;
+        let shard = Arc::new(indexed(id, rows.next()?.ok_or_else(broken)?)?);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(id, Arc::clone(&shard));
+        Ok(shard)
+    }
+
+    /// Forgets the shards that were looked at, some of which may be gone.
+    fn forget_known(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The paths of all shards.
@@ -176,6 +205,7 @@ impl Index {
 
     /// Drops shards and their rows, and adds rows of other shards whose keys are free then.
     pub(crate) fn forget(&self, paths: &[Key], heirs: Vec<(Key, Vec<RowEntry>)>) -> Result<()> {
+        self.forget_known();
         self.db.write(|tx| {
             for path in paths {
                 tx.prepare_cached("DELETE FROM shard WHERE path = ?1")?.execute([path.as_str()])?;
@@ -192,6 +222,7 @@ impl Index {
 
     /// Replaces the whole index, in one transaction, by what `fill` adds.
     pub(crate) fn replace<T>(&self, fill: impl FnOnce(Add<'_>) -> Attempt<T>) -> Result<T> {
+        self.forget_known();
         self.db.write(|tx| {
             tx.execute("DELETE FROM embedding", [])?;
             tx.execute("DELETE FROM shard", [])?;
@@ -223,27 +254,13 @@ fn insert_rows(tx: &Connection, id: i64, mut rows: Vec<RowEntry>) -> Attempt<u64
     Ok(taken)
 }
 
-/// The place of a row, whose shard may be among `shards` already.
-fn found(row: &Row<'_>, shards: &mut HashMap<i64, Arc<Indexed>>) -> Attempt<Found> {
-    let id = row.get(0)?;
-    let shard = match shards.get(&id) {
-        Some(shard) => Arc::clone(shard),
-        None => {
-            let shard = Arc::new(indexed(id, row)?);
-            shards.insert(id, Arc::clone(&shard));
-            shard
-        }
-    };
-    Ok(Found { shard, row: row.get(1)?, crc: row.get(2)?, offset: row.get(3)? })
-}
-
 fn indexed(id: i64, row: &Row<'_>) -> Attempt<Indexed> {
-    let dim: Option<usize> = row.get(6)?;
+    let dim: Option<usize> = row.get(2)?;
     // So that nobody allocates what a damaged number asks for.
     if dim.is_some_and(|dim| !(1..=Embedding::MAX_LEN).contains(&dim)) {
         return Err(broken().into());
     }
-    Ok(Indexed { id, path: path_of(row, 4)?, length: row.get(5)?, dim })
+    Ok(Indexed { id, path: path_of(row, 0)?, length: row.get(1)?, dim })
 }
 
 fn path_of(row: &Row<'_>, column: usize) -> Attempt<Key> {

@@ -11,7 +11,8 @@ pub enum Access {
     Random,
     /// From front to back: more is read ahead.
     Sequential,
-    /// From front to back and never again: what rows and chunks have read is dropped from the page cache.
+    /// From front to back and never again: what rows and chunks of an array in C order have read is dropped from the page
+    /// cache.
     Once,
 }
 

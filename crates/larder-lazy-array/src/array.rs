@@ -82,7 +82,7 @@ impl<A: Element> LazyArray<A> {
 
     /// A copy of the rows whose first index lies in `rows`. An array that is not in memory is not loaded: the rows
     /// are read from their place in the file, by one read where they lie together, as in C order. They are not checked
-    /// against the checksum, which is one of the whole file.
+    /// against the checksum, which is one of the whole array, in its file or spilled.
     ///
     /// The file is kept open for the next rows, so that on an object store they take one request. They are those of what
     /// is published at the time; what other programs than this one do to the files is noticed a millisecond later.

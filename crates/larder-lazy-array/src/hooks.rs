@@ -6,7 +6,8 @@ use crate::{slot::Tracked, sync::Arc};
 
 /// What is told when arrays of a store come into memory and leave it, for [`Options::hooks`](crate::Options::hooks).
 ///
-/// No lock is held meanwhile, so by then the array may be elsewhere again. What a hook does is part of the call that
+/// No lock is held meanwhile, so by then the array may be elsewhere again; a guard may be, as where an array leaves for the
+/// zeros that the calling thread is given in its place. What a hook does is part of the call that
 /// moved the array: of `read`, of the drop of a guard, or of the [worker](crate::BudgetOptions::watermarks) of the budget.
 pub trait Hooks: fmt::Debug + Send + Sync {
     /// The array was brought into memory from a file.

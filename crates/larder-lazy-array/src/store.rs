@@ -104,7 +104,7 @@ impl ArrayStore {
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// As [`Flights::on`](larder_storage::flight::Flights::on), which fails with none of the defaults.
     pub fn on(storage: Arc<dyn Storage>, options: Options) -> Result<Self> {
         let own = || storage.local_root().map(Path::to_owned);
         let scratch = options.scratch.or_else(own).unwrap_or_else(default_scratch);

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use larder_storage::{Error, ErrorKind, Result};
+use larder_storage::{Error, ErrorKind, Key, Result};
 
 use super::EmbeddingCache;
 use crate::{
-    Embedding, WindowKey,
+    Embedding, WindowKey, WindowRecord,
     index::{Found, Indexed},
     shard::{RowPlace, Shard, read_row},
 };
@@ -33,6 +33,23 @@ impl EmbeddingCache {
     pub fn read_many(&self, keys: &[WindowKey]) -> Result<Vec<Option<Embedding>>> {
         let found = self.index.find(keys)?;
         self.fetch(keys, &found)
+    }
+
+    /// The whole row of `key`, or `None` where there is none, checked against its checksums. Its page of each column is
+    /// decoded. Of a shard of the Python package the embedding is of `float16` numbers, as [`read`](Self::read) says.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_record(&self, key: &WindowKey) -> Result<Option<WindowRecord>> {
+        let found = self.index.find(std::slice::from_ref(key))?.pop().flatten();
+        let Some(found) = found else { return Ok(None) };
+        let handle = self.handles.open(&*self.storage, &found.shard)?;
+        let record = handle.shard(&found.shard)?.records(&[found.row])?.pop();
+        match record {
+            Some(record) if record.key == *key => Ok(Some(record)),
+            _ => Err(other_key(&found.shard.path)),
+        }
     }
 
     /// Whether there is an embedding of `key`, by the index alone.
@@ -109,13 +126,15 @@ fn decode(
     for &(row, i) in wanted {
         embeddings[i] = match decoded.get(&row) {
             Some((key, embedding)) if *key == keys[i] => Some(embedding.clone()),
-            _ => {
-                let message = "the row has another key than the index says: `reindex` mends that";
-                return Err(Error::new(ErrorKind::Corrupt, message).at_key(shard.path()));
-            }
+            _ => return Err(other_key(shard.path())),
         };
     }
     Ok(())
+}
+
+fn other_key(path: &Key) -> Error {
+    let message = "the row has another key than the index says: `reindex` mends that";
+    Error::new(ErrorKind::Corrupt, message).at_key(path)
 }
 
 /// The place of a row that is read by offset.

@@ -101,6 +101,43 @@ fn every_row_is_read_by_its_offset() {
 }
 
 #[test]
+fn a_whole_row_comes_back_whoever_wrote_its_shard() {
+    let place = Fixture::new();
+    let cache = &place.cache;
+    place.write(0, 0..50);
+    let read = |cache: &EmbeddingCache, window| cache.read_record(&key(window)).unwrap();
+    for window in [0, 17, 49] {
+        let row = read(cache, window).unwrap();
+        let expected = WindowRecord { created_at: row.created_at, ..record(window) };
+        assert_eq!(row, expected);
+        assert!(row.created_at > 0);
+    }
+    assert_eq!(read(cache, 50), None);
+    let theirs: Vec<_> = records(60..70).into_iter().map(|row| row.with_untargeted(true)).collect();
+    place.put(&legacy_path(7), python_shard(&theirs));
+    let cache = place.open();
+    let row = read(&cache, 65).unwrap();
+    assert_eq!((row.key, row.start_bp, row.untargeted), (key(65), theirs[5].start_bp, true));
+    assert_eq!(row.embedding.dtype(), Dtype::Fp16);
+}
+
+#[test]
+fn rows_are_found_while_another_cache_makes_the_index_anew() {
+    let place = Fixture::new();
+    let (cache, other) = (&place.cache, place.open());
+    place.write(0, 0..50);
+    place.write(1, 50..100);
+    thread::scope(|scope| {
+        let anew = scope.spawn(|| (0..20).for_each(|_| drop(other.reindex().unwrap())));
+        while !anew.is_finished() {
+            for window in [3, 77] {
+                assert_eq!(cache.read(&key(window)).unwrap(), Some(record(window).embedding));
+            }
+        }
+    });
+}
+
+#[test]
 fn writing_the_same_again_or_less_of_it_is_nothing() {
     let f = Fixture::new();
     let path = f.write(0, 0..10);

@@ -13,7 +13,7 @@ use super::{
     schema::{EMBEDDING, EMBEDDING_CRC, KEY, SCHEMA_VERSION},
     source::Source,
 };
-use crate::{Embedding, WindowKey, record::invalid};
+use crate::{Embedding, WindowKey, WindowRecord, record::invalid};
 
 /// About how many numbers are decoded at once.
 const BATCH_VALUES: i64 = 1 << 20;
@@ -64,18 +64,34 @@ impl Shard {
         Ok(decoded)
     }
 
+    /// The whole rows of some numbers, which rise, checked against their rules and checksums.
+    pub(crate) fn records(&self, wanted: &[u64]) -> Result<Vec<WindowRecord>> {
+        let mut records = Vec::with_capacity(wanted.len());
+        self.scan(None, Some(selection(wanted)?), |rows| {
+            records.extend(self.checked(&rows)?);
+            Ok(())
+        })?;
+        if records.len() == wanted.len() { Ok(records) } else { Err(super::stale(self.path())) }
+    }
+
+    /// Whole rows, checked against their rules and, where the file is ours, their checksums.
+    fn checked(&self, rows: &Rows<'_>) -> Result<Vec<WindowRecord>> {
+        let records = rows.records(self.ours)?;
+        if self.ours {
+            let (keys, embeddings): (Vec<_>, Vec<_>) =
+                records.iter().map(|r| (r.key, r.embedding.clone())).unzip();
+            rows.check_crcs(&keys, &embeddings)?;
+            rows.check_sources(&records)?;
+        }
+        Ok(records)
+    }
+
     /// Decodes every row, checks it against every rule and checksum, and reads it by its offset as well.
     pub(crate) fn verify(&self) -> Result<Vec<RowEntry>> {
         let entries = self.entries()?;
         let mut at = 0;
         self.scan(None, None, |rows| {
-            let records = rows.records(self.ours)?;
-            if self.ours {
-                let (keys, embeddings): (Vec<_>, Vec<_>) =
-                    records.iter().map(|r| (r.key, r.embedding.clone())).unzip();
-                rows.check_crcs(&keys, &embeddings)?;
-                rows.check_sources(&records)?;
-            }
+            let records = self.checked(&rows)?;
             for (record, entry) in records.iter().zip(entries.get(at..).unwrap_or_default()) {
                 self.verify_offset(entry, &record.embedding)?;
             }
