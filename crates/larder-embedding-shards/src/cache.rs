@@ -4,11 +4,13 @@ use std::{
 };
 
 use larder_storage::{
-    Durability, Error, LocalStorage, Problem, RESERVED_SEGMENT, Result, Storage, lock::FileLock,
+    Durability, Error, LocalStorage, Problem, RESERVED_SEGMENT, Result, Storage, flight::Flights,
+    lock::FileLock,
 };
 
 use crate::{Status, handles::Handles, index::Index};
 
+mod embed;
 mod read;
 mod repair;
 mod sync;
@@ -52,6 +54,8 @@ pub struct EmbeddingCache {
     index: Index,
     index_dir: PathBuf,
     handles: Handles,
+    /// Whose turn it is to embed.
+    flights: Flights,
     skipped: Vec<Problem>,
 }
 
@@ -87,8 +91,10 @@ impl EmbeddingCache {
         let index_dir = absolute(index_dir.as_ref())?;
         let index = Index::open(&index_dir, durability)?;
         let handles = Handles::new(open_shards);
+        let flights =
+            Flights::across_processes(index_dir.join(RESERVED_SEGMENT).join("embed-locks"));
         let mut cache =
-            Self { storage, durability, index, index_dir, handles, skipped: Vec::new() };
+            Self { storage, durability, index, index_dir, handles, flights, skipped: Vec::new() };
         cache.skipped = cache.synchronise()?;
         Ok(cache)
     }

@@ -30,6 +30,8 @@
 //! so that the bytes of a row can be computed: a read is one look into the index and one positioned read. Shards that
 //! the Python package geno-lewm 0.2.1 wrote are read unchanged when they lie in the same place.
 //!
+//! What is missing is made by [`EmbeddingCache::read_or_embed`], once among all threads and processes that ask.
+//!
 //! # Guarantees
 //!
 //! - Numbers come back bit by bit as they were given, NaNs and infinities included, in all three types.

@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod bounds;
+mod embed;
 mod health;
 mod model;
 mod racing;

@@ -1,0 +1,87 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+fn keys(windows: Range<u32>) -> Vec<WindowKey> {
+    windows.map(key).collect()
+}
+
+/// The rows of these keys, of which [`key`] made each.
+fn embed(missing: &[WindowKey]) -> Result<Vec<WindowRecord>> {
+    let all = records(0..200).into_iter();
+    Ok(all.filter(|record| missing.contains(&record.key)).rev().collect())
+}
+
+#[test]
+fn only_what_is_missing_is_embedded_and_then_it_is_there() {
+    let place = Fixture::new();
+    place.write(4, 10..20);
+    let ask = |windows: Range<u32>| {
+        let mut asked = Vec::new();
+        let found = place.cache.read_or_embed("enc", "1", &keys(windows.clone()), |missing| {
+            asked.extend_from_slice(missing);
+            embed(missing)
+        });
+        let expected: Vec<_> = windows.map(|window| record(window).embedding).collect();
+        assert_eq!(found.unwrap(), expected);
+        asked
+    };
+    assert_eq!(ask(5..25), [keys(5..10), keys(20..25)].concat());
+    assert_eq!(ask(5..25), []);
+    assert_eq!(ask(0..5), keys(0..5));
+    assert_eq!(place.open().status().unwrap().shards, 3);
+    // A key that is asked for twice is embedded once.
+    let twice = [key(40), key(40)];
+    let found = place.cache.read_or_embed("enc", "1", &twice, |missing| {
+        assert_eq!(missing, &twice[..1]);
+        embed(missing)
+    });
+    assert_eq!(found.unwrap().len(), 2);
+    assert!(place.cache.verify().unwrap().is_clean());
+}
+
+#[test]
+fn what_is_not_asked_for_or_missing_is_refused_and_nothing_written() {
+    let place = Fixture::new();
+    let ask = |rows: Result<Vec<WindowRecord>>| {
+        kind(place.cache.read_or_embed("enc", "1", &keys(0..3), |_| rows))
+    };
+    for rows in [records(0..2), records(0..4), records(1..4), Vec::new()] {
+        assert_eq!(ask(Ok(rows)), ErrorKind::Invalid);
+    }
+    let twice = [records(0..3), records(0..1)].concat();
+    assert_eq!(ask(Ok(twice)), ErrorKind::Invalid);
+    assert_eq!(
+        ask(Err(Error::new(larder_storage::ErrorKind::Backend, "no encoder"))),
+        ErrorKind::Backend
+    );
+    let nested = place.cache.read_or_embed("enc", "1", &keys(0..1), |missing| {
+        place.cache.read_or_embed("enc", "1", missing, embed).map(|_| Vec::new())
+    });
+    assert_eq!(kind(nested), ErrorKind::Locked);
+    assert_eq!(place.cache.status().unwrap().shards, 0);
+}
+
+#[test]
+fn nothing_is_embedded_twice_among_threads_and_caches() {
+    let place = Fixture::new();
+    let other = place.open();
+    let embedded = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for me in 0..8_u32 {
+            let cache = if me % 2 == 0 { &place.cache } else { &other };
+            let embedded = &embedded;
+            scope.spawn(move || {
+                let windows = me * 10..me * 10 + 60;
+                let found = cache.read_or_embed("enc", "1", &keys(windows.clone()), |missing| {
+                    embedded.fetch_add(missing.len() as u32, Ordering::SeqCst);
+                    embed(missing)
+                });
+                let expected: Vec<_> = windows.map(|window| record(window).embedding).collect();
+                assert_eq!(found.unwrap(), expected);
+            });
+        }
+    });
+    assert_eq!(embedded.into_inner(), 130);
+    assert!(place.cache.verify().unwrap().is_clean());
+}
