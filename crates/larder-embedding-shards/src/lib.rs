@@ -32,6 +32,34 @@
 //!
 //! What is missing is made by [`EmbeddingCache::read_or_embed`], once among all threads and processes that ask.
 //!
+//! # What geno-lewm's `encoder.cache` has, and where it is
+//!
+//! | `geno_lewm.encoder.cache` | here |
+//! |---|---|
+//! | `WindowCacheKey` | [`WindowKey`], with [`PoolType`] and [`Dtype`] |
+//! | `WindowCacheRecord`, `key`, `with_created_at` | [`WindowRecord`], its field `key`, [`WindowRecord::with_created_at`] |
+//! | `default_cache_dir` | [`geno_lewm_cache_dir`]; Larder's own is [`default_dir`] |
+//! | `shard_path_for` | [`legacy_shard_path_for`]; Larder's own, which has the weights and the dtype too, is [`shard_path_for`] |
+//! | `write_shard` | [`EmbeddingCache::write_shard`] |
+//! | `read_embedding` | [`EmbeddingCache::read`], [`read_many`](EmbeddingCache::read_many), [`read_record`](EmbeddingCache::read_record) |
+//! | `reindex_cache`, `CacheReindexReport` | [`EmbeddingCache::reindex`], [`ReindexReport`] |
+//! | `repair_cache`, `CacheRepairReport` | [`EmbeddingCache::repair`], [`RepairReport`] |
+//! | `CACHE_SCHEMA_VERSION`, `INDEX_DB_NAME` | [`CACHE_SCHEMA_VERSION`], [`INDEX_DB_NAME`] |
+//!
+//! What it loses or gets wrong has a test here that shows it gone:
+//!
+//! | in `encoder.cache` | the test |
+//! |---|---|
+//! | fp32 and bf16 are stored as float16: large values become infinite, small ones 0 | `every_row_is_read_by_its_offset`, in all types |
+//! | a row of NaNs written again conflicts | `a_row_of_nans_written_again_is_the_same` |
+//! | new weights or another dtype for a block are refused for ever | `new_weights_and_other_dtypes_get_shards_of_their_own` |
+//! | one shard mixes dtypes, widths and encoders | `a_batch_that_is_no_shard_is_refused` |
+//! | duplicate keys in a batch, or a layer above 127, leave an orphan or a raw error | `a_batch_that_is_no_shard_is_refused`; a layer is an `i8` |
+//! | a kill between shard and index leaves an orphan | `opening_brings_the_index_into_step` |
+//! | reading writes the index's tables | `opening_and_reading_write_nothing` |
+//! | one damaged shard makes reindexing raise, and leaves an empty index | `damage_is_found_named_and_moved_aside` |
+//! | `a/b` and `a__b` share a path | the tests of [`shard_path_for`] |
+//!
 //! # Guarantees
 //!
 //! - Numbers come back bit by bit as they were given, NaNs and infinities included, in all three types.
@@ -65,7 +93,7 @@ mod shard;
 #[cfg(test)]
 mod testing;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 pub use cache::{EmbeddingCache, Options};
 pub use embedding::Embedding;
@@ -87,6 +115,20 @@ pub const SHARD_FORMAT_VERSION: u32 = 1;
 /// The version of the index.
 pub const INDEX_FORMAT_VERSION: u32 = 1;
 
+/// The directory that geno-lewm 0.2.1 uses where none is named: that of the variable `GENO_LEWM_CACHE`, else
+/// `.geno-lewm-cache`, and the home directory for a `~` at its beginning.
+pub fn geno_lewm_cache_dir() -> PathBuf {
+    expanded(std::env::var_os("GENO_LEWM_CACHE"), std::env::home_dir())
+}
+
+fn expanded(named: Option<OsString>, home: Option<PathBuf>) -> PathBuf {
+    let dir = named.map_or_else(|| ".geno-lewm-cache".into(), PathBuf::from);
+    match (dir.strip_prefix("~"), home) {
+        (Ok(below), Some(home)) => home.join(below),
+        _ => dir,
+    }
+}
+
 /// The directory that is used where none is named: `shards` in [`larder_storage::default_root`].
 ///
 /// # Errors
@@ -94,4 +136,19 @@ pub const INDEX_FORMAT_VERSION: u32 = 1;
 /// `Invalid` where no variable that names a directory is set.
 pub fn default_dir() -> larder_storage::Result<PathBuf> {
     Ok(larder_storage::default_root()?.join("shards"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_of_the_python_package_is_found_as_it_finds_it() {
+        let dir = |named: &str| expanded(Some(named.into()), Some("/home/me".into()));
+        assert_eq!(dir("/data/cache"), PathBuf::from("/data/cache"));
+        assert_eq!(dir("~/cache"), PathBuf::from("/home/me/cache"));
+        assert_eq!(dir("a~b"), PathBuf::from("a~b"));
+        assert_eq!(expanded(None, None), PathBuf::from(".geno-lewm-cache"));
+        assert_eq!(expanded(Some("~/cache".into()), None), PathBuf::from("~/cache"));
+    }
 }

@@ -116,6 +116,33 @@ struct Ledger {
     waiting: usize,
 }
 
+impl Ledger {
+    /// The least recently used array that did not fail to leave.
+    fn pop(&mut self, failed: &Failed) -> Option<Weak<dyn Tracked>> {
+        let mut idle = self.idle.iter();
+        let (&tick, _) = idle.find(|(_, array)| !failed.has(array))?;
+        self.idle.remove(&tick)
+    }
+}
+
+/// The arrays that could not be spilled, which are idle again and not tried twice by one who wants room.
+#[derive(Default)]
+struct Failed {
+    arrays: Vec<Weak<dyn Tracked>>,
+    first: Option<Error>,
+}
+
+impl Failed {
+    fn add(&mut self, array: Weak<dyn Tracked>, error: Error) {
+        self.arrays.push(array);
+        self.first.get_or_insert(error);
+    }
+
+    fn has(&self, array: &Weak<dyn Tracked>) -> bool {
+        self.arrays.iter().any(|failed| failed.ptr_eq(array))
+    }
+}
+
 /// When an array was last used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u64);
@@ -213,7 +240,8 @@ impl MemoryBudget {
     pub(crate) fn settle(&self) -> Result<()> {
         let mut departed = Departed::default();
         let ledger = self.make_room(self.limit(), 0, &mut departed)?;
-        if !self.fits(&ledger, self.0.options.high, 0) && !ledger.idle.is_empty() {
+        let BudgetOptions { high, limit, .. } = self.0.options;
+        if high < limit && !self.fits(&ledger, high, 0) && !ledger.idle.is_empty() {
             self.0.worker.wake();
         }
         Ok(())
@@ -275,20 +303,19 @@ impl MemoryBudget {
         departed: &mut Departed,
     ) -> Result<MutexGuard<'_, Ledger>> {
         let mut ledger = self.lock();
-        // What cannot be spilled is idle again, and not tried twice.
-        let (newest, mut failed) = (Tick(ledger.next), None);
+        let mut failed = Failed::default();
         while !self.fits(&ledger, limit, bytes) {
-            if let Some(entry) = ledger.idle.first_entry().filter(|entry| *entry.key() < newest) {
-                let array = entry.remove();
+            if let Some(array) = ledger.pop(&failed) {
                 ledger.evicting += 1;
                 drop(ledger);
                 let eviction = Eviction(self);
-                let outcome = array.upgrade().map_or(Ok(()), |array| array.evict(departed));
-                failed = failed.or(outcome.err());
+                if let Some(Err(error)) = array.upgrade().map(|array| array.evict(departed)) {
+                    failed.add(array, error);
+                }
                 drop(eviction);
                 ledger = self.lock();
-            } else if let Some(failed) = failed {
-                return Err(failed);
+            } else if let Some(error) = failed.first {
+                return Err(error);
             } else if ledger.evicting > 0 {
                 ledger.waiting += 1;
                 ledger = self.0.settled.wait(ledger).unwrap_or_else(PoisonError::into_inner);
