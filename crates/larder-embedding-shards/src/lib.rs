@@ -50,7 +50,7 @@
 //!
 //! | in `encoder.cache` | the test |
 //! |---|---|
-//! | fp32 and bf16 are stored as float16: large values become infinite, small ones 0 | `every_row_is_read_by_its_offset`, in all types |
+//! | fp32 and bf16 are stored as float16: large values become infinite, small ones 0 | `both_ways_to_read_return_the_bits_that_were_written` |
 //! | a row of NaNs written again conflicts | `a_row_of_nans_written_again_is_the_same` |
 //! | new weights or another dtype for a block are refused for ever | `new_weights_and_other_dtypes_get_shards_of_their_own` |
 //! | one shard mixes dtypes, widths and encoders | `a_batch_that_is_no_shard_is_refused` |
@@ -58,7 +58,7 @@
 //! | a kill between shard and index leaves an orphan | `opening_brings_the_index_into_step` |
 //! | reading writes the index's tables | `opening_and_reading_write_nothing` |
 //! | one damaged shard makes reindexing raise, and leaves an empty index | `damage_is_found_named_and_moved_aside` |
-//! | `a/b` and `a__b` share a path | the tests of [`shard_path_for`] |
+//! | `a/b` and `a__b` share a path | `names_that_look_alike_do_not_meet` |
 //!
 //! # Guarantees
 //!
