@@ -64,7 +64,8 @@ fn arrays() {
         "a.meta.json",
         &["automatic_offloading", "enable_caching", "larder", "purge_disk_on_gc"],
     );
-    assert_eq!(specimen.files.len(), 2);
+    specimen.nothing_is_noticed("array-changes");
+    assert_eq!(specimen.files.len(), 3);
 }
 
 fn arrays_in(dir: &Path) -> Result<ArrayStore> {
