@@ -104,6 +104,23 @@ fn a_mapped_array_of_the_python_package_can_be_edited_and_published() {
 }
 
 #[test]
+fn the_other_byte_order_is_read_and_not_mapped() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("{{'descr': '>u4', 'fortran_order': False, 'shape': ({LEN},), }}");
+    let mut npy = b"\x93NUMPY\x01\x00v\x00".to_vec();
+    npy.extend(format!("{text:<117}\n").bytes());
+    npy.extend((0..LEN as u32).flat_map(u32::to_be_bytes));
+    let sidecar = format!(
+        r#"{{"schema_version": 1, "lazy_disk_cache_class": "DiskBackedNDArray", "shape": [{LEN}], "dtype": ">u4"}}"#
+    );
+    write(&dir.path().join("a.npy"), &npy);
+    write(&dir.path().join("a.meta.json"), sidecar.as_bytes());
+    let array = open(dir.path(), 1 << 20).get::<u32>("a").unwrap().unwrap();
+    assert_eq!(*array.read().unwrap(), *numbers().into_dyn());
+    assert_eq!(array.rows(5..7).unwrap().as_slice(), Some(&[5, 6][..]));
+}
+
+#[test]
 fn what_is_mapped_is_checked_where_that_is_asked_for() {
     let (dir, store) = published();
     let path = dir.path().join("a.npy");

@@ -152,6 +152,28 @@ fn rows_are_those_of_what_is_published_at_the_time() {
     assert_eq!(array.rows(3..4).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+#[test]
+fn a_reader_that_has_just_looked_sees_what_was_published_since() {
+    let (dir, store) = fresh(0);
+    let array = store.insert("a", Array1::<u64>::zeros(10)).unwrap();
+    let other = open(dir.path(), 1 << 20);
+    let theirs = other.get::<u64>("a").unwrap().unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                array.rows(0..1).unwrap();
+            }
+        });
+        for round in 1..100 {
+            theirs.write().unwrap().fill(round);
+            theirs.flush().unwrap();
+            assert_eq!(array.rows(3..4).unwrap()[[0]], round, "at once");
+        }
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+}
+
 /// Memory in which something happens once, at a given moment.
 #[derive(Debug, Default)]
 struct Eventful {

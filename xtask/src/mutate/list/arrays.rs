@@ -85,12 +85,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "        self.0.settle(state);",
     ),
     mutant(
-        "arrays: waiting for what leaves by request",
-        "larder-lazy-array/src/slot/offload.rs",
-        "let _eviction = self.shared.budget.begin_eviction();",
-        "",
-    ),
-    mutant(
         "arrays: links that lead out, before anything is removed",
         "larder-lazy-array/src/files.rs",
         "self.storage.head(&array_key)?;",
