@@ -18,6 +18,7 @@ mod misuse;
 mod object;
 mod power;
 mod servers;
+mod shards;
 mod storage;
 mod support;
 mod survival;

@@ -19,6 +19,10 @@ mod kv;
 mod kv_changes;
 #[path = "worker/list.rs"]
 mod list;
+#[path = "worker/shards.rs"]
+mod shards;
+#[path = "worker/shards_changes.rs"]
+mod shards_changes;
 
 use std::{env, error::Error, path::Path, thread};
 
@@ -46,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             kv::work(engine, place, what, number.parse()?, times.parse()?)
         }
         ["list", root] => list::list(Path::new(root)),
+        ["shards", what, place, number] => shards::work(what, Path::new(place), number.parse()?),
         ["exhaust", root] => change::exhaust(Path::new(root)),
         _ => Err(format!("unknown work: {args:?}").into()),
     }

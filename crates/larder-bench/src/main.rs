@@ -16,6 +16,7 @@ mod peer;
 mod random;
 mod report;
 mod rounds;
+mod shards;
 mod storage;
 
 use report::Report;
@@ -32,10 +33,11 @@ struct Benchmark {
 
 const OPTIONS: [&str; 2] = ["--long", "--write"];
 
-const BENCHMARKS: [Benchmark; 3] = [
+const BENCHMARKS: [Benchmark; 4] = [
     Benchmark { name: "storage", run: |_| storage::run() },
     Benchmark { name: "kv", run: kv::run },
     Benchmark { name: "array", run: array::run },
+    Benchmark { name: "shards", run: shards::run },
 ];
 
 fn main() -> ExitCode {

@@ -1,0 +1,214 @@
+//! `kill -9` and power cuts at any moment: a shard is there whole or not at all, the index agrees with the shards, and
+//! what was acknowledged is there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
+
+use larder::embedding_shards::EmbeddingCache;
+use larder_storage::Durability;
+
+use super::{
+    changes::{Change, broken, change, key, number_of, open, path_of, windows},
+    command, numbers, start,
+};
+use crate::{
+    power::{Disk, staged},
+    workers::Worker,
+};
+
+/// Of processes that write, repair and reindex.
+const KILLS: u32 = 400;
+/// How many directories there are whose processes are killed, at once.
+const LANES: u32 = 2;
+/// Power cuts, on each file system.
+const CUTS: u32 = 40;
+/// How many blocks the changes write.
+const BLOCKS: u32 = 5;
+
+#[test]
+fn four_hundred_kills_at_any_moment_lose_no_shard_and_leave_no_orphan() {
+    thread::scope(|scope| {
+        for lane in 0..LANES {
+            scope.spawn(move || survives_kills(KILLS / LANES, lane == 0));
+        }
+    });
+}
+
+#[test]
+fn a_power_cut_loses_no_shard_on_ext4() {
+    survives_cuts("power cuts of shards on ext4", "ext4");
+}
+
+#[test]
+fn a_power_cut_loses_no_shard_on_xfs() {
+    survives_cuts("power cuts of shards on xfs", "xfs");
+}
+
+/// Where there is a witness it has the cache open all the time, and has to see the same as who opens it now.
+fn survives_kills(kills: u32, has_witness: bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let witness = has_witness.then(|| open(dir.path(), Durability::Process).unwrap());
+    let mut history = History::default();
+    for kill in 0..kills {
+        let worker = start("churn", dir.path(), history.next);
+        // Some changes take several milliseconds.
+        let later = Duration::from_micros(u64::from(kill * 7919 % 5000));
+        let (told, _) = worker.kill_at_work(kill, || thread::sleep(later));
+        let cache = open(dir.path(), Durability::Process).unwrap();
+        history.check(&cache, dir.path(), told..=told, &format!("kill {kill}"));
+        if let Some(witness) = &witness {
+            let seen = State::find(witness, dir.path());
+            assert_eq!(seen, history.state, "kill {kill}, seen by the witness");
+        }
+    }
+    assert!(history.next >= kills, "only {} changes: nobody was killed at work", history.next);
+}
+
+fn survives_cuts(test: &str, kind: &str) {
+    let Some(mut disk) = Disk::make(test, kind) else { return };
+    let mut history = History::default();
+    for cut in 0..CUTS {
+        let place = disk.path().join("shards");
+        // Its disk dies before it.
+        let mut worker = command("churn-at-power", &place, history.next);
+        let worker = Worker::start(worker.stderr(Stdio::null()));
+        let (told, before) = worker.kill_at_work(cut, || disk.cut());
+        disk.restart();
+        let cache = open(&place, Durability::Power).unwrap();
+        history.check(&cache, &place, before..=told, &format!("{kind}, cut {cut}"));
+    }
+    assert!(history.next >= CUTS, "only {} changes", history.next);
+}
+
+/// What is in the place of a block's shard, by the number of the change that put it there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Content {
+    Shard(u32),
+    Broken(u32),
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct State {
+    blocks: BTreeMap<u32, Content>,
+    /// Which changes broke what was moved aside.
+    aside: BTreeSet<u32>,
+}
+
+impl State {
+    /// What is there; fails where a shard is torn, has no index or is not found by it, and where there is anything else.
+    fn find(cache: &EmbeddingCache, dir: &Path) -> Self {
+        let problems = cache.verify().unwrap().problems.into_iter();
+        let mut problems: BTreeMap<_, _> =
+            problems.map(|found| (found.place, found.what)).collect();
+        let mut files = files(&dir.join("embeddings"));
+        let mut state = Self::default();
+        for block in 0..BLOCKS {
+            let path = path_of(block);
+            let Some(bytes) = files.remove(&dir.join(path.as_str())) else {
+                assert_eq!(shard(cache, block), None, "block {block} has no shard");
+                continue;
+            };
+            let content = match problems.remove(path.as_str()) {
+                Some(problem) => Content::Broken(breaker(&bytes).expect(&problem)),
+                None => Content::Shard(shard(cache, block).expect("a shard whose rows are found")),
+            };
+            state.blocks.insert(block, content);
+        }
+        assert_eq!(problems, BTreeMap::new());
+        for (file, bytes) in files {
+            assert!(file.starts_with(dir.join("embeddings/.quarantine")), "{}", file.display());
+            let is_new = state.aside.insert(breaker(&bytes).expect("something broken"));
+            assert!(is_new, "{} is there twice", file.display());
+        }
+        state
+    }
+
+    /// Makes a change.
+    fn follow(&mut self, number: u32) {
+        match change(number) {
+            Change::Write(block, of) => _ = self.blocks.insert(block, Content::Shard(of)),
+            Change::Break(block) => _ = self.blocks.insert(block, Content::Broken(number)),
+            Change::Remove(block) => _ = self.blocks.remove(&block),
+            Change::Repair => self.blocks.retain(|_, content| match *content {
+                Content::Broken(number) => !self.aside.insert(number),
+                Content::Shard(_) => true,
+            }),
+            Change::Reindex => {}
+        }
+    }
+}
+
+/// The number of the change that wrote the rows of a block, which have to be all that it wrote.
+fn shard(cache: &EmbeddingCache, block: u32) -> Option<u32> {
+    let first = windows(block, 0).start;
+    let number = number_of(first, &cache.read(&key(first)).unwrap()?);
+    let written = windows(block, number);
+    let found = numbers(cache, written.clone());
+    assert!(found.iter().all(|found| *found == Some(number)), "block {block} is torn: {found:?}");
+    assert_eq!(numbers(cache, written.end..written.end + 3), [None; 3], "block {block}");
+    Some(number)
+}
+
+/// The change that broke a shard, by what it left there.
+fn breaker(bytes: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let number = text.split(' ').next_back()?.parse().ok()?;
+    (text == broken(number)).then_some(number)
+}
+
+/// The content of every file below a directory, by its path.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+/// The changes that are known to be done.
+#[derive(Default)]
+struct History {
+    state: State,
+    /// The number of the next change.
+    next: u32,
+}
+
+impl History {
+    /// Looks for the number of changes that were done: as many as `told` says, or one more that nobody heard of.
+    fn check(
+        &mut self,
+        cache: &EmbeddingCache,
+        dir: &Path,
+        told: RangeInclusive<u32>,
+        moment: &str,
+    ) {
+        assert_eq!(staged(dir), [] as [PathBuf; 0], "{moment}: opening sweeps the stage");
+        let found = State::find(cache, dir);
+        (0..*told.start()).for_each(|_| self.follow());
+        for _ in *told.start()..=*told.end() {
+            if self.state == found {
+                return;
+            }
+            self.follow();
+        }
+        assert_eq!(self.state, found, "{moment}, in change {}", self.next);
+    }
+
+    fn follow(&mut self) {
+        self.state.follow(self.next);
+        self.next += 1;
+    }
+}
