@@ -23,7 +23,7 @@ usage: cargo xtask COMMAND
   ci                  everything that has to pass before a change lands
   integration [ARGS]  every unit, crate, doc and integration test; ARGS go on to cargo test
   fuzz [TARGET ...]   arbitrary bytes for every decoder, --seconds 60 each; what is found fails the run
-  mutate [WORDS]      take each flush, rename, lock and condition out of larder-storage: some test has to fail
+  mutate [WORDS]      take each flush, rename, lock and check of storage and arrays out: some test has to fail
   soundness           unsafe code under a sanitizer and Miri, threads under random schedules
   tidy                the rules of the workspace that no compiler checks
   package             pack every published crate and build each from its package

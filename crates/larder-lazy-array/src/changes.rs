@@ -59,13 +59,13 @@ impl Changes {
 
 /// When something was last known to be as it was.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct LastLook {
     number: AtomicU64,
     /// In nanoseconds since the start.
     at: AtomicU64,
 }
 
-impl Known {
+impl LastLook {
     /// Whether it is as it was, for which `look` looks where that is not known.
     pub(crate) fn is_current(&self, changes: &Changes, look: impl FnOnce() -> bool) -> bool {
         // Read before the look: what changes after it is seen the next time.

@@ -150,10 +150,10 @@ pub trait ElementWork {
 pub(crate) mod sealed {
     use std::marker::PhantomData;
 
-    use bytemuck::{NoUninit, Pod};
+    use bytemuck::{NoUninit, Pod, Zeroable};
 
     /// Elements to bytes and back.
-    pub trait Codec: NoUninit {
+    pub trait Codec: NoUninit + Zeroable {
         /// An element as it is read: all bytes are one.
         type Raw: Pod;
 

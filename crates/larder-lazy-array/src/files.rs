@@ -24,7 +24,7 @@ use quick_cache::sync::Cache;
 
 use crate::{
     Access, ArrayConfig, Element,
-    changes::{Changes, Known},
+    changes::{Changes, LastLook},
     layout::Layout,
     npy::{self, Header},
     origin::Origin,
@@ -38,7 +38,7 @@ const ROUNDS: usize = 100;
 /// How often that is believed of an error which may also mean that it was replaced before.
 const CONFLICTS: usize = 5;
 /// From this many bytes on, a file that was replaced is closed by a thread of its own.
-const LARGE: u64 = 16 << 20;
+const SLOW_TO_CLOSE: u64 = 16 << 20;
 /// How many arrays are kept open to read rows of.
 const READERS: usize = 64;
 
@@ -60,7 +60,7 @@ pub(crate) struct Files {
 pub(crate) struct Opened {
     pub(crate) header: Header,
     pub(crate) file: Box<dyn ReadAt>,
-    known: Known,
+    last_look: LastLook,
 }
 
 /// What is there of one key.
@@ -134,7 +134,7 @@ impl Files {
     /// against it. It is kept open for the next one.
     pub(crate) fn reader(&self, key: &Key, access: Access) -> Result<Option<Arc<Opened>>> {
         let is_current = |opened: &Arc<Opened>| {
-            opened.known.is_current(&self.changes, || opened.file.is_current())
+            opened.last_look.is_current(&self.changes, || opened.file.is_current())
         };
         if let Some(opened) = self.readers.get(key).filter(is_current) {
             return Ok(Some(opened));
@@ -143,7 +143,7 @@ impl Files {
         let Some(file) = self.storage.open(&key.with_suffix(ARRAY)?)? else { return Ok(None) };
         let header = Header::read(&*file).map_err(|error| place(error, key))?;
         file.file().inspect(|file| access.announce(file.file()));
-        let opened = Arc::new(Opened { header, file, known: Known::default() });
+        let opened = Arc::new(Opened { header, file, last_look: LastLook::default() });
         self.readers.insert(key.clone(), Arc::clone(&opened));
         Ok(Some(opened))
     }
@@ -365,7 +365,7 @@ pub(crate) fn place(error: Error, key: &Key) -> Error {
 
 /// Closes a file that was replaced. The room of a large one takes longer to give back than anybody has to wait.
 fn let_go(file: Box<dyn ReadAt>) {
-    if file.len() >= LARGE && file.file().is_some() {
+    if file.len() >= SLOW_TO_CLOSE && file.file().is_some() {
         // Where there is no thread, it is closed here.
         let _ = thread::Builder::new().name("larder-close".to_owned()).spawn(move || drop(file));
     }

@@ -69,6 +69,11 @@ impl<A: Element> WriteGuard<A> {
     pub(crate) fn new(array: Edited<A>, slot: Arc<Slot<A>>) -> Self {
         Self { array, edited: false, slot }
     }
+
+    /// What it lends is to be published, whether it is touched or not.
+    pub(crate) fn mark_edited(&mut self) {
+        self.edited = true;
+    }
 }
 
 impl<A: Element> Deref for WriteGuard<A> {

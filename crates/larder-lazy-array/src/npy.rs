@@ -2,7 +2,7 @@
 //!
 //! Source of the format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
-use larder_storage::{Error, ErrorKind, ReadAt, Result};
+use larder_storage::{Error, ErrorKind, ReadAt, Result, crc32c};
 
 use crate::{
     DType,
@@ -19,8 +19,8 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const ALIGNMENT: usize = 64;
 /// Where the data of a large array starts: rows of whole pages then lie in whole pages of the file.
 const PAGE: usize = 4096;
-/// From this many bytes of data on, an array is large.
-const LARGE: u64 = 64 * 1024;
+/// From this many bytes of data on, an array is large: it is mapped where that can be, and laid out for it.
+pub(crate) const LARGE: u64 = 64 * 1024;
 /// No header of numbers needs more; numpy itself refuses headers of more than 10,000 bytes.
 const MAX_HEADER: u64 = 1024 * 1024;
 
@@ -31,6 +31,8 @@ pub(crate) struct Header {
     pub(crate) endian: Endian,
     pub(crate) layout: Layout,
     pub(crate) data_start: u64,
+    /// Of all bytes before the data.
+    pub(crate) crc32c: u32,
 }
 
 impl Header {
@@ -46,7 +48,8 @@ impl Header {
             start.resize(data_start as usize, 0);
             file.read_at(0, &mut start)?;
         }
-        let header = Self::parse(&start[text_start..data_start as usize], data_start)?;
+        start.truncate(data_start as usize);
+        let header = Self::parse(&start, text_start)?;
         header.check_length(file.len())?;
         Ok(header)
     }
@@ -57,9 +60,10 @@ impl Header {
         Payload { file, start: self.data_start, endian: self.endian, part }
     }
 
-    fn parse(text: &[u8], data_start: u64) -> Result<Self> {
+    /// What the bytes before the data say, of which the text begins at `text_start`.
+    fn parse(start: &[u8], text_start: usize) -> Result<Self> {
         let Dict { descr, fortran_order, shape } =
-            literal::parse(text).ok_or_else(|| corrupt("has a damaged header"))?;
+            literal::parse(&start[text_start..]).ok_or_else(|| corrupt("has a damaged header"))?;
         let Descr::Named(name) = descr else {
             return Err(unsupported("holds structured records".to_owned()));
         };
@@ -70,7 +74,7 @@ impl Header {
         let layout = Layout::new(shape, fortran_order, dtype.size());
         let layout =
             layout.ok_or_else(|| corrupt("has a shape that overflows the address space"))?;
-        Ok(Self { dtype, endian, layout, data_start })
+        Ok(Self { dtype, endian, layout, data_start: start.len() as u64, crc32c: crc32c(start) })
     }
 
     fn check_length(&self, found: u64) -> Result<()> {

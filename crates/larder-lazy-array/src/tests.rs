@@ -317,12 +317,17 @@ fn a_replacement_that_was_killed_half_way_can_be_read_and_repeated() {
 const SEED_SIDECAR: &str = r#"{"schema_version": 1, "lazy_disk_cache_class": "DiskBackedNDArray", "shape": [2, 2],
 "dtype": ">i2", "purge_disk_on_gc": true, "automatic_offloading": false, "enable_caching": true}"#;
 
-fn seed_array() -> Vec<u8> {
-    let text = "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 2), }";
+/// A file of version 1.0 as numpy writes it: the text is padded so that the data start at byte 128.
+fn npy_file(text: &str, data: impl IntoIterator<Item = u8>) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00v\x00".to_vec();
     bytes.extend(format!("{text:<117}\n").bytes());
-    bytes.extend([0, 1, 0, 2, 0, 3, 0, 4]);
+    bytes.extend(data);
     bytes
+}
+
+fn seed_array() -> Vec<u8> {
+    let text = "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 2), }";
+    npy_file(text, [0, 1, 0, 2, 0, 3, 0, 4])
 }
 
 #[test]
@@ -363,10 +368,7 @@ fn the_files_are_as_documented() {
     store.insert("a", array![[1_i16, 2], [3, 4]].reversed_axes()).unwrap();
     let npy = fs::read(dir.path().join("a.npy")).unwrap();
     let text = "{'descr': '<i2', 'fortran_order': True, 'shape': (2, 2), }";
-    let mut expected = b"\x93NUMPY\x01\x00v\x00".to_vec();
-    expected.extend(format!("{text:<117}\n").bytes());
-    expected.extend([1, 0, 2, 0, 3, 0, 4, 0]);
-    assert_eq!(npy, expected);
+    assert_eq!(npy, npy_file(text, [1, 0, 2, 0, 3, 0, 4, 0]));
     let crc = larder_storage::crc32c(&npy);
     let sidecar = fs::read_to_string(dir.path().join("a.meta.json")).unwrap();
     let expected = serde_json::json!({

@@ -57,6 +57,11 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
 
+/// The CRC-32C of two runs of bytes, one after the other, from that of each and the length of the second.
+pub fn crc32c_combine(first: u32, second: u32, len_of_second: usize) -> u32 {
+    crc32c::crc32c_combine(first, second, len_of_second)
+}
+
 /// Continues a CRC-32C over further bytes: `crc32c_append(crc32c(a), b)` is the checksum of `a` followed by `b`.
 pub fn crc32c_append(crc: u32, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc, bytes)

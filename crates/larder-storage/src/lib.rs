@@ -70,7 +70,7 @@ pub mod time;
 #[cfg(feature = "object-store")]
 mod url;
 
-pub use digest::{Digest, crc32c, crc32c_append};
+pub use digest::{Digest, crc32c, crc32c_append, crc32c_combine};
 pub use durability::Durability;
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, RESERVED_SEGMENT};

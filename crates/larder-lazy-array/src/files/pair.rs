@@ -1,16 +1,13 @@
-use larder_storage::{Error, ErrorKind, ReadAt, Result, crc32c, crc32c_append};
+use larder_storage::{Error, ErrorKind, ReadAt, Result, crc32c_append};
 
 use crate::{
     Element,
     element::{DType, Endian},
     memory::Memory,
-    npy::Header,
+    npy::{Header, LARGE},
     origin::{FileId, Origin, Seen},
     sidecar::{Sidecar, Stamp},
 };
-
-/// From this many bytes on, elements are mapped; fewer are as quickly read, and checked by the way.
-const MAPPED: u64 = 64 * 1024;
 
 /// A published array, open, with a header that fits its sidecar.
 pub(crate) struct Pair {
@@ -45,7 +42,7 @@ impl Pair {
     fn map<A: Element>(&self) -> Option<Memory<A>> {
         let Header { endian, data_start, ref layout, .. } = self.header;
         let file = self.file.file()?;
-        let fits = endian == Endian::NATIVE && layout.bytes::<A>() >= MAPPED;
+        let fits = endian == Endian::NATIVE && layout.bytes::<A>() >= LARGE;
         fits.then(|| Memory::map(file, data_start, layout.len()))??.ok()
     }
 
@@ -72,7 +69,7 @@ impl Pair {
     /// Reads the whole array and checks it.
     fn read<A: Element>(&self) -> Result<(Vec<A>, Stamp)> {
         let (elements, crc) =
-            self.header.payload(&*self.file).read(self.header.layout.len(), self.header_crc()?)?;
+            self.header.payload(&*self.file).read(self.header.layout.len(), self.header.crc32c)?;
         Ok((elements, self.stamp(crc)?))
     }
 
@@ -103,12 +100,6 @@ impl Pair {
         }
         let message = format!("holds elements of type {found}, not {expected}");
         Err(Error::new(ErrorKind::Invalid, message))
-    }
-
-    fn header_crc(&self) -> Result<u32> {
-        let mut header = vec![0; self.header.data_start as usize];
-        self.file.read_at(0, &mut header)?;
-        Ok(crc32c(&header))
     }
 
     fn stamp(&self, crc: u32) -> Result<Stamp> {

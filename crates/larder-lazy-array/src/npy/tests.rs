@@ -123,10 +123,11 @@ proptest! {
     fn headers_come_back(layout in layouts()) {
         let mut bytes = header(DType::I16, &layout);
         prop_assert_eq!(bytes.len() % ALIGNMENT, 0);
-        let data_start = bytes.len() as u64;
+        let (data_start, crc32c) = (bytes.len() as u64, crc32c(&bytes));
         bytes.resize(bytes.len() + layout.len() * 2, 0);
         let found = Header::read(&Bytes(bytes)).unwrap();
-        prop_assert_eq!(found, Header { dtype: DType::I16, endian: Endian::Little, layout, data_start });
+        let (dtype, endian) = (DType::I16, Endian::Little);
+        prop_assert_eq!(found, Header { dtype, endian, layout, data_start, crc32c });
     }
 
     #[test]

@@ -57,10 +57,14 @@ impl<A: Element> Slot<A> {
         found?.ok_or_else(|| self.removed())
     }
 
-    /// Lends out zeros in the place of the elements, which are not loaded for it and go first where they are in memory.
+    /// Lends out zeros in the place of the elements, which are not loaded for it and stay as they are where that fails.
     pub(crate) fn overwrite(self: &Arc<Self>) -> Result<WriteGuard<A>> {
         let mut departed = Departed::default();
         let mut state = self.wait_to_write(self.lock())?;
+        let in_memory = match &state.place {
+            Place::Memory(memory) => Some(Arc::clone(memory)),
+            _ => None,
+        };
         self.wake(&mut state);
         state.busy = true;
         drop(state);
@@ -71,26 +75,37 @@ impl<A: Element> Slot<A> {
             true => None,
             false => Some(self.published_origin()?),
         };
+        let reused = in_memory.is_some();
+        let memory = match in_memory {
+            Some(memory) => memory,
+            None => Arc::new(self.zeros(&mut departed)?),
+        };
         let mut state = self.lock();
-        let left = mem::replace(&mut state.place, Place::Published);
-        state.dirty = false;
-        drop(state);
-        if let Place::Memory(_) = &left {
-            self.shared.budget.release(self.bytes());
-        }
-        drop(left);
-        let room = self.shared.budget.reserve(self.bytes(), &mut departed);
-        let room = room.map_err(|error| place(error, &self.key))?;
-        let zeros = payload::zeroed::<A>(self.layout.len());
-        let zeros = Memory::heap(A::from_raw(zeros.map_err(|error| error.at_key(&self.key))?));
-        room.keep();
-        let mut state = self.lock();
-        state.place = Place::Lent;
-        state.dirty = true;
+        // What is used again is lent alone. Spilled elements give their space back, which is I/O, after the unlocking.
+        let spilled = match mem::replace(&mut state.place, Place::Lent) {
+            Place::Memory(_) => None,
+            spilled => Some(spilled),
+        };
         state.origin = origin;
         busy.end(&mut state);
         mem::forget(unpinned);
-        self.lend(state, Arc::new(zeros))
+        let mut guard = self.lend(state, memory)?;
+        drop(spilled);
+        if reused {
+            guard.fill(A::zeroed());
+        }
+        guard.mark_edited();
+        Ok(guard)
+    }
+
+    /// Room for the elements, filled with zeros.
+    fn zeros(&self, departed: &mut Departed) -> Result<Memory<A>> {
+        let room = self.shared.budget.reserve(self.bytes(), departed);
+        let room = room.map_err(|error| place(error, &self.key))?;
+        let zeros = payload::zeroed::<A>(self.layout.len());
+        let zeros = A::from_raw(zeros.map_err(|error| error.at_key(&self.key))?);
+        room.keep();
+        Ok(Memory::heap(zeros))
     }
 
     /// Which file is published now, without a look at its elements.

@@ -80,9 +80,7 @@ fn edits_that_start_from_a_replaced_file_are_told() {
 fn a_mapped_array_of_the_python_package_can_be_edited_and_published() {
     let dir = tempfile::tempdir().unwrap();
     let text = format!("{{'descr': '<u4', 'fortran_order': False, 'shape': ({LEN},), }}");
-    let mut npy = b"\x93NUMPY\x01\x00v\x00".to_vec();
-    npy.extend(format!("{text:<117}\n").bytes());
-    npy.extend((0..LEN as u32).flat_map(u32::to_le_bytes));
+    let npy = npy_file(&text, (0..LEN as u32).flat_map(u32::to_le_bytes));
     let sidecar = format!(
         r#"{{"schema_version": 1, "lazy_disk_cache_class": "DiskBackedNDArray", "shape": [{LEN}], "dtype": "<u4",
         "purge_disk_on_gc": true, "automatic_offloading": false, "enable_caching": true}}"#
@@ -107,9 +105,7 @@ fn a_mapped_array_of_the_python_package_can_be_edited_and_published() {
 fn the_other_byte_order_is_read_and_not_mapped() {
     let dir = tempfile::tempdir().unwrap();
     let text = format!("{{'descr': '>u4', 'fortran_order': False, 'shape': ({LEN},), }}");
-    let mut npy = b"\x93NUMPY\x01\x00v\x00".to_vec();
-    npy.extend(format!("{text:<117}\n").bytes());
-    npy.extend((0..LEN as u32).flat_map(u32::to_be_bytes));
+    let npy = npy_file(&text, (0..LEN as u32).flat_map(u32::to_be_bytes));
     let sidecar = format!(
         r#"{{"schema_version": 1, "lazy_disk_cache_class": "DiskBackedNDArray", "shape": [{LEN}], "dtype": ">u4"}}"#
     );

@@ -432,3 +432,22 @@ fn a_scratch_array_is_never_published() {
         assert_eq!(budget.resident(), 0);
     }
 }
+
+#[test]
+fn zeros_that_cannot_be_had_leave_the_edits_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let budget = BudgetOptions::bytes(150).when_pinned(WhenPinned::Refuse);
+    let options = Options::default().budget(MemoryBudget::new(budget));
+    let store = ArrayStore::open(dir.path(), options).unwrap();
+    let [a, b] = ["a", "b"].map(|key| store.insert(key, Array1::<u8>::zeros(100)).unwrap());
+    let scratch = store.scratch(Array1::<u8>::ones(100)).unwrap();
+    a.write().unwrap()[[0]] = 7;
+    let guard = b.read().unwrap();
+    for array in [&a, &scratch] {
+        assert_eq!(array.overwrite().unwrap_err().kind(), ErrorKind::Full);
+        assert!(array.dirty());
+    }
+    drop(guard);
+    assert_eq!(a.read().unwrap()[[0]], 7);
+    assert_eq!(scratch.read().unwrap().sum(), 100);
+}
