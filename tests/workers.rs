@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::power::Disk;
+
 /// A worker and what it says.
 pub(crate) struct Worker {
     process: Child,
@@ -82,5 +84,15 @@ impl Worker {
         let mut rest = Vec::new();
         self.said.read_to_end(&mut rest).unwrap();
         (before + u32::try_from(rest.len()).unwrap(), before)
+    }
+
+    /// As [`kill_at_work`](Self::kill_at_work), where the end is that of the power of the disk that it changes, which then
+    /// comes back.
+    pub(crate) fn cut_at_work(command: &mut Command, round: u32, disk: &mut Disk) -> (u32, u32) {
+        // Its disk dies before it, of which it tells.
+        let worker = Self::start(command.stderr(Stdio::null()));
+        let heard = worker.kill_at_work(round, || disk.cut());
+        disk.restart();
+        heard
     }
 }

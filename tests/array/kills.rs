@@ -5,7 +5,6 @@ use std::{
     fs,
     ops::RangeInclusive,
     path::{Path, PathBuf},
-    process::Stdio,
     thread,
 };
 
@@ -70,10 +69,7 @@ fn survives_cuts(test: &str, kind: &str) {
         let number = history.next.to_string();
         let mut worker =
             Worker::command(&["array", "churn-at-power", place.to_str().unwrap(), &number]);
-        // Its disk dies before it.
-        let worker = Worker::start(worker.stderr(Stdio::null()));
-        let (told, before) = worker.kill_at_work(cut, || disk.cut());
-        disk.restart();
+        let (told, before) = Worker::cut_at_work(&mut worker, cut, &mut disk);
         let store = open(&place, Durability::Power).unwrap();
         history.check(&store, &place, before..=told, &format!("{kind}, cut {cut}"));
     }

@@ -6,7 +6,6 @@ use std::{
     fs,
     ops::RangeInclusive,
     path::{Path, PathBuf},
-    process::Stdio,
     thread,
     time::Duration,
 };
@@ -76,11 +75,8 @@ fn survives_cuts(test: &str, kind: &str) {
     let mut history = History::default();
     for cut in 0..CUTS {
         let place = disk.path().join("shards");
-        // Its disk dies before it.
         let mut worker = command("churn-at-power", &place, history.next);
-        let worker = Worker::start(worker.stderr(Stdio::null()));
-        let (told, before) = worker.kill_at_work(cut, || disk.cut());
-        disk.restart();
+        let (told, before) = Worker::cut_at_work(&mut worker, cut, &mut disk);
         let cache = open(&place, Durability::Power).unwrap();
         history.check(&cache, &place, before..=told, &format!("{kind}, cut {cut}"));
     }

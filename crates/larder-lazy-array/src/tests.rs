@@ -19,6 +19,7 @@ mod mapping;
 #[cfg(target_os = "linux")]
 mod mended;
 mod model;
+mod moments;
 mod npy;
 mod pinned;
 mod removal;
