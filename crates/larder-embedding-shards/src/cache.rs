@@ -11,6 +11,8 @@ use larder_storage::{
 use crate::{Status, handles::Handles, index::Index};
 
 mod embed;
+mod fetch;
+mod matrix;
 mod read;
 mod repair;
 mod sync;
@@ -21,11 +23,25 @@ mod write;
 pub struct Options {
     durability: Durability,
     open_shards: usize,
+    verify: Verify,
+}
+
+/// When the bytes of a row that is read are checked against the checksum that binds them to their key. Rows that have
+/// to be decoded always are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// Never: damage and a stale index are not seen. [`EmbeddingCache::verify`] finds them.
+    Off,
+    /// When a row is first read through this cache.
+    FirstTouch,
+    /// Whenever it is read.
+    #[default]
+    Always,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::default(), open_shards: 256 }
+        Self { durability: Durability::default(), open_shards: 256, verify: Verify::default() }
     }
 }
 
@@ -34,6 +50,13 @@ impl Options {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// When rows are checked as they are read; always unless set.
+    #[must_use]
+    pub fn verify(mut self, verify: Verify) -> Self {
+        self.verify = verify;
         self
     }
 
@@ -54,6 +77,7 @@ pub struct EmbeddingCache {
     index: Index,
     index_dir: PathBuf,
     handles: Handles,
+    verify: Verify,
     /// Whose turn it is to embed.
     flights: Flights,
     skipped: Vec<Problem>,
@@ -64,6 +88,9 @@ impl EmbeddingCache {
     ///
     /// Shards that are there and not in the index (a process was killed between the two, or somebody copied them
     /// there) are indexed, and those that are gone are dropped from it.
+    ///
+    /// A directory that may not be written is opened for reading, as long as nobody else writes to it: whoever wrote last
+    /// has to have closed the cache. Where there is no index in it, [`on`](Self::on) makes one elsewhere.
     ///
     /// # Errors
     ///
@@ -87,14 +114,15 @@ impl EmbeddingCache {
         index_dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Self> {
-        let Options { durability, open_shards } = options;
+        let Options { durability, open_shards, verify } = options;
         let index_dir = absolute(index_dir.as_ref())?;
         let index = Index::open(&index_dir, durability)?;
         let handles = Handles::new(open_shards);
         let flights =
             Flights::across_processes(index_dir.join(RESERVED_SEGMENT).join("embed-locks"));
+        let skipped = Vec::new();
         let mut cache =
-            Self { storage, durability, index, index_dir, handles, flights, skipped: Vec::new() };
+            Self { storage, durability, index, index_dir, handles, verify, flights, skipped };
         cache.skipped = cache.synchronise()?;
         Ok(cache)
     }

@@ -1,3 +1,4 @@
+use bytemuck::Pod;
 use half::{bf16, f16};
 use larder_storage::{Error, ErrorKind, Result};
 
@@ -75,22 +76,33 @@ impl Embedding {
         self.len() == 0
     }
 
-    /// The numbers from the bytes of a shard, little endian; `None` where those are none of `dtype`.
-    pub(crate) fn from_stored(dtype: Dtype, bytes: &[u8]) -> Option<Self> {
-        match dtype {
-            Dtype::Fp16 => Some(Self::Fp16(words(bytes).map(f16::from_le_bytes).collect())),
-            Dtype::Bf16 => words(bytes)
-                .map(u32::from_le_bytes)
-                .map(narrow)
-                .collect::<Option<_>>()
-                .map(Self::Bf16),
-            Dtype::Fp32 => Some(Self::Fp32(words(bytes).map(f32::from_le_bytes).collect())),
-        }
+    /// `dim` numbers, whose stored bytes, little endian, `fill` writes; `None` where those are none of `dtype`.
+    pub(crate) fn read(
+        dtype: Dtype,
+        dim: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<Option<Self>> {
+        Ok(match dtype {
+            Dtype::Fp16 => Some(Self::Fp16(filled(dim, fill)?)),
+            Dtype::Bf16 => narrowed(&filled::<u32>(dim, fill)?).map(Self::Bf16),
+            Dtype::Fp32 => Some(Self::Fp32(filled(dim, fill)?)),
+        })
     }
 }
 
-fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    bytes.as_chunks::<N>().0.iter().copied()
+/// Zeros that `fill` overwrites.
+pub(crate) fn filled<T: Pod>(
+    count: usize,
+    fill: impl FnOnce(&mut [u8]) -> Result<()>,
+) -> Result<Vec<T>> {
+    let mut values = bytemuck::zeroed_vec(count);
+    fill(bytemuck::cast_slice_mut(&mut values))?;
+    Ok(values)
+}
+
+/// The `bf16` of these bits of `f32`; `None` where one is none.
+pub(crate) fn narrowed(bits: &[u32]) -> Option<Vec<bf16>> {
+    bits.iter().map(|bits| narrow(*bits)).collect()
 }
 
 /// The bits of the `f32` with the same value. Done on bits, because a conversion would quieten NaNs.

@@ -1,4 +1,7 @@
 //! The SQLite index: from a key to a shard, a row and an offset. It can always be made again from the shards.
+//!
+//! A key is kept as its digest: half as long, so that half as much of the tree is looked at, and different in its first
+//! bytes, which is where keys are compared.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,10 +11,11 @@ use std::{
 
 use larder_sqlite::{Attempt, Database, Schema};
 use larder_storage::{Durability, Error, ErrorKind, Key, RESERVED_SEGMENT, Result};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Statement, params};
 
 use crate::{
     Embedding, INDEX_FORMAT_VERSION, WindowKey,
+    checked::Checked,
     shard::{RowEntry, Shard},
 };
 
@@ -39,6 +43,9 @@ const SCHEMA: Schema = Schema {
     ",
 };
 
+/// Where the row of a key lies.
+const FIND: &str = "SELECT shard, row_number, crc32c, byte_offset FROM embedding WHERE key = ?1";
+
 /// The sums that the index keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -56,6 +63,8 @@ pub(crate) struct Indexed {
     pub(crate) length: u64,
     /// How many numbers each embedding has, in shards that are read by offset.
     pub(crate) dim: Option<usize>,
+    /// The rows that were checked since the index was opened.
+    pub(crate) checked: Checked,
 }
 
 /// Where a row lies.
@@ -84,7 +93,7 @@ impl Index {
     }
 
     pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
-        let db = Database::open(Self::path_in(dir), &SCHEMA, durability)?;
+        let db = Database::open_or_read(Self::path_in(dir), &SCHEMA, durability)?;
         Ok(Self { db, known: RwLock::default() })
     }
 
@@ -96,29 +105,35 @@ impl Index {
         self.db.path()
     }
 
+    /// Whether its directory may not be written.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.db.is_read_only()
+    }
+
     pub(crate) fn verify(&self) -> Result<()> {
         self.db.verify()
     }
 
     /// Finds the rows of `keys`, all in one state of the index.
     pub(crate) fn find(&self, keys: &[WindowKey]) -> Result<Vec<Option<Found>>> {
-        self.db.read(|db| {
-            // One statement sees one state anyway, and mostly there is no second one.
-            if let [key] = keys
-                && let Ok(found) = self.find_in(db, key)
-            {
-                return Ok(vec![found]);
-            }
-            let _snapshot = db.unchecked_transaction()?;
-            keys.iter().map(|key| self.find_in(db, key)).collect()
+        self.db.snapshot(|db| {
+            let mut select = db.prepare_cached(FIND)?;
+            keys.iter().map(|key| self.find_by(db, &mut select, key)).collect()
         })
     }
 
-    fn find_in(&self, db: &Connection, key: &WindowKey) -> Attempt<Option<Found>> {
-        let mut select = db.prepare_cached(
-            "SELECT shard, row_number, crc32c, byte_offset FROM embedding WHERE key = ?1",
-        )?;
-        let mut rows = select.query([&key.to_bytes()[..]])?;
+    /// As [`find`](Self::find), for one key.
+    pub(crate) fn find_one(&self, key: &WindowKey) -> Result<Option<Found>> {
+        self.db.snapshot(|db| self.find_by(db, &mut *db.prepare_cached(FIND)?, key))
+    }
+
+    fn find_by(
+        &self,
+        db: &Connection,
+        select: &mut Statement<'_>,
+        key: &WindowKey,
+    ) -> Attempt<Option<Found>> {
+        let mut rows = select.query([&key.digest().as_bytes()[..]])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let shard = self.shard(db, row.get(0)?)?;
         Ok(Some(Found { shard, row: row.get(1)?, crc: row.get(2)?, offset: row.get(3)? }))
@@ -131,7 +146,8 @@ impl Index {
         if let Some(shard) = known {
             return Ok(shard);
         }
-        let mut select = db.prepare_cached("SELECT path, length, dim FROM shard WHERE id = ?1")?;
+        let mut select =
+            db.prepare_cached("SELECT path, length, dim, rows FROM shard WHERE id = ?1")?;
         let mut rows = select.query([id])?;
         let shard = Arc::new(indexed(id, rows.next()?.ok_or_else(broken)?)?);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +230,7 @@ impl Index {
             tx.execute("DELETE FROM embedding WHERE shard NOT IN (SELECT id FROM shard)", [])?;
             for (path, rows) in heirs {
                 let mut select = tx.prepare_cached("SELECT id FROM shard WHERE path = ?1")?;
-                insert_rows(tx, select.query_row([path.as_str()], |row| row.get(0))?, rows)?;
+                insert_rows(tx, select.query_row([path.as_str()], |row| row.get(0))?, &rows)?;
             }
             Ok(())
         })
@@ -236,19 +252,19 @@ fn insert(tx: &Connection, shard: &Shard, rows: Vec<RowEntry>) -> Attempt<u64> {
     let mut add =
         tx.prepare_cached("INSERT INTO shard (path, length, rows, dim) VALUES (?1, ?2, ?3, ?4)")?;
     let id = add.insert(params![shard.path().as_str(), shard.len(), rows.len(), shard.dim()])?;
-    insert_rows(tx, id, rows)
+    insert_rows(tx, id, &rows)
 }
 
 /// Adds rows of the shard `id`; returns how many were left out because their key is taken.
-fn insert_rows(tx: &Connection, id: i64, mut rows: Vec<RowEntry>) -> Attempt<u64> {
+fn insert_rows(tx: &Connection, id: i64, rows: &[RowEntry]) -> Attempt<u64> {
     // In the order of the tree that they go into.
-    rows.sort_unstable_by_key(|row| row.key.to_bytes());
+    let mut rows: Vec<_> = rows.iter().map(|row| (*row.key.digest().as_bytes(), row)).collect();
+    rows.sort_unstable_by_key(|(digest, row)| (*digest, row.row));
     let mut add =
         tx.prepare_cached("INSERT OR IGNORE INTO embedding VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut taken = 0;
-    for row in &rows {
-        let added =
-            add.execute(params![&row.key.to_bytes()[..], id, row.row, row.crc, row.offset])?;
+    for (digest, row) in rows {
+        let added = add.execute(params![&digest[..], id, row.row, row.crc, row.offset])?;
         taken += u64::from(added == 0);
     }
     Ok(taken)
@@ -260,7 +276,8 @@ fn indexed(id: i64, row: &Row<'_>) -> Attempt<Indexed> {
     if dim.is_some_and(|dim| !(1..=Embedding::MAX_LEN).contains(&dim)) {
         return Err(broken().into());
     }
-    Ok(Indexed { id, path: path_of(row, 0)?, length: row.get(1)?, dim })
+    let checked = Checked::new(row.get(3)?);
+    Ok(Indexed { id, path: path_of(row, 0)?, length: row.get(1)?, dim, checked })
 }
 
 fn path_of(row: &Row<'_>, column: usize) -> Attempt<Key> {

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use larder_storage::{Error, ErrorKind, Result, crc32c};
+use larder_storage::{Digest, Error, ErrorKind, Result, crc32c};
 
 /// The type of an embedding's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,6 +146,11 @@ impl WindowKey {
         bytes[38] = self.dtype.code();
         bytes[39..].copy_from_slice(&self.window_hash);
         bytes
+    }
+
+    /// What the index knows the key by.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of(&self.to_bytes())
     }
 
     /// The checksum that further bytes of a row are appended to.

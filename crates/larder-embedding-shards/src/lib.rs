@@ -82,10 +82,12 @@
 //! - Little-endian machines.
 
 mod cache;
+mod checked;
 mod embedding;
 mod handles;
 mod index;
 mod key;
+mod number;
 mod path;
 mod record;
 mod report;
@@ -95,10 +97,11 @@ mod testing;
 
 use std::{ffi::OsString, path::PathBuf};
 
-pub use cache::{EmbeddingCache, Options};
+pub use cache::{EmbeddingCache, Options, Verify};
 pub use embedding::Embedding;
 pub use half::{bf16, f16};
 pub use key::{Dtype, PoolType, WindowKey};
+pub use number::Number;
 pub use path::{ShardId, legacy_shard_path_for, shard_path_for};
 pub use record::WindowRecord;
 pub use report::{ReindexReport, RepairReport, Status, VerifyReport};

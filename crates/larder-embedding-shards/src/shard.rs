@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use larder_storage::{Error, ErrorKind, Key, ReadAt, Result};
+use larder_storage::{Error, ErrorKind, Key, ReadAt, Result, crc32c_append};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
     basic::Compression,
@@ -89,22 +89,28 @@ impl Shard {
     }
 }
 
-/// Reads and checks the bytes of one row at a known place.
+/// Reads and checks one row at a known place.
 pub(crate) fn read_row(
     path: &Key,
     reader: &dyn ReadAt,
     key: &WindowKey,
     at: RowPlace,
 ) -> Result<Embedding> {
-    let mut bytes = vec![0; at.dim * key.dtype.stored_width()];
-    reader.read_at(at.offset, &mut bytes).map_err(|error| match error.kind() {
-        ErrorKind::Invalid => stale(path).with_source(error),
-        _ => error,
+    let read = Embedding::read(key.dtype, at.dim, |bytes| {
+        reader.read_at(at.offset, bytes).map_err(|error| misread(path, error))?;
+        check_row(path, key, at.crc, bytes)
     })?;
-    if larder_storage::crc32c_append(key.crc32c(), &bytes) != at.crc {
-        return Err(stale(path));
-    }
-    Embedding::from_stored(key.dtype, &bytes).ok_or_else(|| not_of_dtype(path, key.dtype))
+    read.ok_or_else(|| not_of_dtype(path, key.dtype))
+}
+
+/// Checks the bytes of a row against the checksum of its key and them.
+pub(crate) fn check_row(path: &Key, key: &WindowKey, crc: u32, bytes: &[u8]) -> Result<()> {
+    if crc32c_append(key.crc32c(), bytes) == crc { Ok(()) } else { Err(stale(path)) }
+}
+
+/// Why a row could not be read: where it lies outside of the shard, the index is wrong.
+pub(crate) fn misread(path: &Key, error: Error) -> Error {
+    if error.kind() == ErrorKind::Invalid { stale(path).with_source(error) } else { error }
 }
 
 /// The place of a row, and the checksum of its key and bytes.
@@ -175,7 +181,7 @@ fn stale(path: &Key) -> Error {
     )
 }
 
-fn not_of_dtype(path: &Key, dtype: Dtype) -> Error {
+pub(crate) fn not_of_dtype(path: &Key, dtype: Dtype) -> Error {
     corrupt(path, format!("the row holds a number that is no {dtype}"))
 }
 

@@ -1,4 +1,5 @@
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, Instant},
@@ -12,6 +13,7 @@ use crate::{
     identity::Identity,
     integrity, network, open,
     queue::{Place, Queue},
+    readers::Readers,
 };
 
 /// What a database of one kind holds.
@@ -30,9 +32,6 @@ pub struct Schema {
     pub rules: &'static [(&'static str, &'static str)],
 }
 
-/// How many connections are kept for the next reads.
-const IDLE_READERS: usize = 16;
-
 /// How long a database that something takes away is not missed. What was written within it is no more gone than what was
 /// written before.
 const BLINK: Duration = Duration::from_millis(1);
@@ -47,14 +46,19 @@ pub(crate) struct Writer {
 /// An open database: one connection that writes, and as many that read as threads read at once.
 pub struct Database {
     path: PathBuf,
-    identity: Identity,
     schema: Schema,
     durability: Durability,
+    /// `None` where it may only be read.
+    writing: Option<Writing>,
+    readers: Readers,
+    // Keeps `repair` away; declared last, so that it outlives the connections.
+    _open: Option<FileLock>,
+}
+
+struct Writing {
+    identity: Identity,
     queue: Queue,
     writer: Mutex<Writer>,
-    readers: Mutex<Vec<Connection>>,
-    // Keeps `repair` away; declared last, so that it outlives the connections.
-    _open: FileLock,
 }
 
 impl Database {
@@ -71,20 +75,49 @@ impl Database {
             network::check_local(dir)?;
         }
         let open = FileLock::shared(&open::beside(&path, ".lock"))?;
-        let writer = open::first(&path, schema, durability)?;
-        let identity = Identity::of(&path)?;
-        let writer = Mutex::new(Writer { connection: writer, seen: None });
-        let readers = Mutex::default();
-        let queue = Queue::open(open::beside(&path, ".write"))?;
-        Ok(Self {
-            queue,
-            path,
-            identity,
-            schema: *schema,
-            durability,
-            writer,
-            readers,
-            _open: open,
+        let connection = open::first(&path, schema, durability)?;
+        let writing = Writing {
+            identity: Identity::of(&path)?,
+            queue: Queue::open(open::beside(&path, ".write"))?,
+            writer: Mutex::new(Writer { connection, seen: None }),
+        };
+        let at = path.clone();
+        let readers = Readers::new(move || open::reader(&at, durability));
+        let (schema, writing, _open) = (*schema, Some(writing), Some(open));
+        Ok(Self { path, schema, durability, writing, readers, _open })
+    }
+
+    /// As [`open`](Self::open); but where that is refused because the directory may not be written, the database is opened
+    /// for reading only, without a lock. Nobody may write to it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); `Io` where it may only be read and was not closed by everybody who wrote to it.
+    pub fn open_or_read(
+        path: impl Into<PathBuf>,
+        schema: &Schema,
+        durability: Durability,
+    ) -> Result<Self> {
+        let path = open::absolute(&path.into())?;
+        match Self::open(&path, schema, durability) {
+            Err(error) if path.exists() && is_refused(&error) => {
+                let readers = open::first_to_read(&path, schema)?;
+                let schema = *schema;
+                Ok(Self { path, schema, durability, writing: None, readers, _open: None })
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether it may only be read: see [`open_or_read`](Self::open_or_read).
+    pub fn is_read_only(&self) -> bool {
+        self.writing.is_none()
+    }
+
+    fn writing(&self) -> Result<&Writing> {
+        self.writing.as_ref().ok_or_else(|| {
+            let message = "the database was opened for reading only, because its directory may not be written";
+            Error::new(ErrorKind::Io, message).at_path(&self.path)
         })
     }
 
@@ -100,19 +133,18 @@ impl Database {
     ///
     /// Those of `work`; for SQLite's own, `Corrupt`, `Full`, `Io`, `Locked` or `Backend`.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Attempt<T>) -> Result<T> {
-        let pooled = lock(&self.readers).pop();
-        let connection = match pooled {
-            Some(connection) => connection,
-            None => open::reader(&self.path, self.durability)
-                .map_err(|error| Failure::Sqlite(error).at(&self.path))?,
-        };
-        let outcome = work(&connection).map_err(|failure| failure.at(&self.path));
-        let mut readers = lock(&self.readers);
-        // One with an open transaction would go on showing its state to others.
-        if connection.is_autocommit() && readers.len() < IDLE_READERS {
-            readers.push(connection);
-        }
-        outcome
+        self.readers.read(work).map_err(|failure| failure.at(&self.path))
+    }
+
+    /// As [`read`](Self::read), but all queries of `work` see one state. The transaction is begun for the first of several
+    /// calls and shared by the next ones for as long as nobody writes, so `work` begins and ends none; a second without
+    /// calls ends it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn snapshot<T>(&self, work: impl FnOnce(&Connection) -> Attempt<T>) -> Result<T> {
+        self.readers.snapshot(self.state(), work).map_err(|failure| failure.at(&self.path))
     }
 
     /// Runs `work` in a transaction that excludes other writers, and commits what it did if it succeeds.
@@ -131,9 +163,10 @@ impl Database {
     ///
     /// `Io` where there is none to be had; `NotFound` where something else took the file away, a millisecond ago or more.
     pub fn turn(&self) -> Result<Turn<'_>> {
-        let writer = lock(&self.writer);
-        let place = self.queue.take()?;
-        self.begin(writer, place)
+        let writing = self.writing()?;
+        let writer = lock(&writing.writer);
+        let place = writing.queue.take()?;
+        self.begin(writing, writer, place)
     }
 
     /// As [`turn`](Self::turn), but `None` where somebody has one.
@@ -142,26 +175,29 @@ impl Database {
     ///
     /// As [`turn`](Self::turn).
     pub fn try_turn(&self) -> Result<Option<Turn<'_>>> {
-        let writer = match self.writer.try_lock() {
+        let writing = self.writing()?;
+        let writer = match writing.writer.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Ok(writer) => writer,
         };
-        let Some(place) = self.queue.try_take()? else { return Ok(None) };
-        self.begin(writer, place).map(Some)
+        let Some(place) = writing.queue.try_take()? else { return Ok(None) };
+        self.begin(writing, writer, place).map(Some)
     }
 
     fn begin<'a>(
         &'a self,
+        writing: &'a Writing,
         mut writer: MutexGuard<'a, Writer>,
         place: Place<'a>,
     ) -> Result<Turn<'a>> {
         if writer.seen.is_none_or(|seen| seen.elapsed() > BLINK) {
             // SQLite would go on with a file that nobody finds any more.
-            self.identity.check()?;
-            self.queue.check()?;
+            writing.identity.check()?;
+            writing.queue.check()?;
             writer.seen = Some(Instant::now());
         }
+        self.readers.end_snapshots();
         Ok(Turn { path: &self.path, place, writer })
     }
 
@@ -183,7 +219,7 @@ impl Database {
     /// A number that changes with every write of Larder's, by any thread or process; `None` while one is under way. What
     /// was read between two equal ones is still so. It costs one load from memory.
     pub fn state(&self) -> Option<u64> {
-        self.queue.finished()
+        self.writing.as_ref().map_or(Some(0), |writing| writing.queue.finished())
     }
 
     /// Reads the whole file, and checks its structure and that its tables are those of the schema.
@@ -208,6 +244,21 @@ impl std::fmt::Debug for Database {
             .field("durability", &self.durability)
             .finish()
     }
+}
+
+/// Whether the place may be read and not written.
+fn is_refused(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        if let Some(error) = source.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            );
+        }
+        cause = source.source();
+    }
+    false
 }
 
 // A transaction that a panic left open is rolled back when it is dropped, so the connection stays good.

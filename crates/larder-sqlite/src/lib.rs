@@ -47,6 +47,7 @@ mod integrity;
 mod network;
 mod open;
 mod queue;
+mod readers;
 mod repair;
 mod turn;
 

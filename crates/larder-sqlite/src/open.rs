@@ -1,8 +1,10 @@
 //! The one way in: what is set on each connection, and what is checked before anything else is done.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io::Write,
+    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{self, Path, PathBuf},
     time::Duration,
 };
@@ -10,7 +12,7 @@ use std::{
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::{Failure, Schema};
+use crate::{Failure, Schema, readers::Readers};
 
 /// How long a writer waits for others. Each of them holds the database for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,6 +80,40 @@ pub(crate) fn reader(path: &Path, durability: Durability) -> rusqlite::Result<Co
     Ok(db)
 }
 
+/// Opens the connections of a database in a directory that may not be written, where SQLite can have neither locks nor
+/// a log: it is told that nobody writes.
+pub(crate) fn first_to_read(path: &Path, schema: &Schema) -> Result<Readers> {
+    if has_content(&beside(path, "-wal")) {
+        let message = "was not closed by who wrote to it last, and its directory may not be written: open it once where it may";
+        return Err(Error::new(ErrorKind::Io, message).at_path(path));
+    }
+    let uri = immutable(path);
+    let readers = Readers::new(move || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let db = Connection::open_with_flags(&uri, flags)?;
+        settle(&db)?;
+        Ok(db)
+    });
+    readers.read(|db| check(db, path, schema)).map_err(|failure| failure.at(path))?;
+    Ok(readers)
+}
+
+/// The path as a URI in which it means what it is.
+fn immutable(path: &Path) -> OsString {
+    let mut uri = b"file:".to_vec();
+    for &byte in path.as_os_str().as_bytes() {
+        if matches!(byte, b'%' | b'?' | b'#') {
+            uri.extend(format!("%{byte:02x}").bytes());
+        } else {
+            uri.push(byte);
+        }
+    }
+    uri.extend(b"?immutable=1");
+    OsString::from_vec(uri)
+}
+
 pub(crate) fn connect(
     path: &Path,
     extra: OpenFlags,
@@ -85,20 +121,25 @@ pub(crate) fn connect(
 ) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags | extra)?;
-    db.busy_timeout(PATIENCE)?;
-    db.set_prepared_statement_cache_capacity(64);
+    settle(&db)?;
     let synchronous = match durability {
         Durability::Scratch => "OFF",
         Durability::Process => "NORMAL",
         Durability::Power => "FULL",
     };
     db.pragma_update(None, "synchronous", synchronous)?;
+    db.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    Ok(db)
+}
+
+/// What holds for each connection.
+fn settle(db: &Connection) -> rusqlite::Result<()> {
+    db.busy_timeout(PATIENCE)?;
+    db.set_prepared_statement_cache_capacity(64);
     // A negative number counts KiB.
     db.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    db.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    db.pragma_update(None, "trusted_schema", false)?;
-    Ok(db)
+    db.pragma_update(None, "trusted_schema", false)
 }
 
 pub(crate) fn is_blank(db: &Connection) -> rusqlite::Result<bool> {

@@ -78,13 +78,12 @@ impl Storage for LocalStorage {
     }
 
     fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
-        let reader = reader::FileReader::open(&self.path(key)?)?;
+        let reader = reader::FileReader::open(&self.root, key)?;
         reader.map(|reader| read_range(&reader, key, offset, len)).transpose()
     }
 
     fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
-        let path = self.path(key)?;
-        Ok(reader::FileReader::open(&path)?.map(|reader| Box::new(reader) as _))
+        Ok(reader::FileReader::open(&self.root, key)?.map(|reader| Box::new(reader) as _))
     }
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {

@@ -24,6 +24,9 @@ impl EmbeddingCache {
         if new.is_empty() && missing.is_empty() {
             return Ok(Vec::new());
         }
+        if self.index.is_read_only() {
+            return Ok(out_of_step(new, &missing));
+        }
         let _alone = self.write_alone()?;
         let mut problems = self.forget_gone(missing)?;
         let adopt = |path: &Key| match self.adopt(path) {
@@ -133,6 +136,14 @@ pub(super) fn removed(path: &Key) -> Error {
 pub(super) fn problem(path: &Key, error: &Error) -> Problem {
     let text = error.chain().to_string();
     Problem::new(path, text.strip_prefix(&format!("{path}: ")).unwrap_or(&text))
+}
+
+/// What stays as it is where the index may only be read.
+fn out_of_step(new: Vec<&Key>, missing: &[Key]) -> Vec<Problem> {
+    let problem =
+        |what| move |path| Problem::new(path, format!("{what}, and the index may not be written"));
+    let new = new.into_iter().map(problem("is not in the index"));
+    new.chain(missing.iter().map(problem("is in the index and gone"))).collect()
 }
 
 fn held_elsewhere(path: &Key, taken: u64) -> Problem {

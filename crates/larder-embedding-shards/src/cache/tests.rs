@@ -14,8 +14,10 @@ use crate::{
 mod bounds;
 mod embed;
 mod health;
+mod matrix;
 mod model;
 mod racing;
+mod reading;
 
 struct Fixture {
     dir: TempDir,

@@ -100,7 +100,7 @@ impl EmbeddingCache {
                 "the shard is there and lacks some of these rows: write them to another block",
             ));
         }
-        let embeddings = self.fetch(&keys, &found)?;
+        let embeddings = self.fetch_found(&keys, &found)?;
         if !records
             .iter()
             .zip(&embeddings)

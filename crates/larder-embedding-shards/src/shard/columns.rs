@@ -12,7 +12,7 @@ use super::{
     corrupt, not_of_dtype,
     schema::{EMBEDDING, EMBEDDING_CRC, SCHEMA_VERSION, SOURCE_CRC},
 };
-use crate::{CACHE_SCHEMA_VERSION, Dtype, Embedding, WindowKey, WindowRecord};
+use crate::{CACHE_SCHEMA_VERSION, Dtype, Embedding, WindowKey, WindowRecord, embedding::narrowed};
 
 /// A decoded part of a shard.
 #[derive(Clone, Copy)]
@@ -99,8 +99,11 @@ impl<'a> Rows<'a> {
     }
 
     fn singles(&self, values: &Float32Array, dtype: Dtype) -> Result<Embedding> {
-        let bytes = values.values().inner().as_slice();
-        let stored = if dtype == Dtype::Fp16 { None } else { Embedding::from_stored(dtype, bytes) };
+        let stored = match dtype {
+            Dtype::Fp16 => None,
+            Dtype::Bf16 => narrowed(bytemuck::cast_slice(values.values())).map(Embedding::Bf16),
+            Dtype::Fp32 => Some(Embedding::Fp32(values.values().to_vec())),
+        };
         stored.ok_or_else(|| not_of_dtype(self.path, dtype))
     }
 

@@ -1,5 +1,5 @@
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -18,15 +18,23 @@ pub(crate) struct WatchedStorage {
     live: Arc<AtomicUsize>,
     most: AtomicUsize,
     opened: AtomicUsize,
+    ranges: AtomicUsize,
     puts: Mutex<Vec<(Key, PutIf)>>,
     vanishing: Mutex<Option<Key>>,
+    root: Option<PathBuf>,
 }
 
 impl WatchedStorage {
+    /// One that is taken for the local directory `root`.
+    pub(crate) fn local(root: &Path) -> Self {
+        Self { root: Some(root.to_owned()), ..Self::default() }
+    }
+
     /// Starts counting anew, from the readers that are open now.
     pub(crate) fn reset(&self) {
         self.most.store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
         self.opened.store(0, Ordering::Relaxed);
+        self.ranges.store(0, Ordering::Relaxed);
         self.puts.lock().unwrap().clear();
     }
 
@@ -38,6 +46,11 @@ impl WatchedStorage {
     /// How often a reader was opened.
     pub(crate) fn opened(&self) -> usize {
         self.opened.load(Ordering::Relaxed)
+    }
+
+    /// How many ranges were asked for.
+    pub(crate) fn ranges(&self) -> usize {
+        self.ranges.load(Ordering::Relaxed)
     }
 
     /// What was put, and on which condition.
@@ -57,6 +70,7 @@ impl Storage for WatchedStorage {
     }
 
     fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        self.ranges.fetch_add(1, Ordering::Relaxed);
         self.objects.get_range(key, offset, len)
     }
 
@@ -93,7 +107,7 @@ impl Storage for WatchedStorage {
     }
 
     fn local_root(&self) -> Option<&Path> {
-        None
+        self.root.as_deref()
     }
 }
 

@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::*;
-use crate::repair;
+use crate::{readers::IDLE_READERS, repair};
 
+mod snapshots;
 mod turns;
 
 const SCHEMA: Schema = Schema {
@@ -162,7 +163,7 @@ fn a_copy_without_a_log_gets_one() {
     let (path, copy) = (dir.path().join("a.sqlite"), dir.path().join("copy.sqlite"));
     let database = open_test(&path).unwrap();
     let vacuum = format!("VACUUM INTO '{}'", copy.display());
-    lock(&database.writer).connection.execute_batch(&vacuum).unwrap();
+    lock(&database.writing.as_ref().unwrap().writer).connection.execute_batch(&vacuum).unwrap();
     let mode = |database: &Database| {
         let mode = |db: &Connection| db.pragma_query_value(None, "journal_mode", |row| row.get(0));
         database.read(|db| Ok(mode(db)?)).unwrap()
@@ -212,7 +213,7 @@ fn connections_of_many_readers_at_once_are_not_all_kept() {
             scope.spawn(|| database.read(|_| Ok(together.wait())).unwrap());
         }
     });
-    assert!(lock(&database.readers).len() <= IDLE_READERS);
+    assert!(database.readers.idle() <= IDLE_READERS);
 }
 
 #[test]

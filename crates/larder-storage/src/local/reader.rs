@@ -1,11 +1,18 @@
 use std::{
     fs::File,
     io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{FileType, Stat},
+    io::Errno,
+};
+
+use super::root::{Root, odd_file};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Key, Result,
     publish::is_absent,
     storage::{PublishedFile, ReadAt, check_range},
 };
@@ -22,35 +29,65 @@ pub(super) struct FileReader {
 /// What changes in an inode that loses its name: a replacement or a removal takes a link away, which counts as a change.
 #[derive(Debug, PartialEq)]
 struct Inode {
-    links: u64,
-    /// Seconds and nanoseconds.
-    changed: (i64, i64),
+    links: i128,
+    /// Seconds and nanoseconds, whose types differ among systems as that of the links does.
+    changed: (i128, i128),
 }
 
 impl FileReader {
-    pub(super) fn open(path: &Path) -> Result<Option<Self>> {
-        let failed = |error| Error::io(error, "cannot open the object").at_path(path);
-        let file = match File::open(path) {
-            Err(error) if is_absent(&error) => return Ok(None),
-            file => file.map_err(failed)?,
-        };
-        let found = file.metadata().map_err(failed)?;
-        if !found.is_file() {
-            return Ok(None);
+    pub(super) fn open(root: &Root, key: &Key) -> Result<Option<Self>> {
+        let path = root.0.join(key.as_str());
+        match open_plain(&path) {
+            Ok(file) => Self::of(file, path),
+            Err(Errno::NOENT) => Ok(None),
+            // A link, which has to be looked at, or what `File::open` tells as well.
+            Err(_) => Self::open_linked(root.path(key)?),
         }
-        let inode = Inode::of(&file).map_err(failed)?;
-        Ok(Some(Self { file: PublishedFile(file), len: found.len(), path: path.to_owned(), inode }))
+    }
+
+    fn open_linked(path: PathBuf) -> Result<Option<Self>> {
+        match File::open(&path) {
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(unopened(error, &path)),
+            Ok(file) => Self::of(file, path),
+        }
+    }
+
+    /// `None` where it is a directory.
+    fn of(file: File, path: PathBuf) -> Result<Option<Self>> {
+        let found = rustix::fs::fstat(&file).map_err(|error| unopened(error.into(), &path))?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Ok(None),
+            _ => return Err(odd_file(&path)),
+        }
+        let (len, inode) = (found.st_size.cast_unsigned(), Inode::of(&found));
+        Ok(Some(Self { file: PublishedFile(file), len, path, inode }))
     }
 }
 
+/// Opens a file where no link is on the way to it, of which the kernel makes sure in one call.
+#[cfg(target_os = "linux")]
+fn open_plain(path: &Path) -> rustix::io::Result<File> {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    // Nor waits for who writes to a pipe.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).map(File::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_plain(_path: &Path) -> rustix::io::Result<File> {
+    Err(Errno::NOSYS)
+}
+
+fn unopened(error: io::Error, path: &Path) -> Error {
+    Error::io(error, "cannot open the object").at_path(path)
+}
+
 impl Inode {
-    /// By `fstat`, which is half the price of what the standard library asks.
-    fn of(file: &File) -> io::Result<Self> {
-        let found = rustix::fs::fstat(file)?;
-        Ok(Self {
-            links: found.st_nlink as u64,
-            changed: (found.st_ctime as i64, found.st_ctime_nsec as i64),
-        })
+    fn of(found: &Stat) -> Self {
+        let changed = (found.st_ctime.into(), found.st_ctime_nsec.into());
+        Self { links: found.st_nlink.into(), changed }
     }
 }
 
@@ -61,7 +98,7 @@ impl ReadAt for FileReader {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         check_range(self.len, offset, buf.len()).map_err(|error| error.at_path(&self.path))?;
-        read_exact_at(self.file.file(), buf, offset).map_err(|error| match error.kind() {
+        self.file.file().read_exact_at(buf, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 Error::new(ErrorKind::Corrupt, "was cut short while open")
                     .at_path(&self.path)
@@ -72,29 +109,11 @@ impl ReadAt for FileReader {
     }
 
     fn is_current(&self) -> bool {
-        Inode::of(self.file.file()).is_ok_and(|now| now.links > 0 && now == self.inode)
+        rustix::fs::fstat(self.file.file())
+            .is_ok_and(|now| now.st_nlink > 0 && Inode::of(&now) == self.inode)
     }
 
     fn file(&self) -> Option<&PublishedFile> {
         Some(&self.file)
     }
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buf, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !buf.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, buf, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                buf = &mut buf[read..];
-                offset += read as u64;
-            }
-        }
-    }
-    Ok(())
 }

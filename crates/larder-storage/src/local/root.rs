@@ -198,6 +198,6 @@ fn remove_hollow(dir: &Path) {
     let _ = fs::remove_dir(dir);
 }
 
-fn odd_file(path: &Path) -> Error {
+pub(super) fn odd_file(path: &Path) -> Error {
     Error::new(ErrorKind::Invalid, "is a pipe, a socket or a device, and no object").at_path(path)
 }
