@@ -5,6 +5,7 @@ mod crowd;
 mod damage;
 mod full;
 mod kills;
+mod read_only;
 mod storages;
 
 use std::path::Path;

@@ -36,7 +36,7 @@ impl Tmpfs {
         self.0.path().join("root")
     }
 
-    fn make_read_only(&self) {
+    pub(crate) fn make_read_only(&self) {
         let mut mount = Command::new("mount");
         mount.args(["-o", "remount,ro"]).arg(self.0.path());
         assert!(mount.status().unwrap().success());

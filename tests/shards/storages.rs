@@ -158,7 +158,11 @@ fn a_damaged_shard_is_moved_aside(place: &Place) {
     half.truncate(half.len() / 2);
     place.storage.put(&path, half.clone().into(), PutIf::Always).unwrap();
     let cache = place.open("a");
-    assert_eq!(kind(cache.read(&key(3))), ErrorKind::Corrupt);
+    // The row itself may lie in the half that is left.
+    match cache.read(&key(3)) {
+        Ok(row) => assert_eq!(row, Some(embedding(3, 1))),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt),
+    }
     assert_eq!(place.open("b").skipped().len(), 1);
     let problems = cache.verify().unwrap().problems;
     assert_eq!(problems.iter().map(|it| &*it.place).collect::<Vec<_>>(), [path.as_str()]);
@@ -198,15 +202,14 @@ fn two_machines_see_each_others_shards_when_they_open_the_cache(place: &Place) {
 }
 
 #[test]
-fn a_row_of_an_open_shard_on_a_server_is_one_request_of_its_bytes_alone() {
+fn a_row_on_a_server_is_one_request_of_its_bytes_alone() {
     on_each_server("requests for embeddings", |server| {
         let (proxy, storage) = server.behind_proxy("shard-rows");
         let place = Place::new(storage);
         let path = write(&place.open("a"), 0, 0..1000, 1).unwrap();
         let file = place.bytes(&path);
         let cache = place.open("a");
-        cache.read(&key(1)).unwrap().unwrap();
-        for window in [500, 999] {
+        for window in [1, 500, 999] {
             proxy.take_count(&[]);
             assert_eq!(cache.read(&key(window)).unwrap(), Some(embedding(window, 1)));
             assert_eq!(proxy.take_count(&[]), 1, "requests to {}", server.name());

@@ -1,5 +1,4 @@
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, Instant},
@@ -100,7 +99,7 @@ impl Database {
     ) -> Result<Self> {
         let path = open::absolute(&path.into())?;
         match Self::open(&path, schema, durability) {
-            Err(error) if path.exists() && is_refused(&error) => {
+            Err(_) if path.exists() && is_protected(&path) => {
                 let readers = open::first_to_read(&path, schema)?;
                 let schema = *schema;
                 Ok(Self { path, schema, durability, writing: None, readers, _open: None })
@@ -246,19 +245,14 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// Whether the place may be read and not written.
-fn is_refused(error: &Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        if let Some(error) = source.downcast_ref::<io::Error>() {
-            return matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-            );
-        }
-        cause = source.source();
-    }
-    false
+/// Whether the directory of a file may not be written.
+fn is_protected(path: &Path) -> bool {
+    use rustix::{
+        fs::{Access, access},
+        io::Errno,
+    };
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    matches!(access(dir, Access::WRITE_OK), Err(Errno::ACCESS | Errno::ROFS))
 }
 
 // A transaction that a panic left open is rolled back when it is dropped, so the connection stays good.
