@@ -203,6 +203,19 @@ impl Index {
         self.db.write(|tx| insert(tx, shard, rows))
     }
 
+    /// Adds a new shard if `publish` does not fail, which is called when its rows are there to be committed.
+    pub(crate) fn add_published(
+        &self,
+        shard: &Shard,
+        rows: Vec<RowEntry>,
+        publish: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        self.db.write(|tx| {
+            insert(tx, shard, rows)?;
+            Ok(publish()?)
+        })
+    }
+
     /// Drops shards and their rows, and adds rows of other shards whose keys are free then.
     pub(crate) fn forget(&self, paths: &[Key], heirs: Vec<(Key, Vec<RowEntry>)>) -> Result<()> {
         self.forget_known();

@@ -1,5 +1,6 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, panic::resume_unwind, sync::Arc, thread};
 
+use arrow_array::RecordBatch;
 use larder_storage::{Bytes, Error, ErrorKind, Key, PutIf, Result};
 
 use super::{EmbeddingCache, sync::removed};
@@ -7,7 +8,7 @@ use crate::{
     ShardId, WindowKey, WindowRecord,
     path::shard_path_for,
     record::invalid,
-    shard::{Layout, encode},
+    shard::{InMemory, Layout, Shard, check_extra, encode},
 };
 
 impl EmbeddingCache {
@@ -35,20 +36,46 @@ impl EmbeddingCache {
         stride_block: u64,
         records: &[WindowRecord],
     ) -> Result<Key> {
+        self.write_rows(encoder_id, contig, stride_block, records, None)
+    }
+
+    /// As [`write_shard`](Self::write_shard), with columns of your own beside those of the rows: `extra` has one row for
+    /// each record, in the same order, of any Arrow type that Parquet has. They come after ours, compressed with zstd,
+    /// for whatever program reads the file. Where the shard is there already they are not compared, and it keeps its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_shard`](Self::write_shard); also `Invalid` where `extra` has another number of rows than there are
+    /// records, a column without a name or with a name that is taken (by one of ours or by an earlier one, whatever the
+    /// case of its letters), or a type that Parquet lacks.
+    pub fn write_shard_with(
+        &self,
+        encoder_id: &str,
+        contig: &str,
+        stride_block: u64,
+        records: &[WindowRecord],
+        extra: &RecordBatch,
+    ) -> Result<Key> {
+        check_extra(extra, records.len())?;
+        self.write_rows(encoder_id, contig, stride_block, records, Some(extra))
+    }
+
+    pub(super) fn write_rows(
+        &self,
+        encoder_id: &str,
+        contig: &str,
+        stride_block: u64,
+        records: &[WindowRecord],
+        extra: Option<&RecordBatch>,
+    ) -> Result<Key> {
         let (id, dim) = check(encoder_id, contig, stride_block, records)?;
         let path = shard_path_for(&id)?;
-        let unless_there = || match self.storage.open(&path)? {
-            Some(_) => Ok(None),
-            None => encode(records, id.dtype, dim, Layout::of(id.dtype, dim)).map(Some),
-        };
+        let file = || encode(records, extra, Layout::of(id.dtype, dim));
         // Encoded before others are kept waiting.
-        let early = unless_there()?;
+        let early = if self.is_there(&path)? { None } else { Some(file()?) };
         let _alone = self.write_alone()?;
         // What was there may have been moved aside meanwhile.
-        let bytes = if early.is_some() { early } else { unless_there()? };
-        if let Some(bytes) = bytes
-            && self.publish(&path, bytes, records)?
-        {
+        if !self.is_there(&path)? && self.publish(&path, early.map_or_else(file, Ok)?, records)? {
             return Ok(path);
         }
         self.adopt(&path)?;
@@ -59,6 +86,10 @@ impl EmbeddingCache {
         Ok(path)
     }
 
+    fn is_there(&self, path: &Key) -> Result<bool> {
+        Ok(self.storage.open(path)?.is_some())
+    }
+
     /// Makes a shard as durable as if this cache had published it.
     fn publish_again(&self, path: &Key) -> Result<()> {
         let object = self.storage.get(path)?.ok_or_else(|| removed(path))?;
@@ -66,27 +97,31 @@ impl EmbeddingCache {
         self.storage.put(path, object.into_bytes(), same)
     }
 
-    /// Publishes and indexes a new shard; `false` where somebody else has published it meanwhile.
+    /// Publishes and indexes a shard that is not there; `false` where somebody else has published it meanwhile.
     fn publish(&self, path: &Key, bytes: Bytes, records: &[WindowRecord]) -> Result<bool> {
-        if self.index.has_shard(path)? && self.storage.open(path)?.is_none() {
+        if self.index.has_shard(path)? {
             // An heir that cannot be read stays as it is in the index: `verify` tells.
             self.forget(std::slice::from_ref(path))?;
         }
         let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
-        let taken =
-            self.index.find(&keys)?.into_iter().flatten().find(|found| found.shard.path != *path);
-        if let Some(found) = taken {
+        if let Some(found) = self.index.find(&keys)?.into_iter().flatten().next() {
             return Err(conflict(
                 path,
                 format!("a row of it is in the shard {} already", found.shard.path),
             ));
         }
-        match self.storage.put(path, bytes, PutIf::Absent) {
-            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
-            put => put?,
+        let shard = Shard::open(path, Arc::new(InMemory(bytes.clone())))?;
+        let mut rows = shard.entries_of(keys.into_iter())?;
+        rows.sort_unstable_by_key(|row| row.key.window_hash);
+        let added = thread::scope(|scope| {
+            let put = scope.spawn(|| self.storage.put(path, bytes, PutIf::Absent));
+            let published = || put.join().unwrap_or_else(|panic| resume_unwind(panic));
+            self.index.add_published(&shard, rows, published)
+        });
+        match added {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            added => added.map(|()| true),
         }
-        self.adopt(path)?;
-        Ok(true)
     }
 
     /// Checks that a shard holds all of `records`.

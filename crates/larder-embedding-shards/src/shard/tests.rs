@@ -76,7 +76,7 @@ proptest! {
     #[test]
     fn both_ways_to_read_return_the_bits_that_were_written((dtype, dim, rows, layout) in layouts()) {
         let written = batch(dtype, dim, rows);
-        let shard = open(encode(&written, dtype, dim, layout).unwrap()).unwrap();
+        let shard = open(encode(&written, None, layout).unwrap()).unwrap();
         let written: Vec<_> = written.into_iter().map(|record| (record.key, record.embedding)).collect();
         prop_assert_eq!(&by_offset(&shard), &written);
         let all: Vec<u64> = (0..rows.into()).collect();
@@ -101,7 +101,7 @@ fn a_row_group_has_few_pages() {
     let (dim, rows) = (3, 1000);
     let layout = Layout { page_rows: 4, group_pages: 64 };
     let shard =
-        open(encode(&batch(Dtype::Fp16, dim, rows), Dtype::Fp16, dim, layout).unwrap()).unwrap();
+        open(encode(&batch(Dtype::Fp16, dim, rows), None, layout).unwrap()).unwrap();
     let metadata = shard.metadata.metadata();
     assert_eq!(metadata.num_row_groups(), 4);
     for group in 0..4 {
@@ -126,7 +126,7 @@ fn after_flip(file: &[u8], bit: usize, expected: &[RowEntry]) -> Result<bool> {
 #[test]
 fn a_flipped_bit_in_any_byte_is_seen_or_harmless() {
     let file =
-        encode(&batch(Dtype::Bf16, 3, 5), Dtype::Bf16, 3, Layout { page_rows: 2, group_pages: 2 })
+        encode(&batch(Dtype::Bf16, 3, 5), None, Layout { page_rows: 2, group_pages: 2 })
             .unwrap();
     let expected = open(file.clone()).unwrap().verify().unwrap();
     let mut seen = 0;
@@ -148,7 +148,7 @@ fn a_flipped_bit_in_any_byte_is_seen_or_harmless() {
 
 #[test]
 fn a_cut_shard_is_corrupt() {
-    let file = encode(&records(0..5), Dtype::Fp32, 4, Layout::of(Dtype::Fp32, 4)).unwrap();
+    let file = encode(&records(0..5), None, Layout::of(Dtype::Fp32, 4)).unwrap();
     for len in [0, 3, 12, file.len() / 2, file.len() - 1] {
         assert_eq!(open(file.slice(..len)).unwrap_err().kind(), ErrorKind::Corrupt, "{len} bytes");
     }
@@ -226,7 +226,7 @@ fn a_version_from_the_future_is_told_from_damage() {
 #[test]
 fn the_key_of_another_row_is_not_taken_for_its_own() {
     let shard =
-        open(encode(&records(0..2), Dtype::Fp32, 4, Layout::of(Dtype::Fp32, 4)).unwrap()).unwrap();
+        open(encode(&records(0..2), None, Layout::of(Dtype::Fp32, 4)).unwrap()).unwrap();
     let entries = shard.entries().unwrap();
     let place =
         RowPlace { offset: entries[0].offset.unwrap(), dim: 4, crc: entries[0].crc.unwrap() };
