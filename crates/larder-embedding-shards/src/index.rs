@@ -164,6 +164,12 @@ impl Index {
         })
     }
 
+    /// The id of the shard that came last of those that are there. Ids rise and are never used again, so while it stays
+    /// the same no shard is added.
+    pub(crate) fn newest_shard(&self) -> Result<Option<i64>> {
+        self.db.read(|db| Ok(db.query_row("SELECT max(id) FROM shard", [], |row| row.get(0))?))
+    }
+
     pub(crate) fn totals(&self) -> Result<Totals> {
         self.db.read(|db| {
             let sums = "SELECT count(*), ifnull(sum(rows), 0), ifnull(sum(length), 0) FROM shard";

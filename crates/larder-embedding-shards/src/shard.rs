@@ -14,7 +14,7 @@ use parquet::{
 
 use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, WindowKey};
 
-mod body;
+mod checksum;
 mod columns;
 mod encode;
 mod offsets;

@@ -173,9 +173,11 @@ impl ShardWriter<'_> {
 
     fn write_shard(&mut self) -> Result<()> {
         let extra = match self.extra.first() {
-            Some(first) => Some(concat_batches(first.schema_ref(), &self.extra).map_err(|error| {
-                invalid("the extra columns cannot be put together").with_source(error)
-            })?),
+            Some(first) => {
+                Some(concat_batches(first.schema_ref(), &self.extra).map_err(|error| {
+                    invalid("the extra columns cannot be put together").with_source(error)
+                })?)
+            }
             None => None,
         };
         let block = self.first_block.checked_add(self.written.len() as u64);

@@ -1,14 +1,11 @@
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeBinaryArray, Int8Array, Int32Array, Int64Array, RecordBatch,
     StringArray, UInt32Array,
 };
 use arrow_schema::{ArrowError, FieldRef, Schema};
-use larder_storage::{Bytes, Error, ErrorKind, Result, crc32c_append, time};
+use larder_storage::{Bytes, Error, ErrorKind, Result, time};
 use parquet::{
     arrow::{
         ArrowWriter,
@@ -23,16 +20,17 @@ use parquet::{
     },
 };
 
-use self::chunk::Chunk;
 pub(crate) use self::extra::check_extra;
+use self::{chunk::Chunk, memory::Memory};
 use super::{
-    body::{self, BODY_CRC_KEY},
+    checksum::{BLANK, FILE_CRC_KEY},
     schema::{self, EMBEDDING, EMBEDDING_CRC, SOURCE_CRC},
 };
 use crate::{Dtype, SHARD_FORMAT_VERSION, WindowRecord, record::invalid};
 
 mod chunk;
 mod extra;
+mod memory;
 
 /// The entry of the file's metadata that holds [`SHARD_FORMAT_VERSION`].
 pub(super) const VERSION_KEY: &str = "larder.format_version";
@@ -77,23 +75,24 @@ pub(crate) fn encode(
         fields.extend_from_slice(extra.schema_ref().fields());
     }
     let schema = Arc::new(Schema::new(fields));
-    let file = Body::with_capacity(capacity(records, extra));
-    write(file, &schema, records, extra, layout).map_err(|error| match extra {
+    write(capacity(records, extra), &schema, records, extra, layout).map_err(|error| match extra {
         Some(_) => invalid("the extra columns cannot be written as Parquet").with_source(error),
-        None => {
-            Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(error)
-        }
+        None => Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(error),
     })
 }
 
 fn write(
-    file: Body,
+    capacity: usize,
     schema: &Arc<Schema>,
     records: &[WindowRecord],
     extra: Option<&RecordBatch>,
     layout: Layout,
 ) -> ParquetResult<Bytes> {
-    let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties()))?;
+    let writer = ArrowWriter::try_new(
+        Memory::with_capacity(capacity)?,
+        Arc::clone(schema),
+        Some(properties()),
+    )?;
     let (mut file, factory) = writer.into_serialized_writer()?;
     let now = time::now_ns();
     let group_rows = layout.page_rows.saturating_mul(layout.group_pages);
@@ -103,11 +102,7 @@ fn write(
         let group = Group { chunk, records, extra, now };
         group.write(number, &mut file, &factory, schema)?;
     }
-    // What the library has buffered belongs to the row groups, whose checksum is complete then.
-    file.flush()?;
-    let crc = body::crc_text(file.inner().crc);
-    file.append_key_value_metadata(KeyValue::new(BODY_CRC_KEY.to_owned(), crc));
-    Ok(file.into_inner()?.bytes.into())
+    Ok(file.into_inner()?.into_bytes())
 }
 
 /// About how many bytes the file has, so that it is not moved while it grows.
@@ -118,37 +113,19 @@ fn capacity(records: &[WindowRecord], extra: Option<&RecordBatch>) -> usize {
     records.len() * row_bytes + metadata + extra.map_or(0, RecordBatch::get_array_memory_size)
 }
 
-/// The file as it grows, with the checksum of what comes after its magic number.
-struct Body {
-    bytes: Vec<u8>,
-    crc: u32,
-}
-
-impl Body {
-    fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity), crc: 0 }
-    }
-}
-
-impl Write for Body {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let magic = body::START.saturating_sub(self.bytes.len()).min(buf.len());
-        self.crc = crc32c_append(self.crc, &buf[magic..]);
-        self.bytes.extend_from_slice(buf);
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn properties() -> WriterProperties {
     let version = KeyValue::new(VERSION_KEY.to_owned(), SHARD_FORMAT_VERSION.to_string());
+    let crc = KeyValue::new(FILE_CRC_KEY.to_owned(), BLANK.to_owned());
     let mut builder = WriterProperties::builder()
-        .set_key_value_metadata(Some(vec![version]))
+        .set_key_value_metadata(Some(vec![version, crc]))
         .set_max_row_group_row_count(None)
         .set_compression(Compression::ZSTD(ZstdLevel::default()));
+    // Mostly all different, but close to the one before.
+    for column in ["start_bp", "end_bp", "created_at"] {
+        builder = builder
+            .set_column_dictionary_enabled(column.into(), false)
+            .set_column_encoding(column.into(), Encoding::DELTA_BINARY_PACKED);
+    }
     // Random bits: neither dictionary nor compression nor statistics would gain anything.
     for column in ["window_hash", EMBEDDING_CRC, SOURCE_CRC] {
         builder = builder
@@ -169,13 +146,13 @@ struct Group<'a> {
     now: i64,
 }
 
-type RowGroup<'a> = SerializedRowGroupWriter<'a, Body>;
+type RowGroup<'a> = SerializedRowGroupWriter<'a, Memory>;
 
 impl Group<'_> {
     fn write(
         &self,
         number: usize,
-        file: &mut SerializedFileWriter<Body>,
+        file: &mut SerializedFileWriter<Memory>,
         factory: &ArrowRowGroupWriterFactory,
         schema: &Schema,
     ) -> ParquetResult<()> {
@@ -216,8 +193,7 @@ impl Group<'_> {
 
     /// The columns after the embedding, whose checksums are known when it is written.
     fn after_embedding(&self) -> Result<Vec<ArrayRef>, ArrowError> {
-        let created =
-            |r: &WindowRecord| if r.created_at == 0 { self.now } else { r.created_at };
+        let created = |r: &WindowRecord| if r.created_at == 0 { self.now } else { r.created_at };
         let untargeted = self.records.iter().map(|r| Some(r.untargeted));
         let sources = self.records.iter().map(|r| r.source_crc32c(created(r)));
         let ours: [ArrayRef; 5] = [

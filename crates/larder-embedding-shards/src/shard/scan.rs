@@ -112,7 +112,7 @@ impl Shard {
 
     /// Checks the whole file, decodes every row, checks it against every rule and checksum, and reads it by its offset as well.
     pub(crate) fn verify(&self) -> Result<Vec<RowEntry>> {
-        self.verify_body()?;
+        self.verify_file()?;
         let entries = self.entries()?;
         let mut at = 0;
         self.scan(None, None, |rows| {

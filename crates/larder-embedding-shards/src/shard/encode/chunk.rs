@@ -180,11 +180,10 @@ impl Read for Pieces<'_> {
 
 /// The header and levels of a page of `rows` lists of `dim` numbers each, which take `values_len` bytes.
 fn head(rows: usize, dim: usize, values_len: usize) -> Result<Vec<u8>> {
-    let levels = [with_length(repetition_levels(rows, dim))?, {
-        // Every list and every number in it is there: one run of ones.
-        with_length(run_of_ones(rows * dim))?
-    }]
-    .concat();
+    let repetition = with_length(repetition_levels(rows, dim))?;
+    // Every list and every number in it is there.
+    let definition = with_length(run_of_ones(rows * dim))?;
+    let levels = [repetition, definition].concat();
     let mut head = page_header(number(levels.len() + values_len)?, number(rows * dim)?);
     head.extend(levels);
     Ok(head)
@@ -213,9 +212,8 @@ fn next_i32(to: &mut Vec<u8>, value: u32) {
 
 /// 0 where a list begins, and 1 where it goes on.
 fn repetition_levels(rows: usize, dim: usize) -> Vec<u8> {
-    let group = |first: usize| {
-        (0..8).fold(0, |bits, i| bits | (u8::from((first + i) % dim != 0 && first + i < rows * dim) << i))
-    };
+    let level = |i: usize| u8::from(i < rows * dim && !i.is_multiple_of(dim));
+    let group = |first: usize| (0..8).fold(0, |bits, i| bits | (level(first + i) << i));
     let mut levels = Vec::new();
     if dim < 8 {
         let groups = (rows * dim).div_ceil(8);
