@@ -1,10 +1,11 @@
 //! geno-lewm 0.2.1: its `write_shard`, `read_embedding` and `reindex_cache`, and our `EmbeddingCache`, on one directory.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use larder::{
     embedding_shards::{
-        Dtype, Embedding, EmbeddingCache, Options, PoolType, WindowKey, WindowRecord,
+        Dtype, Embedding, EmbeddingCache, Options, PoolType, WindowKey, WindowRecord, bf16, f16,
     },
     storage::ErrorKind,
 };
@@ -180,4 +181,95 @@ fn what_is_written_here_is_read_by_the_package_after_its_own_reindexing() {
     assert_eq!(report, json!({"checked": 7, "quarantined": 0, "shards": 7, "rows": 96}));
     assert_eq!(read(), Value::from(bits));
     assert!(open(dir.path()).verify().unwrap().is_clean());
+}
+
+/// Reads every shard below the directory with pyarrow and with DuckDB, which have to agree, and prints the bits of each
+/// row by its file's dtype and width, and by its hash.
+const SCAN: &str = r#"
+import duckdb, json, numpy as np, pathlib, pyarrow.parquet as pq, sys
+shards = {}
+for path in sorted(pathlib.Path(sys.argv[1]).rglob("*.parquet")):
+    table = pq.read_table(path)
+    column = table["embedding"].combine_chunks()
+    dim = column.type.list_size
+    rows = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+    hashes = [value.as_py().hex() for value in table["window_hash"]]
+    query = "SELECT window_hash, embedding, note FROM read_parquet(?) ORDER BY start_bp"
+    theirs = duckdb.execute(query, [str(path)]).fetchall()
+    assert [bytes(row[0]).hex() for row in theirs] == hashes
+    assert np.array_equal(np.array([row[1] for row in theirs], dtype=np.float32), rows.astype(np.float32), equal_nan=True)
+    notes = table["note"].to_pylist()
+    assert notes == [f"note {i}" if i % 3 else None for i in range(len(notes))]
+    assert [row[2] for row in theirs] == notes
+    shards[f'{table["dtype"][0].as_py()} {dim}'] = dict(zip(hashes, (row.tobytes().hex() for row in rows)))
+print(json.dumps(shards))
+"#;
+
+/// Bits of any kind, with the payloads of NaNs, by the place of the number.
+fn any_bits(dtype: Dtype, dim: usize, row: usize) -> Embedding {
+    let bits = |i: usize| (row * dim + i) as u32 * 0x0109_0731;
+    match dtype {
+        Dtype::Fp16 => Embedding::Fp16((0..dim).map(|i| f16::from_bits(bits(i) as u16)).collect()),
+        Dtype::Bf16 => Embedding::Bf16((0..dim).map(|i| bf16::from_bits(bits(i) as u16)).collect()),
+        Dtype::Fp32 => Embedding::Fp32((0..dim).map(|i| f32::from_bits(bits(i))).collect()),
+    }
+}
+
+/// The bytes that a shard holds of an embedding.
+fn stored_bits(embedding: &Embedding) -> String {
+    match embedding {
+        Embedding::Fp16(values) => hex(values.iter().flat_map(|value| value.to_le_bytes())),
+        Embedding::Bf16(values) => {
+            hex(values.iter().flat_map(|value| (u32::from(value.to_bits()) << 16).to_le_bytes()))
+        }
+        Embedding::Fp32(values) => hex(values.iter().flat_map(|value| value.to_le_bytes())),
+    }
+}
+
+#[test]
+fn pyarrow_and_duckdb_read_rows_of_any_width_bit_by_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path());
+    let mut expected = serde_json::Map::new();
+    // The rows exceed a page of 8,192 rows or of 1 MiB.
+    for (dtype, dim, rows) in [
+        (Dtype::Fp16, 1, 8_200),
+        (Dtype::Fp32, 7, 8_200),
+        (Dtype::Bf16, 8, 100),
+        (Dtype::Fp32, 9, 100),
+        (Dtype::Fp16, 1023, 530),
+        (Dtype::Bf16, 1025, 260),
+    ] {
+        let record = |row: usize| {
+            let mut window_hash = [dim as u8; 32];
+            window_hash[..8].copy_from_slice(&(row as u64).to_be_bytes());
+            let key = WindowKey {
+                window_hash,
+                encoder_hash: [9; 32],
+                state_layer: 1,
+                pool_type: PoolType::GlobalMean,
+                pool_radius: 0,
+                dtype,
+            };
+            let (start, embedding) = (row as i64, any_bits(dtype, dim, row));
+            WindowRecord::new("1", start, start + 1, key, embedding).unwrap()
+        };
+        let records: Vec<_> = (0..rows).map(record).collect();
+        let notes: StringArray =
+            (0..rows).map(|row| (row % 3 > 0).then(|| format!("note {row}"))).collect();
+        let column: ArrayRef = Arc::new(notes);
+        let extra = RecordBatch::try_from_iter([("note", column)]).unwrap();
+        cache.write_shard_with("enc", "1", dim as u64, &records, &extra).unwrap();
+        let rows = records.iter().map(|record| {
+            (hex(record.key.window_hash), Value::from(stored_bits(&record.embedding)))
+        });
+        expected.insert(format!("{dtype} {dim}"), rows.collect());
+    }
+    assert!(cache.verify().unwrap().is_clean());
+    let Some(found) = run("shards in DuckDB", SCAN, &[dir.path()]) else { return };
+    // Not compared by assert_eq, which would print all of it.
+    for (shard, rows) in &expected {
+        assert!(found[shard] == *rows, "{shard}");
+    }
+    assert_eq!(found.as_object().unwrap().len(), expected.len());
 }

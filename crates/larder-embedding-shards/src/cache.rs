@@ -17,6 +17,9 @@ mod read;
 mod repair;
 mod sync;
 mod write;
+mod writer;
+
+pub use writer::ShardWriter;
 
 /// How a cache is opened.
 #[derive(Clone, Debug)]

@@ -180,6 +180,12 @@ impl Index {
         })
     }
 
+    /// The id of the shard that came last of those that are there. Ids rise and are never used again, so while it stays
+    /// the same no shard is added.
+    pub(crate) fn newest_shard(&self) -> Result<Option<i64>> {
+        self.db.read(|db| Ok(db.query_row("SELECT max(id) FROM shard", [], |row| row.get(0))?))
+    }
+
     pub(crate) fn totals(&self) -> Result<Totals> {
         self.db.read(|db| {
             let sums = "SELECT count(*), ifnull(sum(rows), 0), ifnull(sum(length), 0) FROM shard";
@@ -217,6 +223,19 @@ impl Index {
     /// Adds a shard; returns how many of its rows another one holds already, which keeps them.
     pub(crate) fn add(&self, shard: &Shard, rows: Vec<RowEntry>) -> Result<u64> {
         self.db.write(|tx| insert(tx, shard, rows))
+    }
+
+    /// Adds a new shard if `publish` does not fail, which is called when its rows are there to be committed.
+    pub(crate) fn add_published(
+        &self,
+        shard: &Shard,
+        rows: Vec<RowEntry>,
+        publish: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        self.db.write(|tx| {
+            insert(tx, shard, rows)?;
+            Ok(publish()?)
+        })
     }
 
     /// Drops shards and their rows, and adds rows of other shards whose keys are free then.

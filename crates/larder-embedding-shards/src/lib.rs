@@ -73,7 +73,8 @@
 //!
 //! # Limits
 //!
-//! - A batch is encoded in memory before it is published.
+//! - A shard is encoded in memory before it is published: [`EmbeddingCache::writer`] cuts any number of rows into shards
+//!   of 64 MiB.
 //! - The index lies on a local disk. Machines that share a storage have an index each and see the others' shards when
 //!   they open the cache, or reindex; that no two shards hold one key is checked against one's own index.
 //! - An embedding has at most [`Embedding::MAX_LEN`] numbers, and all of a shard have the same.
@@ -97,7 +98,7 @@ mod testing;
 
 use std::{ffi::OsString, path::PathBuf};
 
-pub use cache::{EmbeddingCache, Options, Verify};
+pub use cache::{EmbeddingCache, Options, ShardWriter, Verify};
 pub use embedding::Embedding;
 pub use half::{bf16, f16};
 pub use key::{Dtype, PoolType, WindowKey};

@@ -14,6 +14,7 @@ use parquet::{
 
 use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, WindowKey};
 
+mod checksum;
 mod columns;
 mod encode;
 mod offsets;
@@ -21,7 +22,8 @@ mod scan;
 mod schema;
 mod source;
 
-pub(crate) use encode::{Layout, encode};
+pub(crate) use encode::{Layout, check_extra, encode};
+pub(crate) use source::InMemory;
 use source::Source;
 
 /// What the index keeps of a row.

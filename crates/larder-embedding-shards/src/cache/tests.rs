@@ -18,6 +18,7 @@ mod matrix;
 mod model;
 mod racing;
 mod reading;
+mod writer;
 
 struct Fixture {
     dir: TempDir,

@@ -1,5 +1,6 @@
-use std::collections::HashSet;
+use std::{panic::resume_unwind, sync::Arc, thread};
 
+use arrow_array::RecordBatch;
 use larder_storage::{Bytes, Error, ErrorKind, Key, PutIf, Result};
 
 use super::{EmbeddingCache, sync::removed};
@@ -7,7 +8,7 @@ use crate::{
     ShardId, WindowKey, WindowRecord,
     path::shard_path_for,
     record::invalid,
-    shard::{Layout, encode},
+    shard::{InMemory, Layout, RowEntry, Shard, check_extra, encode},
 };
 
 impl EmbeddingCache {
@@ -35,20 +36,47 @@ impl EmbeddingCache {
         stride_block: u64,
         records: &[WindowRecord],
     ) -> Result<Key> {
-        let (id, dim) = check(encoder_id, contig, stride_block, records)?;
+        self.write_rows(encoder_id, contig, stride_block, records, None)
+    }
+
+    /// As [`write_shard`](Self::write_shard), with columns of your own beside those of the rows: `extra` has one row for
+    /// each record, in the same order, of any Arrow type that Parquet has. They come after ours, compressed with zstd,
+    /// for whatever program reads the file. Where the shard is there already they are not compared, and it keeps its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_shard`](Self::write_shard); also `Invalid` where `extra` has another number of rows than there are
+    /// records, a column without a name or with a name that is taken (by one of ours or by an earlier one, whatever the
+    /// case of its letters), or a type that Parquet lacks.
+    pub fn write_shard_with(
+        &self,
+        encoder_id: &str,
+        contig: &str,
+        stride_block: u64,
+        records: &[WindowRecord],
+        extra: &RecordBatch,
+    ) -> Result<Key> {
+        check_extra(extra, records.len())?;
+        self.write_rows(encoder_id, contig, stride_block, records, Some(extra))
+    }
+
+    pub(super) fn write_rows(
+        &self,
+        encoder_id: &str,
+        contig: &str,
+        stride_block: u64,
+        records: &[WindowRecord],
+        extra: Option<&RecordBatch>,
+    ) -> Result<Key> {
+        let id = check(encoder_id, contig, stride_block, records)?;
+        let order = by_key(records)?;
         let path = shard_path_for(&id)?;
-        let unless_there = || match self.storage.open(&path)? {
-            Some(_) => Ok(None),
-            None => encode(records, id.dtype, dim, Layout::of(id.dtype, dim)).map(Some),
-        };
+        let prepare = || self.prepare(&path, records, &order, extra);
         // Encoded before others are kept waiting.
-        let early = unless_there()?;
+        let early = if self.is_there(&path)? { None } else { Some(prepare()?) };
         let _alone = self.write_alone()?;
         // What was there may have been moved aside meanwhile.
-        let bytes = if early.is_some() { early } else { unless_there()? };
-        if let Some(bytes) = bytes
-            && self.publish(&path, bytes, records)?
-        {
+        if !self.is_there(&path)? && self.publish(early.map_or_else(prepare, Ok)?)? {
             return Ok(path);
         }
         self.adopt(&path)?;
@@ -59,6 +87,45 @@ impl EmbeddingCache {
         Ok(path)
     }
 
+    /// Encodes a shard, and checks meanwhile that no other one holds a row of it.
+    fn prepare(
+        &self,
+        path: &Key,
+        records: &[WindowRecord],
+        order: &[usize],
+        extra: Option<&RecordBatch>,
+    ) -> Result<Prepared> {
+        let sorted: Vec<WindowKey> = order.iter().map(|&row| records[row].key).collect();
+        let layout = Layout::of(records[0].key.dtype, records[0].embedding.len());
+        let (file, newest) = thread::scope(|scope| {
+            let newest = scope.spawn(|| self.check_free(path, &sorted));
+            let file = encode(records, extra, layout);
+            (file, newest.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let (file, newest) = (file?, newest?);
+        let shard = Shard::open(path, Arc::new(InMemory(file.clone())))?;
+        let rows = shard.entries_of(records.iter().map(|record| record.key))?;
+        let rows = order.iter().map(|&row| rows[row].clone()).collect();
+        Ok(Prepared { file, shard, rows, newest })
+    }
+
+    /// Checks that the index has none of `keys` in another shard; returns the newest shard from before.
+    fn check_free(&self, path: &Key, keys: &[WindowKey]) -> Result<Option<i64>> {
+        let newest = self.index.newest_shard()?;
+        let found = self.index.find(keys)?;
+        match found.into_iter().flatten().find(|found| found.shard.path != *path) {
+            Some(found) => Err(conflict(
+                path,
+                format!("a row of it is in the shard {} already", found.shard.path),
+            )),
+            None => Ok(newest),
+        }
+    }
+
+    fn is_there(&self, path: &Key) -> Result<bool> {
+        Ok(self.storage.open(path)?.is_some())
+    }
+
     /// Makes a shard as durable as if this cache had published it.
     fn publish_again(&self, path: &Key) -> Result<()> {
         let object = self.storage.get(path)?.ok_or_else(|| removed(path))?;
@@ -66,27 +133,28 @@ impl EmbeddingCache {
         self.storage.put(path, object.into_bytes(), same)
     }
 
-    /// Publishes and indexes a new shard; `false` where somebody else has published it meanwhile.
-    fn publish(&self, path: &Key, bytes: Bytes, records: &[WindowRecord]) -> Result<bool> {
-        if self.index.has_shard(path)? && self.storage.open(path)?.is_none() {
+    /// Publishes and indexes a shard that is not there; `false` where somebody else has published it meanwhile.
+    fn publish(&self, prepared: Prepared) -> Result<bool> {
+        let Prepared { file, shard, rows, newest } = prepared;
+        let path = shard.path();
+        let indexed = self.index.has_shard(path)?;
+        if indexed {
             // An heir that cannot be read stays as it is in the index: `verify` tells.
             self.forget(std::slice::from_ref(path))?;
         }
-        let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
-        let taken =
-            self.index.find(&keys)?.into_iter().flatten().find(|found| found.shard.path != *path);
-        if let Some(found) = taken {
-            return Err(conflict(
-                path,
-                format!("a row of it is in the shard {} already", found.shard.path),
-            ));
+        // Keys come into the index with a new shard, or are inherited from one that is forgotten.
+        if indexed || self.index.newest_shard()? != newest {
+            self.check_free(path, &rows.iter().map(|row| row.key).collect::<Vec<_>>())?;
         }
-        match self.storage.put(path, bytes, PutIf::Absent) {
-            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
-            put => put?,
+        let added = thread::scope(|scope| {
+            let put = scope.spawn(|| self.storage.put(path, file, PutIf::Absent));
+            let published = || put.join().unwrap_or_else(|panic| resume_unwind(panic));
+            self.index.add_published(&shard, rows, published)
+        });
+        match added {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            added => added.map(|()| true),
         }
-        self.adopt(path)?;
-        Ok(true)
     }
 
     /// Checks that a shard holds all of `records`.
@@ -115,23 +183,31 @@ impl EmbeddingCache {
     }
 }
 
+/// A shard that can be published.
+struct Prepared {
+    file: Bytes,
+    shard: Shard,
+    /// In the order of their keys.
+    rows: Vec<RowEntry>,
+    /// The newest shard in the index before it was searched for these keys.
+    newest: Option<i64>,
+}
+
 fn conflict(path: &Key, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Conflict, message).at_key(path)
 }
 
-/// Checks that the rows make up one shard; returns which, and how many numbers each embedding has.
+/// Checks that the rows make up one shard, but for keys that come twice; returns which.
 fn check(
     encoder_id: &str,
     contig: &str,
     stride_block: u64,
     records: &[WindowRecord],
-) -> Result<(ShardId, usize)> {
+) -> Result<ShardId> {
     let Some(first) = records.first() else {
         return Err(invalid("a shard needs one row at least"));
     };
-    let id_of = |key| ShardId::of(encoder_id, contig, stride_block, key);
-    let (id, dim) = (id_of(&first.key), first.embedding.len());
-    let mut keys = HashSet::with_capacity(records.len());
+    let dim = first.embedding.len();
     for (i, record) in records.iter().enumerate() {
         record.check().map_err(|error| {
             invalid(format!("row {i} of the batch breaks a rule")).with_source(error)
@@ -143,8 +219,6 @@ fn check(
             "differs from the first one in encoder hash, layer, pool, radius or dtype"
         } else if record.embedding.len() != dim {
             "has an embedding of another length than the first one"
-        } else if !keys.insert(window_hash) {
-            "has the key of an earlier one"
         } else {
             continue;
         };
@@ -152,5 +226,24 @@ fn check(
             "row {i} of the batch {differs}: a shard holds rows that agree"
         )));
     }
-    Ok((id, dim))
+    Ok(ShardId::of(encoder_id, contig, stride_block, &first.key))
+}
+
+/// The numbers of the rows of one shard in the order of their keys, each of which is to come once.
+fn by_key(records: &[WindowRecord]) -> Result<Vec<usize>> {
+    let hash = |row: usize| &records[row].key.window_hash;
+    // Mostly the first bytes tell, and comparing those is quick.
+    let mut order: Vec<(u64, usize)> = (0..records.len())
+        .map(|row| (hash(row).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)), row))
+        .collect();
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| hash(a.1).cmp(hash(b.1))));
+    let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
+    match order.windows(2).find(|pair| hash(pair[0]) == hash(pair[1])) {
+        None => Ok(order),
+        Some(pair) => Err(invalid(format!(
+            "rows {} and {} of the batch have the same key: give each row once",
+            pair[0].min(pair[1]),
+            pair[0].max(pair[1])
+        ))),
+    }
 }

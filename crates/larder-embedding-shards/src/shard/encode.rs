@@ -1,28 +1,36 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BooleanArray, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array,
-    Int8Array, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, Int8Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, UInt32Array,
 };
-use arrow_buffer::{Buffer, ScalarBuffer};
-use arrow_schema::{DataType, Schema};
-use larder_storage::{Bytes, Error, ErrorKind, Result, crc32c_append, time};
+use arrow_schema::{ArrowError, FieldRef, Schema};
+use larder_storage::{Bytes, Error, ErrorKind, Result, time};
 use parquet::{
-    arrow::ArrowWriter,
+    arrow::{
+        ArrowWriter,
+        arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+    },
     basic::{Compression, Encoding, ZstdLevel},
+    errors::{ParquetError, Result as ParquetResult},
     file::{
         metadata::KeyValue,
         properties::{EnabledStatistics, WriterProperties},
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
-    schema::types::ColumnPath,
 };
 
-use super::schema::{self, EMBEDDING, EMBEDDING_CRC, SOURCE_CRC};
-use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, WindowRecord, embedding::widen};
+pub(crate) use self::extra::check_extra;
+use self::{chunk::Chunk, memory::Memory};
+use super::{
+    checksum::{BLANK, FILE_CRC_KEY},
+    schema::{self, EMBEDDING, EMBEDDING_CRC, SOURCE_CRC},
+};
+use crate::{Dtype, SHARD_FORMAT_VERSION, WindowRecord, record::invalid};
 
-// Rows are checksummed and read as they lie in memory, which Parquet wants to be little endian.
-#[cfg(target_endian = "big")]
-compile_error!("larder-embedding-shards needs a little-endian machine");
+mod chunk;
+mod extra;
+mod memory;
 
 /// The entry of the file's metadata that holds [`SHARD_FORMAT_VERSION`].
 pub(super) const VERSION_KEY: &str = "larder.format_version";
@@ -30,7 +38,7 @@ pub(super) const VERSION_KEY: &str = "larder.format_version";
 /// How the embeddings are cut into pages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    /// Where a page ends, to within one call of the encoder.
+    /// How many rows each page has but the last one of a row group.
     pub(crate) page_rows: usize,
     /// A reader handles all pages of a row group at once, so these are few.
     pub(crate) group_pages: usize,
@@ -44,136 +52,181 @@ impl Layout {
     }
 }
 
-/// The Parquet file of `records`, which agree in dtype and width. Rows without a time get the present one.
+/// The Parquet file of `records`, which agree in dtype and width. Rows without a time get the present one. The columns
+/// of `extra`, which has one row for each record, come after ours.
+///
+/// # Errors
+///
+/// `Invalid` where there are no records, and where `extra` has another number of rows, a column without a name, with
+/// one of ours or with one that it has twice, or a type that Parquet lacks.
 pub(crate) fn encode(
     records: &[WindowRecord],
-    dtype: Dtype,
-    dim: usize,
+    extra: Option<&RecordBatch>,
     layout: Layout,
 ) -> Result<Bytes> {
-    let failed =
-        |error| Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(error);
-    let width = i32::try_from(dim)
-        .map_err(|error| failed(Box::new(error) as Box<dyn std::error::Error + Send + Sync>))?;
-    let schema = Arc::new(schema::of(dtype, width));
-    let mut file = Vec::new();
-    let mut write = || -> parquet::errors::Result<()> {
-        let batch = columns(records, &schema, dtype, dim)?;
-        let mut writer =
-            ArrowWriter::try_new(&mut file, Arc::clone(&schema), Some(properties(dim, layout)))?;
-        writer.write(&batch)?;
-        writer.close().map(|_| ())
+    let Some(first) = records.first() else {
+        return Err(invalid("a shard needs one row at least"));
     };
-    write().map_err(|error| failed(error.into()))?;
-    Ok(file.into())
+    let dim = i32::try_from(first.embedding.len())
+        .map_err(|error| invalid("an embedding is too long").with_source(error))?;
+    let mut fields = schema::of(first.key.dtype, dim).fields().to_vec();
+    if let Some(extra) = extra {
+        check_extra(extra, records.len())?;
+        fields.extend_from_slice(extra.schema_ref().fields());
+    }
+    let schema = Arc::new(Schema::new(fields));
+    write(capacity(records, extra), &schema, records, extra, layout).map_err(|error| match extra {
+        Some(_) => invalid("the extra columns cannot be written as Parquet").with_source(error),
+        None => Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(error),
+    })
 }
 
-fn properties(dim: usize, layout: Layout) -> WriterProperties {
+fn write(
+    capacity: usize,
+    schema: &Arc<Schema>,
+    records: &[WindowRecord],
+    extra: Option<&RecordBatch>,
+    layout: Layout,
+) -> ParquetResult<Bytes> {
+    let writer = ArrowWriter::try_new(
+        Memory::with_capacity(capacity)?,
+        Arc::clone(schema),
+        Some(properties()),
+    )?;
+    let (mut file, factory) = writer.into_serialized_writer()?;
+    let now = time::now_ns();
+    let group_rows = layout.page_rows.saturating_mul(layout.group_pages);
+    for (number, records) in records.chunks(group_rows).enumerate() {
+        let extra = extra.map(|extra| extra.slice(number * group_rows, records.len()));
+        let chunk = Chunk::new(records, layout.page_rows)?;
+        let group = Group { chunk, records, extra, now };
+        group.write(number, &mut file, &factory, schema)?;
+    }
+    Ok(file.into_inner()?.into_bytes())
+}
+
+/// About how many bytes the file has, so that it is not moved while it grows.
+fn capacity(records: &[WindowRecord], extra: Option<&RecordBatch>) -> usize {
+    let row_bytes =
+        records.first().map_or(0, |row| row.embedding.len() * row.key.dtype.stored_width());
+    let metadata = (records.len() * 96) + (1 << 16);
+    records.len() * row_bytes + metadata + extra.map_or(0, RecordBatch::get_array_memory_size)
+}
+
+fn properties() -> WriterProperties {
     let version = KeyValue::new(VERSION_KEY.to_owned(), SHARD_FORMAT_VERSION.to_string());
-    let page_values = layout.page_rows.saturating_mul(dim);
-    let embedding = ColumnPath::new(vec![EMBEDDING.into(), "list".into(), "element".into()]);
+    let crc = KeyValue::new(FILE_CRC_KEY.to_owned(), BLANK.to_owned());
     let mut builder = WriterProperties::builder()
-        .set_key_value_metadata(Some(vec![version]))
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_write_batch_size(page_values.clamp(1, 16_384))
-        .set_max_row_group_row_count(Some(layout.page_rows.saturating_mul(layout.group_pages)))
-        .set_column_data_page_row_count_limit(embedding.clone(), layout.page_rows)
-        // Only rows end a page, so that their number in a row group is known.
-        .set_column_data_page_size_limit(embedding.clone(), i32::MAX as usize);
-    // Random bits: neither dictionary nor compression nor statistics would gain anything.
-    let hash = ColumnPath::from("window_hash");
-    for column in [embedding, hash, EMBEDDING_CRC.into(), SOURCE_CRC.into()] {
+        .set_key_value_metadata(Some(vec![version, crc]))
+        .set_max_row_group_row_count(None)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()));
+    // Mostly all different, but close to the one before.
+    for column in ["start_bp", "end_bp", "created_at"] {
         builder = builder
-            .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
-            .set_column_dictionary_enabled(column.clone(), false)
-            .set_column_encoding(column.clone(), Encoding::PLAIN)
-            .set_column_statistics_enabled(column, EnabledStatistics::None);
+            .set_column_dictionary_enabled(column.into(), false)
+            .set_column_encoding(column.into(), Encoding::DELTA_BINARY_PACKED);
+    }
+    // Random bits: neither dictionary nor compression nor statistics would gain anything.
+    for column in ["window_hash", EMBEDDING_CRC, SOURCE_CRC] {
+        builder = builder
+            .set_column_compression(column.into(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(column.into(), false)
+            .set_column_encoding(column.into(), Encoding::PLAIN)
+            .set_column_statistics_enabled(column.into(), EnabledStatistics::None);
     }
     builder.build()
 }
 
-fn columns(
-    records: &[WindowRecord],
-    schema: &Arc<Schema>,
-    dtype: Dtype,
-    dim: usize,
-) -> Result<RecordBatch, arrow_schema::ArrowError> {
-    let now = time::now_ns();
-    let created =
-        |record: &WindowRecord| if record.created_at == 0 { now } else { record.created_at };
-    let text = |of: fn(&WindowRecord) -> &str| {
-        Arc::new(StringArray::from_iter_values(records.iter().map(of)))
-    };
-    let numbers = |of: &dyn Fn(&WindowRecord) -> i64| {
-        Arc::new(Int64Array::from_iter_values(records.iter().map(of)))
-    };
-    let hash = |of: fn(&WindowRecord) -> [u8; 32]| {
-        FixedSizeBinaryArray::try_from_iter(records.iter().map(of)).map(Arc::new)
-    };
-    let stored = stored(records, dtype);
-    let source_crcs =
-        UInt32Array::from_iter_values(records.iter().map(|r| r.source_crc32c(created(r))));
-    let radii =
-        Int32Array::from_iter_values(records.iter().map(|r| r.key.pool_radius.cast_signed()));
-    let arrays: Vec<ArrayRef> = vec![
-        text(|r| &r.chrom),
-        numbers(&|r| r.start_bp),
-        numbers(&|r| r.end_bp),
-        hash(|r| r.key.window_hash)?,
-        hash(|r| r.key.encoder_hash)?,
-        Arc::new(Int8Array::from_iter_values(records.iter().map(|r| r.key.state_layer))),
-        text(|r| r.key.pool_type.as_str()),
-        Arc::new(radii),
-        text(|r| r.key.dtype.as_str()),
-        embeddings(&stored, schema, dtype)?,
-        Arc::new(BooleanArray::from_iter(records.iter().map(|r| Some(r.untargeted)))),
-        numbers(&created),
-        text(|r| r.schema_version),
-        Arc::new(embedding_crcs(records, &stored, dim * dtype.stored_width())),
-        Arc::new(source_crcs),
-    ];
-    RecordBatch::try_new(Arc::clone(schema), arrays)
+/// The rows of one row group.
+struct Group<'a> {
+    chunk: Chunk<'a>,
+    records: &'a [WindowRecord],
+    extra: Option<RecordBatch>,
+    /// The time of the rows that have none.
+    now: i64,
 }
 
-/// The stored numbers of all rows, one after the other.
-fn stored(records: &[WindowRecord], dtype: Dtype) -> Buffer {
-    // Moved as integers: a float that passes through a register may lose a NaN's payload.
-    let mut halves: Vec<u16> = Vec::new();
-    let mut singles: Vec<u32> = Vec::new();
-    for record in records {
-        match &record.embedding {
-            Embedding::Fp16(values) => halves.extend(values.iter().map(|value| value.to_bits())),
-            Embedding::Bf16(values) => singles.extend(values.iter().copied().map(widen)),
-            Embedding::Fp32(values) => singles.extend(values.iter().map(|value| value.to_bits())),
-        }
+type RowGroup<'a> = SerializedRowGroupWriter<'a, Memory>;
+
+impl Group<'_> {
+    fn write(
+        &self,
+        number: usize,
+        file: &mut SerializedFileWriter<Memory>,
+        factory: &ArrowRowGroupWriterFactory,
+        schema: &Schema,
+    ) -> ParquetResult<()> {
+        let mut writers = factory.create_column_writers(number)?.into_iter();
+        let before = schema.index_of(EMBEDDING)?;
+        let embedding = file.schema_descr().column(before);
+        let mut group = file.next_row_group()?;
+        let (first, rest) = schema.fields().split_at(before);
+        append(&mut group, &mut writers, first, self.before_embedding()?)?;
+        // The library would encode value by value what lies there already as it is stored.
+        writers.next();
+        self.chunk.append_to(&mut group, embedding)?;
+        append(&mut group, &mut writers, &rest[1..], self.after_embedding()?)?;
+        group.close().map(|_| ())
     }
-    if dtype == Dtype::Fp16 { Buffer::from_vec(halves) } else { Buffer::from_vec(singles) }
-}
 
-fn embeddings(
-    stored: &Buffer,
-    schema: &Schema,
-    dtype: Dtype,
-) -> Result<ArrayRef, arrow_schema::ArrowError> {
-    let count = stored.len() / dtype.stored_width();
-    let values: ArrayRef = if dtype == Dtype::Fp16 {
-        Arc::new(Float16Array::new(ScalarBuffer::new(stored.clone(), 0, count), None))
-    } else {
-        Arc::new(Float32Array::new(ScalarBuffer::new(stored.clone(), 0, count), None))
-    };
-    match schema.field_with_name(EMBEDDING)?.data_type() {
-        DataType::FixedSizeList(item, dim) => {
-            Ok(Arc::new(FixedSizeListArray::try_new(Arc::clone(item), *dim, values, None)?))
-        }
-        other => {
-            Err(arrow_schema::ArrowError::SchemaError(format!("the embedding column is a {other}")))
-        }
+    fn before_embedding(&self) -> Result<Vec<ArrayRef>, ArrowError> {
+        let numbers = |of: fn(&WindowRecord) -> i64| {
+            Arc::new(Int64Array::from_iter_values(self.records.iter().map(of)))
+        };
+        let hash = |of: fn(&WindowRecord) -> [u8; 32]| {
+            FixedSizeBinaryArray::try_from_iter(self.records.iter().map(of)).map(Arc::new)
+        };
+        let layers = Int8Array::from_iter_values(self.records.iter().map(|r| r.key.state_layer));
+        let radii = self.records.iter().map(|r| r.key.pool_radius.cast_signed());
+        Ok(vec![
+            self.text(|r| &r.chrom),
+            numbers(|r| r.start_bp),
+            numbers(|r| r.end_bp),
+            hash(|r| r.key.window_hash)?,
+            hash(|r| r.key.encoder_hash)?,
+            Arc::new(layers),
+            self.text(|r| r.key.pool_type.as_str()),
+            Arc::new(Int32Array::from_iter_values(radii)),
+            self.text(|r| r.key.dtype.as_str()),
+        ])
+    }
+
+    /// The columns after the embedding, whose checksums are known when it is written.
+    fn after_embedding(&self) -> Result<Vec<ArrayRef>, ArrowError> {
+        let created = |r: &WindowRecord| if r.created_at == 0 { self.now } else { r.created_at };
+        let untargeted = self.records.iter().map(|r| Some(r.untargeted));
+        let sources = self.records.iter().map(|r| r.source_crc32c(created(r)));
+        let ours: [ArrayRef; 5] = [
+            Arc::new(BooleanArray::from_iter(untargeted)),
+            Arc::new(Int64Array::from_iter_values(self.records.iter().map(created))),
+            self.text(|r| r.schema_version),
+            Arc::new(UInt32Array::from(self.chunk.crcs())),
+            Arc::new(UInt32Array::from_iter_values(sources)),
+        ];
+        let extra = self.extra.iter().flat_map(|extra| extra.columns());
+        Ok(ours.into_iter().chain(extra.cloned()).collect())
+    }
+
+    fn text(&self, of: fn(&WindowRecord) -> &str) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(self.records.iter().map(of)))
     }
 }
 
-fn embedding_crcs(records: &[WindowRecord], stored: &Buffer, row_bytes: usize) -> UInt32Array {
-    let rows = stored.as_slice().chunks_exact(row_bytes);
-    UInt32Array::from_iter_values(
-        records.iter().zip(rows).map(|(r, bytes)| crc32c_append(r.key.crc32c(), bytes)),
-    )
+/// Appends whole columns to a row group.
+fn append(
+    group: &mut RowGroup<'_>,
+    writers: &mut impl Iterator<Item = ArrowColumnWriter>,
+    fields: &[FieldRef],
+    columns: Vec<ArrayRef>,
+) -> ParquetResult<()> {
+    for (field, column) in fields.iter().zip(&columns) {
+        for leaf in compute_leaves(field, column)? {
+            let mut writer = writers
+                .next()
+                .ok_or_else(|| ParquetError::General("a column has no writer".into()))?;
+            writer.write(&leaf)?;
+            writer.close()?.append_to_row_group(group)?;
+        }
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use larder_storage::{Bytes, Error, ReadAt};
+use larder_storage::{Bytes, Error, ErrorKind, PublishedFile, ReadAt};
 use parquet::{
     errors::ParquetError,
     file::reader::{ChunkReader, Length},
@@ -75,5 +75,31 @@ impl Read for Cursor {
         self.source.fill(self.at, &mut buf[..count])?;
         self.at += count as u64;
         Ok(count)
+    }
+}
+
+/// Bytes that are in memory, as a storage's reader.
+#[derive(Debug)]
+pub(crate) struct InMemory(pub(crate) Bytes);
+
+impl ReadAt for InMemory {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> larder_storage::Result<()> {
+        let start = usize::try_from(offset).ok();
+        let found = start.and_then(|start| self.0.get(start..start.checked_add(buf.len())?));
+        let outside = || Error::new(ErrorKind::Invalid, "the range ends after the bytes");
+        buf.copy_from_slice(found.ok_or_else(outside)?);
+        Ok(())
+    }
+
+    fn is_current(&self) -> bool {
+        true
+    }
+
+    fn file(&self) -> Option<&PublishedFile> {
+        None
     }
 }
