@@ -8,24 +8,34 @@ use larder_storage::{
     lock::FileLock,
 };
 
-use crate::{Status, handles::Handles, index::Index};
+use crate::{Status, handles::Handles, index::Index, python_index::PythonIndex};
 
+mod compact;
 mod embed;
+mod import;
+mod python;
 mod read;
+mod remove;
 mod repair;
+mod replace;
+mod shards;
 mod sync;
 mod write;
+
+pub use compact::CompactOptions;
+pub use remove::Removal;
 
 /// How a cache is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
     durability: Durability,
     open_shards: usize,
+    python_index: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::default(), open_shards: 256 }
+        Self { durability: Durability::default(), open_shards: 256, python_index: false }
     }
 }
 
@@ -44,6 +54,15 @@ impl Options {
         self.open_shards = count;
         self
     }
+
+    /// Whether the index of the Python package, `embeddings/index.sqlite`, is kept in step, so that its
+    /// `read_embedding` finds every row; `false` unless set, and for local directories alone. What a cache without this
+    /// option writes is entered there when one with it is opened the next time.
+    #[must_use]
+    pub fn python_index(mut self, is_kept: bool) -> Self {
+        self.python_index = is_kept;
+        self
+    }
 }
 
 /// A cache of embeddings: immutable Parquet shards in a storage, and a local index of their rows.
@@ -56,6 +75,8 @@ pub struct EmbeddingCache {
     handles: Handles,
     /// Whose turn it is to embed.
     flights: Flights,
+    /// The Python package's index, where it is kept in step.
+    python: Option<PythonIndex>,
     skipped: Vec<Problem>,
 }
 
@@ -81,21 +102,25 @@ impl EmbeddingCache {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and those of the storage.
+    /// As [`open`](Self::open), and those of the storage; `Invalid` where the Python package's index is asked for and
+    /// the storage is no local directory.
     pub fn on(
         storage: Arc<dyn Storage>,
         index_dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Self> {
-        let Options { durability, open_shards } = options;
+        let Options { durability, open_shards, python_index } = options;
+        let python = python_index.then(|| PythonIndex::of(&*storage, durability)).transpose()?;
         let index_dir = absolute(index_dir.as_ref())?;
         let index = Index::open(&index_dir, durability)?;
         let handles = Handles::new(open_shards);
         let flights =
             Flights::across_processes(index_dir.join(RESERVED_SEGMENT).join("embed-locks"));
+        let skipped = Vec::new();
         let mut cache =
-            Self { storage, durability, index, index_dir, handles, flights, skipped: Vec::new() };
+            Self { storage, durability, index, index_dir, handles, flights, python, skipped };
         cache.skipped = cache.synchronise()?;
+        cache.mend_python_index()?;
         Ok(cache)
     }
 

@@ -31,6 +31,9 @@
 //! the Python package geno-lewm 0.2.1 wrote are read unchanged when they lie in the same place.
 //!
 //! What is missing is made by [`EmbeddingCache::read_or_embed`], once among all threads and processes that ask.
+//! [`EmbeddingCache::compact`] merges small shards, [`EmbeddingCache::remove`] removes those of old weights or of a
+//! certain age, and [`EmbeddingCache::import_python`] takes on a cache that the Python package wrote; its own index is
+//! kept beside Larder's where [`Options::python_index`] says so.
 //!
 //! # What geno-lewm's `encoder.cache` has, and where it is
 //!
@@ -75,7 +78,8 @@
 //!
 //! - A batch is encoded in memory before it is published.
 //! - The index lies on a local disk. Machines that share a storage have an index each and see the others' shards when
-//!   they open the cache, or reindex; that no two shards hold one key is checked against one's own index.
+//!   they open, [`refresh`](EmbeddingCache::refresh) or reindex; that no two shards hold one key is checked against
+//!   one's own index. One of them at a time compacts.
 //! - An embedding has at most [`Embedding::MAX_LEN`] numbers, and all of a shard have the same.
 //! - Metadata other than keys is checksummed, but checked only by [`EmbeddingCache::verify`] and
 //!   [`EmbeddingCache::repair`]. Shards of the Python package have no checksums: damage that still decodes is not seen.
@@ -87,6 +91,7 @@ mod handles;
 mod index;
 mod key;
 mod path;
+mod python_index;
 mod record;
 mod report;
 mod shard;
@@ -95,13 +100,16 @@ mod testing;
 
 use std::{ffi::OsString, path::PathBuf};
 
-pub use cache::{EmbeddingCache, Options};
+pub use cache::{CompactOptions, EmbeddingCache, Options, Removal};
 pub use embedding::Embedding;
 pub use half::{bf16, f16};
 pub use key::{Dtype, PoolType, WindowKey};
 pub use path::{ShardId, legacy_shard_path_for, shard_path_for};
 pub use record::WindowRecord;
-pub use report::{ReindexReport, RepairReport, Status, VerifyReport};
+pub use report::{
+    CompactReport, ImportReport, ReindexReport, RemoveReport, RepairReport, ShardInfo, Status,
+    VerifyReport,
+};
 
 /// The version of the rows' schema, which is that of geno-lewm 0.2.1, in the column `schema_version`.
 pub const CACHE_SCHEMA_VERSION: &str = "1.0.0";

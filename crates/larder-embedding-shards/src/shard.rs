@@ -15,13 +15,17 @@ use parquet::{
 use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, WindowKey};
 
 mod columns;
+mod contents;
 mod encode;
 mod offsets;
+mod replaced;
 mod scan;
 mod schema;
 mod source;
 
-pub(crate) use encode::{Layout, encode};
+pub(crate) use contents::Contents;
+pub(crate) use encode::{Layout, encode, encode_with};
+pub(crate) use replaced::{REPLACES_KEY, Replaced};
 use source::Source;
 
 /// What the index keeps of a row.
@@ -76,6 +80,11 @@ impl Shard {
     pub(crate) fn rows(&self) -> Result<u64> {
         let rows = self.metadata.metadata().file_metadata().num_rows();
         u64::try_from(rows).map_err(|_| corrupt(&self.path, "has a negative number of rows"))
+    }
+
+    /// Whether Larder wrote it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// How many numbers each embedding has, where its shape says so.

@@ -12,10 +12,16 @@ use crate::{
 };
 
 mod bounds;
+mod compact;
 mod embed;
+mod faults;
 mod health;
+mod import;
+mod machines;
 mod model;
+mod python;
 mod racing;
+mod remove;
 
 struct Fixture {
     dir: TempDir,

@@ -19,10 +19,13 @@ impl EmbeddingCache {
     /// [`Durability::Power`](larder_storage::Durability::Power) its bytes are published once more, because whoever
     /// published them may not have flushed them.
     ///
+    /// Where [`compact`](Self::compact) has put these rows into other shards, all of them with the same embeddings,
+    /// nothing changes either, and the key of a shard that has them is returned.
+    ///
     /// # Errors
     ///
     /// - `Conflict`, and nothing was written, where the shard is there and lacks one of the keys or holds another
-    ///   embedding for it, or where another shard holds one of the keys.
+    ///   embedding for it, or where another shard holds one of the keys (and it is not as said above).
     /// - `Invalid` where there are no rows, a key comes twice, a row breaks a rule of [`WindowRecord::new`], or the
     ///   rows do not share contig, encoder hash, layer, pool, radius, dtype and length.
     /// - `Corrupt` where the shard is there and damaged, and `Format` where it is of a newer version.
@@ -44,6 +47,15 @@ impl EmbeddingCache {
         // Encoded before others are kept waiting.
         let early = unless_there()?;
         let _alone = self.write_alone()?;
+        if self.index.has_shard(&path)? && self.storage.open(&path)?.is_none() {
+            // Perhaps another machine has compacted it. What else is wrong stays as it is: `verify` tells.
+            self.synchronise_alone()?;
+        }
+        let compacted = self.compacted(&path, records)?;
+        if let Some(holder) = compacted.first() {
+            compacted.iter().try_for_each(|path| self.flush(path))?;
+            return Ok(holder.clone());
+        }
         // What was there may have been moved aside meanwhile.
         let bytes = if early.is_some() { early } else { unless_there()? };
         if let Some(bytes) = bytes
@@ -53,14 +65,15 @@ impl EmbeddingCache {
         }
         self.adopt(&path)?;
         self.compare(&path, records)?;
-        if self.durability.syncs() {
-            self.publish_again(&path)?;
-        }
+        self.flush(&path)?;
         Ok(path)
     }
 
     /// Makes a shard as durable as if this cache had published it.
-    fn publish_again(&self, path: &Key) -> Result<()> {
+    fn flush(&self, path: &Key) -> Result<()> {
+        if !self.durability.syncs() {
+            return Ok(());
+        }
         let object = self.storage.get(path)?.ok_or_else(|| removed(path))?;
         let same = PutIf::Version(object.version().clone());
         self.storage.put(path, object.into_bytes(), same)
@@ -68,10 +81,6 @@ impl EmbeddingCache {
 
     /// Publishes and indexes a new shard; `false` where somebody else has published it meanwhile.
     fn publish(&self, path: &Key, bytes: Bytes, records: &[WindowRecord]) -> Result<bool> {
-        if self.index.has_shard(path)? && self.storage.open(path)?.is_none() {
-            // An heir that cannot be read stays as it is in the index: `verify` tells.
-            self.forget(std::slice::from_ref(path))?;
-        }
         let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
         let taken =
             self.index.find(&keys)?.into_iter().flatten().find(|found| found.shard.path != *path);

@@ -51,6 +51,18 @@ pub(crate) fn encode(
     dim: usize,
     layout: Layout,
 ) -> Result<Bytes> {
+    encode_with(records, None, &[], dtype, dim, layout)
+}
+
+/// The same with further columns and with further entries of the file's metadata.
+pub(crate) fn encode_with(
+    records: &[WindowRecord],
+    extra: Option<&RecordBatch>,
+    entries: &[(&str, String)],
+    dtype: Dtype,
+    dim: usize,
+    layout: Layout,
+) -> Result<Bytes> {
     let failed =
         |error| Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(error);
     let width = i32::try_from(dim)
@@ -58,9 +70,9 @@ pub(crate) fn encode(
     let schema = Arc::new(schema::of(dtype, width));
     let mut file = Vec::new();
     let mut write = || -> parquet::errors::Result<()> {
-        let batch = columns(records, &schema, dtype, dim)?;
-        let mut writer =
-            ArrowWriter::try_new(&mut file, Arc::clone(&schema), Some(properties(dim, layout)))?;
+        let batch = with_extra(columns(records, &schema, dtype, dim)?, extra)?;
+        let properties = properties(dim, layout, entries);
+        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties))?;
         writer.write(&batch)?;
         writer.close().map(|_| ())
     };
@@ -68,12 +80,24 @@ pub(crate) fn encode(
     Ok(file.into())
 }
 
-fn properties(dim: usize, layout: Layout) -> WriterProperties {
-    let version = KeyValue::new(VERSION_KEY.to_owned(), SHARD_FORMAT_VERSION.to_string());
+fn with_extra(
+    batch: RecordBatch,
+    extra: Option<&RecordBatch>,
+) -> Result<RecordBatch, arrow_schema::ArrowError> {
+    let Some(extra) = extra else { return Ok(batch) };
+    let fields = [batch.schema().fields().as_ref(), extra.schema().fields().as_ref()].concat();
+    let columns = [batch.columns(), extra.columns()].concat();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+fn properties(dim: usize, layout: Layout, entries: &[(&str, String)]) -> WriterProperties {
+    let mut metadata =
+        vec![KeyValue::new(VERSION_KEY.to_owned(), SHARD_FORMAT_VERSION.to_string())];
+    metadata.extend(entries.iter().map(|(k, v)| KeyValue::new((*k).to_owned(), v.clone())));
     let page_values = layout.page_rows.saturating_mul(dim);
     let embedding = ColumnPath::new(vec![EMBEDDING.into(), "list".into(), "element".into()]);
     let mut builder = WriterProperties::builder()
-        .set_key_value_metadata(Some(vec![version]))
+        .set_key_value_metadata(Some(metadata))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_write_batch_size(page_values.clamp(1, 16_384))
         .set_max_row_group_row_count(Some(layout.page_rows.saturating_mul(layout.group_pages)))
