@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 use super::{hash, hex, run};
 
+mod kept;
+
 const COMMON: &str = r#"
 import json, pathlib, struct, sys
 from geno_lewm.encoder.cache import (

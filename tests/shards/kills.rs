@@ -22,14 +22,14 @@ use crate::{
     workers::Worker,
 };
 
-/// Of processes that write, repair and reindex.
+/// Of processes that write, repair, reindex, compact, remove and refresh.
 const KILLS: u32 = 400;
 /// How many directories there are whose processes are killed, at once.
 const LANES: u32 = 2;
 /// Power cuts, on each file system.
 const CUTS: u32 = 40;
 /// How many blocks the changes write.
-const BLOCKS: u32 = 5;
+const BLOCKS: u32 = 9;
 
 #[test]
 fn four_hundred_kills_at_any_moment_lose_no_shard_and_leave_no_orphan() {
@@ -83,7 +83,8 @@ fn survives_cuts(test: &str, kind: &str) {
     assert!(history.next >= CUTS, "only {} changes", history.next);
 }
 
-/// What is in the place of a block's shard, by the number of the change that put it there.
+/// What there is of a block, by the number of the change that put it there: rows, in whatever shard, or something else
+/// in the place of its own shard.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Content {
     Shard(u32),
@@ -104,18 +105,24 @@ impl State {
         let mut problems: BTreeMap<_, _> =
             problems.map(|found| (found.place, found.what)).collect();
         let mut files = files(&dir.join("embeddings"));
+        let mut rows: BTreeMap<_, _> =
+            cache.shards().unwrap().into_iter().map(|info| (info.path, info.rows)).collect();
         let mut state = Self::default();
         for block in 0..BLOCKS {
             let path = path_of(block);
-            let Some(bytes) = files.remove(&dir.join(path.as_str())) else {
-                assert_eq!(shard(cache, block), None, "block {block} has no shard");
-                continue;
-            };
-            let content = match problems.remove(path.as_str()) {
-                Some(problem) => Content::Broken(breaker(&bytes).expect(&problem)),
-                None => Content::Shard(shard(cache, block).expect("a shard whose rows are found")),
-            };
-            state.blocks.insert(block, content);
+            let file = dir.join(path.as_str());
+            if let Some(number) = files.get(&file).and_then(|bytes| breaker(bytes)) {
+                problems.remove(path.as_str()).expect("a problem");
+                rows.remove(&path);
+                files.remove(&file);
+                state.blocks.insert(block, Content::Broken(number));
+            } else if let Some(number) = shard(cache, block) {
+                state.blocks.insert(block, Content::Shard(number));
+            }
+        }
+        assert_eq!(rows.values().sum::<u64>(), state.rows(), "no row is there twice: {rows:?}");
+        for path in rows.keys() {
+            assert!(files.remove(&dir.join(path.as_str())).is_some(), "{path} is gone");
         }
         assert_eq!(problems, BTreeMap::new());
         for (file, bytes) in files {
@@ -124,6 +131,15 @@ impl State {
             assert!(is_new, "{} is there twice", file.display());
         }
         state
+    }
+
+    /// How many rows the blocks have.
+    fn rows(&self) -> u64 {
+        let rows = |(block, content): (&u32, &Content)| match *content {
+            Content::Shard(number) => windows(*block, number).len() as u64,
+            Content::Broken(_) => 0,
+        };
+        self.blocks.iter().map(rows).sum()
     }
 
     /// Makes a change.
@@ -136,7 +152,8 @@ impl State {
                 Content::Broken(number) => !self.aside.insert(number),
                 Content::Shard(_) => true,
             }),
-            Change::Reindex => {}
+            Change::Clear => self.blocks.clear(),
+            Change::Reindex | Change::Compact | Change::Refresh => {}
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use larder::embedding_shards::{
-    Dtype, Embedding, EmbeddingCache, Options, WindowKey, WindowRecord, bf16, f16,
+    CompactOptions, Dtype, Embedding, EmbeddingCache, Options, Removal, WindowKey, WindowRecord,
+    bf16, f16,
 };
 use larder_storage::{
     Durability, ErrorKind, Key, LocalStorage, MemoryStorage, PutIf, Storage, StorageExt,
@@ -46,13 +47,15 @@ impl Place {
 
 type Check = fn(&Place);
 
-const SUITE: [(&str, Check); 6] = [
+const SUITE: [(&str, Check); 8] = [
     ("found", what_is_written_is_found),
     ("types", every_type_keeps_its_bits),
     ("immutable", a_shard_is_never_changed),
     ("gone", a_shard_that_is_gone_is_told_until_the_index_is_made_anew),
     ("damaged", a_damaged_shard_is_moved_aside),
     ("shared", two_machines_see_each_others_shards_when_they_open_the_cache),
+    ("refreshed", machines_that_refresh_see_what_others_wrote_merged_and_removed),
+    ("embedded", what_another_machine_has_embedded_is_not_embedded_again),
 ];
 
 fn suite(storage: impl Fn(&str) -> Arc<dyn Storage>) {
@@ -199,6 +202,43 @@ fn two_machines_see_each_others_shards_when_they_open_the_cache(place: &Place) {
         assert!(cache.verify().unwrap().is_clean() && cache.skipped().is_empty());
     }
     assert_eq!(place.keys(), [first, second]);
+}
+
+fn machines_that_refresh_see_what_others_wrote_merged_and_removed(place: &Place) {
+    let (a, b) = (place.open("a"), place.open("b"));
+    let old = [0, 1].map(|block| write(&a, block, block * 10..block * 10 + 10, 1).unwrap());
+    write(&b, 2, 20..30, 1).unwrap();
+    for cache in [&a, &b] {
+        assert_eq!(cache.refresh().unwrap(), []);
+        assert_eq!(numbers(cache, [3, 13, 23, 33]), [Some(1), Some(1), Some(1), None]);
+    }
+    let report = a.compact(CompactOptions::default()).unwrap();
+    assert_eq!((report.replaced, report.written, report.rows, report.problems), (3, 1, 30, vec![]));
+    let merged = a.shards().unwrap().pop().unwrap().path;
+    assert_eq!(place.keys(), std::slice::from_ref(&merged));
+    // Knows the old ones until it looks, which writing one of them again makes it do.
+    assert_eq!(write(&b, 0, 0..10, 1).unwrap(), merged);
+    for cache in [&a, &b, &place.open("c")] {
+        assert_eq!(numbers(cache, [3, 13, 23, 33]), [Some(1), Some(1), Some(1), None]);
+        assert!(cache.verify().unwrap().is_clean() && cache.skipped().is_empty());
+        assert_eq!(kind(write(cache, 0, 0..10, 2)), ErrorKind::Conflict);
+    }
+    let removed = b.remove(&Removal::EncoderHash(key(0).encoder_hash)).unwrap();
+    assert_eq!((removed.removed, removed.kept), (vec![merged.to_string()], vec![]));
+    assert_eq!((a.refresh().unwrap(), place.keys()), (vec![], vec![]));
+    assert_eq!(write(&a, 0, 0..10, 2).unwrap(), old[0]);
+}
+
+fn what_another_machine_has_embedded_is_not_embedded_again(place: &Place) {
+    let (a, b) = (place.open("a"), place.open("b"));
+    write(&a, 0, 0..5, 1).unwrap();
+    let keys: Vec<_> = (0..5).map(key).collect();
+    // A directory that is shared is refreshed by whoever wants it.
+    if place.storage.local_root().is_some() {
+        b.refresh().unwrap();
+    }
+    let found = b.read_or_embed("org/model", "21", &keys, |_| panic!("it is there"));
+    assert_eq!(found.unwrap()[4], embedding(4, 1));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use larder::embedding_shards::EmbeddingCache;
+use larder::embedding_shards::{CompactOptions, EmbeddingCache, Removal};
 use larder_storage::{Durability, ErrorKind, LocalStorage, PutIf, Result, Storage};
 
 use super::{
@@ -49,6 +49,12 @@ fn carry_out(cache: &EmbeddingCache, storage: &LocalStorage, number: u32) -> Res
             assert_eq!(cache.reindex()?.problems, []);
         }
         Change::Reindex => assert_eq!(cache.reindex()?.problems, []),
+        Change::Compact => assert_eq!(cache.compact(CompactOptions::default())?.problems, []),
+        Change::Clear => {
+            let weights = Removal::EncoderHash(key(0).encoder_hash);
+            assert_eq!(cache.remove(&weights)?.kept, []);
+        }
+        Change::Refresh => assert_eq!(cache.refresh()?, []),
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ pub(crate) fn number_of(window: u32, found: &Embedding) -> u32 {
     number
 }
 
-/// Where the shard of a block lies.
+/// Where the shard of a block lies that was not merged.
 pub(crate) fn path_of(block: u32) -> Key {
     shard_path_for(&ShardId::of(ENCODER, CONTIG, block.into(), &key(0))).expect("short names")
 }
@@ -90,12 +90,19 @@ pub(crate) enum Change {
     /// Takes the shard of a block away, as somebody may who knows nothing of the index, and reindexes.
     Remove(u32),
     Reindex,
+    /// Merges all that is there into one shard.
+    Compact,
+    /// Removes all shards of the weights that all of them are of.
+    Clear,
+    Refresh,
 }
 
-/// The change of this number. Eleven make a round, after which nothing is left of the blocks 0 and 1 but what was moved
-/// aside; 2 to 4 are written once, and then again and again.
+/// The change of this number. Fourteen make a round, at whose end nothing is left of the blocks 0 and 1 but what was
+/// moved aside, and all the rest is merged into one shard: of the blocks 2 to 4 one is written in each round, always the
+/// same, and of the blocks 5 to 8 one is written anew, until all of it is removed after four rounds.
 pub(crate) fn change(number: u32) -> Change {
-    const ROUND: u32 = 11;
+    const ROUND: u32 = 14;
+    let round = number / ROUND;
     match number % ROUND {
         0 | 6 => Change::Write(0, number),
         1 => Change::Write(1, number),
@@ -105,10 +112,11 @@ pub(crate) fn change(number: u32) -> Change {
         7 => Change::Remove(0),
         8 => Change::Break(1),
         5 | 9 => Change::Repair,
-        last => {
-            let kept = number / ROUND % 3;
-            Change::Write(2 + kept, kept * ROUND + last)
-        }
+        10 => Change::Write(2 + round % 3, round % 3 * ROUND + 10),
+        11 => Change::Write(5 + round % 4, number),
+        12 => Change::Compact,
+        _ if round % 4 == 3 => Change::Clear,
+        _ => Change::Refresh,
     }
 }
 

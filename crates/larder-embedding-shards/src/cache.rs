@@ -8,18 +8,27 @@ use larder_storage::{
     lock::FileLock,
 };
 
-use crate::{Status, handles::Handles, index::Index};
+use crate::{Status, handles::Handles, index::Index, python_index::PythonIndex};
 
+mod compact;
 mod embed;
 mod fetch;
+mod import;
 mod matrix;
+mod python;
 mod read;
+mod remove;
 mod repair;
+mod replace;
+mod shards;
 mod sync;
 mod write;
 mod writer;
 
 pub use writer::ShardWriter;
+
+pub use compact::CompactOptions;
+pub use remove::Removal;
 
 /// How a cache is opened.
 #[derive(Clone, Debug)]
@@ -27,6 +36,7 @@ pub struct Options {
     durability: Durability,
     open_shards: usize,
     verify: Verify,
+    python_index: bool,
 }
 
 /// When the bytes of a row that is read are checked against the checksum that binds them to their key. Rows that have
@@ -44,7 +54,8 @@ pub enum Verify {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::default(), open_shards: 256, verify: Verify::default() }
+        let (durability, verify) = (Durability::default(), Verify::default());
+        Self { durability, open_shards: 256, verify, python_index: false }
     }
 }
 
@@ -70,6 +81,15 @@ impl Options {
         self.open_shards = count;
         self
     }
+
+    /// Whether the index of the Python package, `embeddings/index.sqlite`, is kept in step, so that its
+    /// `read_embedding` finds every row; `false` unless set, and for local directories alone. What a cache without this
+    /// option writes is entered there when one with it is opened the next time.
+    #[must_use]
+    pub fn python_index(mut self, is_kept: bool) -> Self {
+        self.python_index = is_kept;
+        self
+    }
 }
 
 /// A cache of embeddings: immutable Parquet shards in a storage, and a local index of their rows.
@@ -83,6 +103,8 @@ pub struct EmbeddingCache {
     verify: Verify,
     /// Whose turn it is to embed.
     flights: Flights,
+    /// The Python package's index, where it is kept in step.
+    python: Option<PythonIndex>,
     skipped: Vec<Problem>,
 }
 
@@ -111,22 +133,34 @@ impl EmbeddingCache {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and those of the storage.
+    /// As [`open`](Self::open), and those of the storage; `Invalid` where the Python package's index is asked for and
+    /// the storage is no local directory.
     pub fn on(
         storage: Arc<dyn Storage>,
         index_dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Self> {
-        let Options { durability, open_shards, verify } = options;
+        let Options { durability, open_shards, verify, python_index } = options;
+        let python = python_index.then(|| PythonIndex::of(&*storage, durability)).transpose()?;
         let index_dir = absolute(index_dir.as_ref())?;
         let index = Index::open(&index_dir, durability)?;
         let handles = Handles::new(open_shards);
         let flights =
             Flights::across_processes(index_dir.join(RESERVED_SEGMENT).join("embed-locks"));
         let skipped = Vec::new();
-        let mut cache =
-            Self { storage, durability, index, index_dir, handles, verify, flights, skipped };
+        let mut cache = Self {
+            storage,
+            durability,
+            index,
+            index_dir,
+            handles,
+            verify,
+            flights,
+            python,
+            skipped,
+        };
         cache.skipped = cache.synchronise()?;
+        cache.mend_python_index()?;
         Ok(cache)
     }
 

@@ -88,6 +88,20 @@ impl Embedding {
             Dtype::Fp32 => Some(Self::Fp32(filled(dim, fill)?)),
         })
     }
+
+    /// The same numbers in the type that a key names, where they are kept in half precision; `None` where one of them
+    /// has no exact form in it.
+    pub(crate) fn exactly(self, dtype: Dtype) -> Option<Self> {
+        if self.dtype() == dtype {
+            return Some(self);
+        }
+        let singles = self.to_f32();
+        match dtype {
+            Dtype::Fp16 => None,
+            Dtype::Bf16 => narrowed(bytemuck::cast_slice(&singles)).map(Self::Bf16),
+            Dtype::Fp32 => Some(Self::Fp32(singles)),
+        }
+    }
 }
 
 /// Zeros that `fill` overwrites.
@@ -151,6 +165,19 @@ mod tests {
         assert_eq!(kept[..2], [65_504.0, f32::INFINITY]);
         assert!(kept[2].is_nan());
         assert_eq!(Embedding::from_f32(Dtype::Fp32, &[1e6, 1e-9]).unwrap().to_f32(), [1e6, 1e-9]);
+    }
+
+    #[test]
+    fn half_precision_is_widened_where_that_is_exact() {
+        let halves = |value| Embedding::from_f32(Dtype::Fp16, &[value, f32::INFINITY]).unwrap();
+        for value in [1.5, -0.0, 65_280.0] {
+            for dtype in [Dtype::Fp16, Dtype::Bf16, Dtype::Fp32] {
+                let widened = halves(value).exactly(dtype).unwrap();
+                assert_eq!((widened.dtype(), widened.to_f32()), (dtype, halves(value).to_f32()));
+            }
+        }
+        assert_eq!(halves(65_504.0).exactly(Dtype::Bf16), None, "eleven bits are set");
+        assert!(halves(65_504.0).exactly(Dtype::Fp32).is_some());
     }
 
     #[test]

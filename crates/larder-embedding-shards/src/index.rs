@@ -11,10 +11,10 @@ use std::{
 
 use larder_sqlite::{Attempt, Database, Schema};
 use larder_storage::{Durability, Error, ErrorKind, Key, RESERVED_SEGMENT, Result};
-use rusqlite::{Connection, Row, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use crate::{
-    Embedding, INDEX_FORMAT_VERSION, WindowKey,
+    Embedding, INDEX_FORMAT_VERSION, ShardInfo, WindowKey,
     checked::Checked,
     shard::{RowEntry, Shard},
 };
@@ -75,6 +75,20 @@ pub(crate) struct Found {
     /// Of the key and the stored bytes, in shards that have checksums.
     pub(crate) crc: Option<u32>,
     pub(crate) offset: Option<u64>,
+}
+
+/// A shard that another one replaces, and its rows.
+pub(crate) type Replaceable = (Key, Vec<RowEntry>);
+
+/// What became of shards when another one took their rows over.
+#[derive(Debug, Default)]
+pub(crate) struct TakenOver {
+    /// How many rows others keep.
+    pub(crate) taken: u64,
+    /// The replaced shards that have no row left, which are not indexed any more.
+    pub(crate) dropped: Vec<Key>,
+    /// Those that turned out to be others than were indexed, which are to be indexed anew.
+    pub(crate) changed: Vec<Key>,
 }
 
 /// Adds a shard while the index is replaced; returns how many of its rows another one holds already.
@@ -173,6 +187,35 @@ impl Index {
         })
     }
 
+    /// What the index says of all shards, sorted by path, each with its id.
+    pub(crate) fn list(&self) -> Result<Vec<(i64, ShardInfo)>> {
+        self.db.read(|db| {
+            let list = "SELECT path, length, dim, rows, id FROM shard ORDER BY path";
+            let mut select = db.prepare_cached(list)?;
+            let mut rows = select.query([])?;
+            let mut shards = Vec::new();
+            while let Some(row) = rows.next()? {
+                let Indexed { id, path, length, dim, .. } = indexed(row.get(4)?, row)?;
+                shards.push((id, ShardInfo { path, rows: row.get(3)?, bytes: length, dim }));
+            }
+            Ok(shards)
+        })
+    }
+
+    /// The id of a shard and its length in bytes; `None` where it is not indexed.
+    pub(crate) fn identity(&self, path: &Key) -> Result<Option<(i64, u64)>> {
+        self.db.read(|db| {
+            let mut select = db.prepare_cached("SELECT id, length FROM shard WHERE path = ?1")?;
+            let found = select.query_row([path.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
+            Ok(found.optional()?)
+        })
+    }
+
+    /// How many rows are found in all shards.
+    pub(crate) fn rows(&self) -> Result<u64> {
+        self.db.read(|db| Ok(db.query_row("SELECT count(*) FROM embedding", [], |row| row.get(0))?))
+    }
+
     pub(crate) fn has_shard(&self, path: &Key) -> Result<bool> {
         self.db.read(|db| {
             let mut select = db.prepare_cached("SELECT 1 FROM shard WHERE path = ?1")?;
@@ -238,6 +281,42 @@ impl Index {
         })
     }
 
+    /// Adds a shard, which takes over what it has in common with shards that are gone and, where the checksum of the
+    /// embedding is the same, with those that it replaces.
+    pub(crate) fn take_over(
+        &self,
+        shard: &Shard,
+        rows: Vec<RowEntry>,
+        gone: &[Key],
+        replaced: &[Replaceable],
+    ) -> Result<TakenOver> {
+        self.forget_known();
+        self.db.write(|tx| {
+            let gone = ids(tx, gone.iter())?;
+            let named = ids(tx, replaced.iter().map(|(path, _)| path))?;
+            let id = insert_shard(tx, shard, rows.len())?;
+            let taken = insert_rows(tx, id, &rows)?;
+            let mut outcome = TakenOver { taken, ..TakenOver::default() };
+            if taken > 0 {
+                let yields = |from, old: Option<u32>, row: &RowEntry| {
+                    gone.contains(&from)
+                        || named.contains(&from) && old.is_none_or(|old| row.crc == Some(old))
+                };
+                outcome.taken -= move_rows(tx, id, &rows, yields)?;
+            }
+            for (path, rows) in replaced {
+                let Some(id) = find_id(tx, path)? else { continue };
+                match left(tx, id, rows)? {
+                    Left::Rows => continue,
+                    Left::Nothing => outcome.dropped.push(path.clone()),
+                    Left::Other => outcome.changed.push(path.clone()),
+                }
+                tx.prepare_cached("DELETE FROM shard WHERE id = ?1")?.execute([id])?;
+            }
+            Ok(outcome)
+        })
+    }
+
     /// Drops shards and their rows, and adds rows of other shards whose keys are free then.
     pub(crate) fn forget(&self, paths: &[Key], heirs: Vec<(Key, Vec<RowEntry>)>) -> Result<()> {
         self.forget_known();
@@ -268,10 +347,14 @@ impl Index {
 
 /// Adds a shard and its rows; returns how many were left out because their key is taken.
 fn insert(tx: &Connection, shard: &Shard, rows: Vec<RowEntry>) -> Attempt<u64> {
+    let id = insert_shard(tx, shard, rows.len())?;
+    insert_rows(tx, id, &rows)
+}
+
+fn insert_shard(tx: &Connection, shard: &Shard, rows: usize) -> Attempt<i64> {
     let mut add =
         tx.prepare_cached("INSERT INTO shard (path, length, rows, dim) VALUES (?1, ?2, ?3, ?4)")?;
-    let id = add.insert(params![shard.path().as_str(), shard.len(), rows.len(), shard.dim()])?;
-    insert_rows(tx, id, &rows)
+    Ok(add.insert(params![shard.path().as_str(), shard.len(), rows, shard.dim()])?)
 }
 
 /// Adds rows of the shard `id`; returns how many were left out because their key is taken.
@@ -287,6 +370,70 @@ fn insert_rows(tx: &Connection, id: i64, rows: &[RowEntry]) -> Attempt<u64> {
         taken += u64::from(added == 0);
     }
     Ok(taken)
+}
+
+/// Lets those rows that another shard holds and `yields` point into the shard `id`; returns how many.
+fn move_rows(
+    tx: &Connection,
+    id: i64,
+    rows: &[RowEntry],
+    yields: impl Fn(i64, Option<u32>, &RowEntry) -> bool,
+) -> Attempt<u64> {
+    let mut select = tx.prepare_cached("SELECT shard, crc32c FROM embedding WHERE key = ?1")?;
+    let mut update = tx.prepare_cached(
+        "UPDATE embedding SET shard = ?2, row_number = ?3, crc32c = ?4, byte_offset = ?5 WHERE key = ?1",
+    )?;
+    let mut moved = 0;
+    for row in rows {
+        let key = *row.key.digest().as_bytes();
+        let (from, crc): (i64, Option<u32>) =
+            select.query_row([&key[..]], |found| Ok((found.get(0)?, found.get(1)?)))?;
+        if from != id && yields(from, crc, row) {
+            update.execute(params![&key[..], id, row.row, row.crc, row.offset])?;
+            moved += 1;
+        }
+    }
+    Ok(moved)
+}
+
+/// What is left of a shard whose rows went to another one.
+enum Left {
+    /// Rows that are found in it, or have other embeddings elsewhere.
+    Rows,
+    Nothing,
+    /// Rows that are not indexed at all.
+    Other,
+}
+
+fn left(tx: &Connection, id: i64, rows: &[RowEntry]) -> Attempt<Left> {
+    let mut select = tx.prepare_cached("SELECT shard, crc32c FROM embedding WHERE key = ?1")?;
+    let mut left = Left::Nothing;
+    for row in rows {
+        let found: Option<(i64, Option<u32>)> = select
+            .query_row([&row.key.digest().as_bytes()[..]], |found| {
+                Ok((found.get(0)?, found.get(1)?))
+            })
+            .optional()?;
+        match found {
+            None => left = Left::Other,
+            Some((shard, crc)) if shard == id || row.crc.is_some() && row.crc != crc => {
+                return Ok(Left::Rows);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(left)
+}
+
+fn find_id(db: &Connection, path: &Key) -> Attempt<Option<i64>> {
+    let mut select = db.prepare_cached("SELECT id FROM shard WHERE path = ?1")?;
+    let mut rows = select.query([path.as_str()])?;
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+}
+
+/// The ids of those of these shards that are indexed.
+fn ids<'a>(db: &Connection, paths: impl Iterator<Item = &'a Key>) -> Attempt<HashSet<i64>> {
+    paths.filter_map(|path| find_id(db, path).transpose()).collect()
 }
 
 fn indexed(id: i64, row: &Row<'_>) -> Attempt<Indexed> {

@@ -31,6 +31,9 @@
 //! the Python package geno-lewm 0.2.1 wrote are read unchanged when they lie in the same place.
 //!
 //! What is missing is made by [`EmbeddingCache::read_or_embed`], once among all threads and processes that ask.
+//! [`EmbeddingCache::compact`] merges small shards, [`EmbeddingCache::remove`] removes those of old weights or of a
+//! certain age, and [`EmbeddingCache::import_python`] takes on a cache that the Python package wrote; its own index is
+//! kept beside Larder's where [`Options::python_index`] says so.
 //!
 //! # What geno-lewm's `encoder.cache` has, and where it is
 //!
@@ -76,7 +79,8 @@
 //! - A shard is encoded in memory before it is published: [`EmbeddingCache::writer`] cuts any number of rows into shards
 //!   of 64 MiB.
 //! - The index lies on a local disk. Machines that share a storage have an index each and see the others' shards when
-//!   they open the cache, or reindex; that no two shards hold one key is checked against one's own index.
+//!   they open, [`refresh`](EmbeddingCache::refresh) or reindex; that no two shards hold one key is checked against
+//!   one's own index. One of them at a time compacts.
 //! - An embedding has at most [`Embedding::MAX_LEN`] numbers, and all of a shard have the same.
 //! - Metadata other than keys is checksummed, but checked only by [`EmbeddingCache::verify`] and
 //!   [`EmbeddingCache::repair`]. Shards of the Python package have no checksums: damage that still decodes is not seen.
@@ -90,6 +94,7 @@ mod index;
 mod key;
 mod number;
 mod path;
+mod python_index;
 mod record;
 mod report;
 mod shard;
@@ -98,14 +103,17 @@ mod testing;
 
 use std::{ffi::OsString, path::PathBuf};
 
-pub use cache::{EmbeddingCache, Options, ShardWriter, Verify};
+pub use cache::{CompactOptions, EmbeddingCache, Options, Removal, ShardWriter, Verify};
 pub use embedding::Embedding;
 pub use half::{bf16, f16};
 pub use key::{Dtype, PoolType, WindowKey};
 pub use number::Number;
 pub use path::{ShardId, legacy_shard_path_for, shard_path_for};
 pub use record::WindowRecord;
-pub use report::{ReindexReport, RepairReport, Status, VerifyReport};
+pub use report::{
+    CompactReport, ImportReport, ReindexReport, RemoveReport, RepairReport, ShardInfo, Status,
+    VerifyReport,
+};
 
 /// The version of the rows' schema, which is that of geno-lewm 0.2.1, in the column `schema_version`.
 pub const CACHE_SCHEMA_VERSION: &str = "1.0.0";

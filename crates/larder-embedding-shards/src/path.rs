@@ -1,4 +1,4 @@
-use larder_storage::{Error, ErrorKind, Key, Result};
+use larder_storage::{Digest, Error, ErrorKind, Key, Result};
 
 use crate::{Dtype, INDEX_DB_NAME, PoolType, WindowKey, key::hex, record::invalid};
 
@@ -101,6 +101,38 @@ pub fn legacy_shard_path_for(id: &ShardId) -> Result<Key> {
     ))
 }
 
+/// What the shard at a path is, where [`shard_path_for`] gives it that path.
+pub(crate) fn shard_at(path: &Key) -> Option<ShardId> {
+    let segments: Vec<&str> = path.segments().collect();
+    let [SHARDS, encoder, hash, layer, pool, dtype, file] = segments[..] else { return None };
+    let (pool_type, pool_radius) = pool.rsplit_once('_')?;
+    let (contig, stride_block) = contig_and_block(file)?;
+    let id = ShardId {
+        encoder_id: Key::decode(encoder)?,
+        encoder_hash: *hash.parse::<Digest>().ok()?.as_bytes(),
+        state_layer: layer.parse().ok()?,
+        pool_type: pool_type.parse().ok()?,
+        pool_radius: pool_radius.parse().ok()?,
+        dtype: dtype.parse().ok()?,
+        contig: Key::decode(contig)?,
+        stride_block,
+    };
+    // A number has other spellings, too.
+    (shard_path_for(&id).ok()? == *path).then_some(id)
+}
+
+/// The encoder of a shard of the Python package, as its path spells it, and the number of its block.
+pub(crate) fn legacy_shard_at(path: &Key) -> Option<(&str, u64)> {
+    let segments: Vec<&str> = path.segments().collect();
+    let [SHARDS, encoder, _layer, _pool, file] = segments[..] else { return None };
+    Some((encoder, contig_and_block(file)?.1))
+}
+
+fn contig_and_block(file: &str) -> Option<(&str, u64)> {
+    let (contig, block) = file.strip_prefix("chr")?.strip_suffix(".parquet")?.rsplit_once('_')?;
+    Some((contig, block.parse().ok()?))
+}
+
 /// Whether an object below [`SHARDS`] is a shard: quarantined ones are not.
 pub(crate) fn is_shard(key: &Key) -> bool {
     let mut segments = key.segments();
@@ -133,6 +165,21 @@ mod tests {
         assert_eq!(shard_path_for(&id).unwrap().as_str(), path);
         let legacy = "embeddings/org__model/3/centered_mean_128/chrX_7.parquet";
         assert_eq!(legacy_shard_path_for(&id).unwrap().as_str(), legacy);
+    }
+
+    #[test]
+    fn a_path_tells_what_lies_there() {
+        for (encoder, contig) in [("org/model", "X"), ("a_b", "1_7"), ("..", "a/b"), ("é", "é")] {
+            let id = id(encoder, contig);
+            let path = shard_path_for(&id).unwrap();
+            assert_eq!((shard_at(&path), legacy_shard_at(&path)), (Some(id.clone()), None));
+            let legacy =
+                legacy_shard_path_for(&ShardId { encoder_id: "a/b".into(), ..id }).unwrap();
+            let (encoder, block) = legacy_shard_at(&legacy).unwrap();
+            assert_eq!((encoder, block, shard_at(&legacy)), ("a__b", 7, None));
+        }
+        let other = shard_path_for(&id("a", "1")).unwrap().as_str().replace("_7.", "_07.");
+        assert_eq!(shard_at(&Key::new(other).unwrap()), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use larder_storage::Problem;
-use serde::Serialize;
+use larder_storage::{Key, Problem};
+use serde::{Serialize, Serializer};
 
 /// Figures of a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,4 +62,66 @@ impl VerifyReport {
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
+}
+
+/// What the index says of a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ShardInfo {
+    /// Where it lies in the storage.
+    #[serde(serialize_with = "as_text")]
+    pub path: Key,
+    /// How many rows it has.
+    pub rows: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// How many numbers each embedding has; `None` in shards of the Python package, whose pages are decoded.
+    pub dim: Option<usize>,
+}
+
+impl ShardInfo {
+    /// Whether a row is one positioned read.
+    pub fn is_read_by_offset(&self) -> bool {
+        self.dim.is_some()
+    }
+}
+
+fn as_text<S: Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(key)
+}
+
+/// What [`compact`](crate::EmbeddingCache::compact) did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CompactReport {
+    /// How many shards were replaced by others.
+    pub replaced: u64,
+    /// How many shards were written in their place.
+    pub written: u64,
+    /// How many rows these have.
+    pub rows: u64,
+    /// The shards that stay as they are because something is wrong with them, and those that the index lacks.
+    pub problems: Vec<Problem>,
+}
+
+/// What [`remove`](crate::EmbeddingCache::remove) did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RemoveReport {
+    /// The shards that were removed: keys in the storage.
+    pub removed: Vec<String>,
+    /// The shards that stay although some of their rows match, or they cannot be read.
+    pub kept: Vec<Problem>,
+}
+
+/// What [`import_python`](crate::EmbeddingCache::import_python) did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ImportReport {
+    /// How many shards are in this cache now, with all of their rows.
+    pub shards: u64,
+    /// How many of their rows were not there before.
+    pub rows: u64,
+    /// The shards that are left out, each with the reason.
+    pub problems: Vec<Problem>,
 }

@@ -16,13 +16,17 @@ use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, WindowKey};
 
 mod checksum;
 mod columns;
+mod contents;
 mod encode;
 mod offsets;
+mod replaced;
 mod scan;
 mod schema;
 mod source;
 
-pub(crate) use encode::{Layout, check_extra, encode};
+pub(crate) use contents::Contents;
+pub(crate) use encode::{Layout, check_extra, encode, encode_with};
+pub(crate) use replaced::{REPLACES_KEY, Replaced};
 pub(crate) use source::InMemory;
 use source::Source;
 
@@ -78,6 +82,11 @@ impl Shard {
     pub(crate) fn rows(&self) -> Result<u64> {
         let rows = self.metadata.metadata().file_metadata().num_rows();
         u64::try_from(rows).map_err(|_| corrupt(&self.path, "has a negative number of rows"))
+    }
+
+    /// Whether Larder wrote it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// How many numbers each embedding has, where its shape says so.

@@ -12,7 +12,9 @@ impl EmbeddingCache {
     ///
     /// Of all threads and processes with this index that ask for rows of one encoder (its name, hash, layer, pool and
     /// dtype) and contig, one embeds at a time, and the next one looks again what is missing: nothing is embedded twice.
-    /// No lock is held meanwhile but the right to do so.
+    /// No lock is held meanwhile but the right to do so. Where other machines may write to the storage, because it is no
+    /// local directory, their shards are looked for before anything is embedded; two machines that embed at the same
+    /// time may do so twice.
     ///
     /// # Errors
     ///
@@ -29,6 +31,10 @@ impl EmbeddingCache {
         if let Some(first) = self.missing(keys)?.first() {
             let id = ShardId::of(encoder_id, contig, 0, first);
             let _embedding = self.flights.enter(shard_path_for(&id)?.as_str())?;
+            if self.storage.local_root().is_none() {
+                // Another machine may have made them. What is wrong with its shards is told by `refresh`.
+                self.refresh()?;
+            }
             // Whoever was here before may have made them.
             let missing = self.missing(keys)?;
             if !missing.is_empty() {
@@ -49,8 +55,8 @@ impl EmbeddingCache {
         Ok(missing.map(|(key, _)| *key).collect())
     }
 
-    /// The number after those of all blocks of the same encoder and contig.
-    fn next_block(&self, id: ShardId) -> Result<u64> {
+    /// The number after those of all indexed blocks of the same encoder and contig.
+    pub(super) fn next_block(&self, id: ShardId) -> Result<u64> {
         let first = shard_path_for(&id)?;
         let stem = first.as_str().strip_suffix("0.parquet").unwrap_or_default();
         let block = |path: &Key| -> Option<u64> {

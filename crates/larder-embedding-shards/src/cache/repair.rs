@@ -112,7 +112,9 @@ impl EmbeddingCache {
         });
         let (agree, indexed, all) =
             (agree.count() as u64, self.index.count_rows(shard.path())?, rows.len() as u64);
-        let wrong = (all - agree) + (indexed - agree.min(indexed));
+        // Those that were compacted into another shard are right where they are.
+        let moved = if agree < all { self.rows_moved(shard, rows)? as u64 } else { 0 };
+        let wrong = (all - agree).saturating_sub(moved) + (indexed - agree.min(indexed));
         Ok((wrong > 0).then(|| {
             format!("the index is wrong about {wrong} of its {all} rows: `reindex` mends that")
         }))

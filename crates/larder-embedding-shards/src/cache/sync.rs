@@ -1,51 +1,109 @@
 //! Keeping the index in step with the shards.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use larder_storage::{Error, ErrorKind, Key, Problem, Result};
+use larder_storage::{Error, ErrorKind, Key, Problem, Result, lock::FileLock};
 
-use super::EmbeddingCache;
+use super::{EmbeddingCache, compact::is_its_own_fault};
 use crate::{
-    ReindexReport,
+    ReindexReport, ShardInfo,
     path::{SHARDS, is_shard},
     shard::Shard,
 };
+
+/// What became of an indexed shard.
+enum Fate {
+    Same,
+    Gone,
+    /// Another one has its name.
+    Other,
+}
 
 impl EmbeddingCache {
     /// Indexes shards that are there and not in the index, drops those that are gone, and writes nothing where there
     /// are none of either; returns what went wrong.
     pub(super) fn synchronise(&self) -> Result<Vec<Problem>> {
+        self.synchronise_after(|| self.write_alone().map(Some))
+    }
+
+    /// As [`synchronise`](Self::synchronise); the caller writes alone.
+    pub(super) fn synchronise_alone(&self) -> Result<Vec<Problem>> {
+        self.synchronise_after(|| Ok(None))
+    }
+
+    fn synchronise_after(
+        &self,
+        wait: impl FnOnce() -> Result<Option<FileLock>>,
+    ) -> Result<Vec<Problem>> {
         // Listed before the index is read: what is written meanwhile is then in the index and not in the list.
-        let (listed, indexed) = (self.list()?, self.index.shards()?);
-        let new: Vec<&Key> = listed.iter().filter(|path| !indexed.contains(*path)).collect();
-        let listed: HashSet<&Key> = listed.iter().collect();
-        let missing: Vec<Key> =
-            indexed.iter().filter(|path| !listed.contains(path)).cloned().collect();
-        if new.is_empty() && missing.is_empty() {
+        let listed = self.list_with_lengths()?;
+        let indexed = self.index.list()?;
+        let known: HashSet<&Key> = indexed.iter().map(|(_, info)| &info.path).collect();
+        let new: Vec<&Key> = listed.keys().filter(|path| !known.contains(path)).collect();
+        let differs = |info: &ShardInfo| match listed.get(&info.path) {
+            Some(length) => length.is_some_and(|length| length != info.bytes),
+            None => true,
+        };
+        let suspects: Vec<&Key> =
+            indexed.iter().filter_map(|(_, info)| differs(info).then_some(&info.path)).collect();
+        if new.is_empty() && suspects.is_empty() {
             return Ok(Vec::new());
         }
         if self.index.is_read_only() {
-            return Ok(out_of_step(new, &missing));
+            return Ok(out_of_step(new, suspects));
         }
-        let _alone = self.write_alone()?;
-        let mut problems = self.forget_gone(missing)?;
-        let adopt = |path: &Key| match self.adopt(path) {
+        let _alone = wait()?;
+        self.bring_into_step(new, suspects)
+    }
+
+    /// All shards; with their lengths where other machines may write to the storage and the listing tells them anyway.
+    fn list_with_lengths(&self) -> Result<BTreeMap<Key, Option<u64>>> {
+        if self.storage.local_root().is_some() {
+            return Ok(self.list()?.into_iter().map(|path| (path, None)).collect());
+        }
+        let entries = self.storage.list(Some(&Key::new(SHARDS)?))?;
+        let shards = entries.filter(|entry| entry.as_ref().map_or(true, |it| is_shard(&it.key)));
+        shards.map(|entry| entry.map(|entry| (entry.key, Some(entry.len)))).collect()
+    }
+
+    /// Adopts new shards first, so that rows which they have in common with those that are gone are found all the time.
+    fn bring_into_step(&self, new: Vec<&Key>, suspects: Vec<&Key>) -> Result<Vec<Problem>> {
+        let (mut gone, mut others) = (Vec::new(), Vec::new());
+        for path in suspects {
+            match self.fate(path)? {
+                Fate::Same => {}
+                Fate::Gone => gone.push(path.clone()),
+                Fate::Other => {
+                    gone.push(path.clone());
+                    others.push(path);
+                }
+            }
+        }
+        let adopt = |path: &Key| match self.adopt_beside(path, &gone) {
             Ok(0) => None,
             Ok(taken) => Some(held_elsewhere(path, taken)),
             Err(error) => Some(problem(path, &error)),
         };
-        problems.extend(new.into_iter().filter_map(adopt));
+        let mut problems: Vec<_> = new.into_iter().filter_map(adopt).collect();
+        if !gone.is_empty() {
+            problems.extend(self.forget(&gone)?);
+        }
+        problems.extend(others.into_iter().filter_map(adopt));
         Ok(problems)
     }
 
-    fn forget_gone(&self, missing: Vec<Key>) -> Result<Vec<Problem>> {
-        let mut gone = Vec::new();
-        for path in missing {
-            if self.storage.open(&path)?.is_none() {
-                gone.push(path);
-            }
+    fn fate(&self, path: &Key) -> Result<Fate> {
+        let indexed = self.index.identity(path)?;
+        match (indexed, self.storage.open(path)?) {
+            (None, _) => Ok(Fate::Same),
+            (_, None) => Ok(Fate::Gone),
+            (Some((_, length)), Some(reader)) if reader.len() == length => Ok(Fate::Same),
+            // What cannot be read is no other shard: whoever reads it is told.
+            (Some(_), Some(reader)) => match Shard::open(path, reader.into()) {
+                Err(error) if is_its_own_fault(&error) => Ok(Fate::Same),
+                opened => opened.map(|_| Fate::Other),
+            },
         }
-        if gone.is_empty() { Ok(Vec::new()) } else { self.forget(&gone) }
     }
 
     /// Drops shards from the index. The keys that they held go to other shards that have them too, as far as those
@@ -60,17 +118,14 @@ impl EmbeddingCache {
             }
         }
         self.index.forget(gone, heirs)?;
+        self.follow_in_python(gone, None)?;
         Ok(problems)
     }
 
     /// Indexes the shard at `path` unless it is indexed already; returns how many of its rows others hold. The caller
     /// writes alone.
     pub(super) fn adopt(&self, path: &Key) -> Result<u64> {
-        if self.index.has_shard(path)? {
-            return Ok(0);
-        }
-        let shard = self.open_shard(path)?;
-        self.index.add(&shard, shard.entries()?)
+        self.adopt_beside(path, &[])
     }
 
     pub(super) fn open_shard(&self, path: &Key) -> Result<Shard> {
@@ -101,20 +156,27 @@ impl EmbeddingCache {
 
     /// As [`reindex`](Self::reindex); the caller writes alone.
     pub(super) fn reindex_alone(&self) -> Result<ReindexReport> {
-        let listed = self.list()?;
+        let listed: BTreeSet<Key> = self.list()?.into_iter().collect();
+        let mut unfinished = Vec::new();
         let index_path = self.index.path().to_owned();
         let mut report =
             ReindexReport { indexed_shards: 0, indexed_rows: 0, index_path, problems: Vec::new() };
-        let report = self.index.replace(|add| {
+        let mut report = self.index.replace(|add| {
             for path in &listed {
-                let read = self.open_shard(path).and_then(|shard| Ok((shard.entries()?, shard)));
-                let (rows, shard) = match read {
+                let read = self.open_shard(path).and_then(|shard| {
+                    Ok((shard.entries()?, replaces_any(&shard, &listed)?, shard))
+                });
+                let (rows, is_unfinished, shard) = match read {
                     Ok(read) => read,
                     Err(error) => {
                         report.problems.push(problem(path, &error));
                         continue;
                     }
                 };
+                if is_unfinished {
+                    unfinished.push(path.clone());
+                    continue;
+                }
                 let count = rows.len() as u64;
                 let taken = add(&shard, rows)?;
                 report.indexed_shards += 1;
@@ -123,9 +185,24 @@ impl EmbeddingCache {
             }
             Ok(report)
         })?;
+        if !unfinished.is_empty() {
+            let problems = self.bring_into_step(unfinished.iter().collect(), Vec::new())?;
+            report.problems.extend(problems);
+            report.indexed_shards = self.index.totals()?.shards;
+            report.indexed_rows = self.index.rows()?;
+        }
         self.handles.clear();
+        if self.python.is_some() {
+            self.export_python_index_alone()?;
+        }
         Ok(report)
     }
+}
+
+/// Whether a shard replaces some that are there: a compaction was killed before it came to its end.
+fn replaces_any(shard: &Shard, listed: &BTreeSet<Key>) -> Result<bool> {
+    let replaced = shard.replaces()?;
+    Ok(replaced.iter().any(|old| old.path != shard.path().as_str() && listed.contains(&*old.path)))
 }
 
 pub(super) fn removed(path: &Key) -> Error {
@@ -139,11 +216,11 @@ pub(super) fn problem(path: &Key, error: &Error) -> Problem {
 }
 
 /// What stays as it is where the index may only be read.
-fn out_of_step(new: Vec<&Key>, missing: &[Key]) -> Vec<Problem> {
+fn out_of_step(new: Vec<&Key>, suspects: Vec<&Key>) -> Vec<Problem> {
     let problem =
         |what| move |path| Problem::new(path, format!("{what}, and the index may not be written"));
     let new = new.into_iter().map(problem("is not in the index"));
-    new.chain(missing.iter().map(problem("is in the index and gone"))).collect()
+    new.chain(suspects.into_iter().map(problem("is not as the index has it"))).collect()
 }
 
 fn held_elsewhere(path: &Key, taken: u64) -> Problem {

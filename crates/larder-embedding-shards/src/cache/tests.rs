@@ -12,12 +12,18 @@ use crate::{
 };
 
 mod bounds;
+mod compact;
 mod embed;
+mod faults;
 mod health;
+mod import;
+mod machines;
 mod matrix;
 mod model;
+mod python;
 mod racing;
 mod reading;
+mod remove;
 mod writer;
 
 struct Fixture {

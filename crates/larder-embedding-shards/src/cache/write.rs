@@ -20,10 +20,13 @@ impl EmbeddingCache {
     /// [`Durability::Power`](larder_storage::Durability::Power) its bytes are published once more, because whoever
     /// published them may not have flushed them.
     ///
+    /// Where [`compact`](Self::compact) has put these rows into other shards, all of them with the same embeddings,
+    /// nothing changes either, and the key of a shard that has them is returned.
+    ///
     /// # Errors
     ///
     /// - `Conflict`, and nothing was written, where the shard is there and lacks one of the keys or holds another
-    ///   embedding for it, or where another shard holds one of the keys.
+    ///   embedding for it, or where another shard holds one of the keys (and it is not as said above).
     /// - `Invalid` where there are no rows, a key comes twice, a row breaks a rule of [`WindowRecord::new`], or the
     ///   rows do not share contig, encoder hash, layer, pool, radius, dtype and length.
     /// - `Corrupt` where the shard is there and damaged, and `Format` where it is of a newer version.
@@ -73,17 +76,26 @@ impl EmbeddingCache {
         let path = shard_path_for(&id)?;
         let prepare = || self.prepare(&path, records, &order, extra);
         // Encoded before others are kept waiting.
-        let early = if self.is_there(&path)? { None } else { Some(prepare()?) };
+        let mut early = if self.is_there(&path)? { None } else { Some(prepare()) };
         let _alone = self.write_alone()?;
+        if self.index.has_shard(&path)? && !self.is_there(&path)? {
+            // Perhaps another machine has compacted it. What else is wrong stays as it is: `verify` tells.
+            self.synchronise_alone()?;
+            // Keys may have gone to other shards.
+            early = None;
+        }
+        let compacted = self.compacted(&path, records)?;
+        if let Some(holder) = compacted.first() {
+            compacted.iter().try_for_each(|path| self.flush(path))?;
+            return Ok(holder.clone());
+        }
         // What was there may have been moved aside meanwhile.
-        if !self.is_there(&path)? && self.publish(early.map_or_else(prepare, Ok)?)? {
+        if !self.is_there(&path)? && self.publish(early.unwrap_or_else(prepare)?)? {
             return Ok(path);
         }
         self.adopt(&path)?;
         self.compare(&path, records)?;
-        if self.durability.syncs() {
-            self.publish_again(&path)?;
-        }
+        self.flush(&path)?;
         Ok(path)
     }
 
@@ -127,7 +139,10 @@ impl EmbeddingCache {
     }
 
     /// Makes a shard as durable as if this cache had published it.
-    fn publish_again(&self, path: &Key) -> Result<()> {
+    fn flush(&self, path: &Key) -> Result<()> {
+        if !self.durability.syncs() {
+            return Ok(());
+        }
         let object = self.storage.get(path)?.ok_or_else(|| removed(path))?;
         let same = PutIf::Version(object.version().clone());
         self.storage.put(path, object.into_bytes(), same)
@@ -137,13 +152,7 @@ impl EmbeddingCache {
     fn publish(&self, prepared: Prepared) -> Result<bool> {
         let Prepared { file, shard, rows, newest } = prepared;
         let path = shard.path();
-        let indexed = self.index.has_shard(path)?;
-        if indexed {
-            // An heir that cannot be read stays as it is in the index: `verify` tells.
-            self.forget(std::slice::from_ref(path))?;
-        }
-        // Keys come into the index with a new shard, or are inherited from one that is forgotten.
-        if indexed || self.index.newest_shard()? != newest {
+        if self.index.newest_shard()? != newest {
             self.check_free(path, &rows.iter().map(|row| row.key).collect::<Vec<_>>())?;
         }
         let added = thread::scope(|scope| {
@@ -152,9 +161,11 @@ impl EmbeddingCache {
             self.index.add_published(&shard, rows, published)
         });
         match added {
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
-            added => added.map(|()| true),
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
+            added => added?,
         }
+        self.follow_in_python(&[], Some(path))?;
+        Ok(true)
     }
 
     /// Checks that a shard holds all of `records`.

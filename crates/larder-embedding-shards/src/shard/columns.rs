@@ -66,6 +66,11 @@ impl<'a> Rows<'a> {
         corrupt(self.path, "has a row that breaks a rule").with_source(error)
     }
 
+    /// When each row was made.
+    pub(super) fn created(&self) -> Result<&'a Int64Array> {
+        self.column("created_at")
+    }
+
     pub(super) fn crcs(&self) -> Result<&'a UInt32Array> {
         self.column(EMBEDDING_CRC)
     }
@@ -115,7 +120,7 @@ impl<'a> Rows<'a> {
         let (starts, ends) =
             (self.column::<Int64Array>("start_bp")?, self.column::<Int64Array>("end_bp")?);
         let untargeted = self.column::<BooleanArray>("untargeted")?;
-        let created = self.column::<Int64Array>("created_at")?;
+        let created = self.created()?;
         self.check_versions()?;
         let record = |(i, (key, embedding))| {
             let record = WindowRecord {

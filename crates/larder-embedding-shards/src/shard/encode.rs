@@ -64,6 +64,16 @@ pub(crate) fn encode(
     extra: Option<&RecordBatch>,
     layout: Layout,
 ) -> Result<Bytes> {
+    encode_with(records, extra, &[], layout)
+}
+
+/// The same with further entries of the file's metadata.
+pub(crate) fn encode_with(
+    records: &[WindowRecord],
+    extra: Option<&RecordBatch>,
+    entries: &[(&str, String)],
+    layout: Layout,
+) -> Result<Bytes> {
     let Some(first) = records.first() else {
         return Err(invalid("a shard needs one row at least"));
     };
@@ -75,9 +85,13 @@ pub(crate) fn encode(
         fields.extend_from_slice(extra.schema_ref().fields());
     }
     let schema = Arc::new(Schema::new(fields));
-    write(capacity(records, extra), &schema, records, extra, layout).map_err(|error| match extra {
-        Some(_) => invalid("the extra columns cannot be written as Parquet").with_source(error),
-        None => Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(error),
+    write(capacity(records, extra), &schema, records, extra, entries, layout).map_err(|error| {
+        match extra {
+            Some(_) => invalid("the extra columns cannot be written as Parquet").with_source(error),
+            None => {
+                Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(error)
+            }
+        }
     })
 }
 
@@ -86,12 +100,13 @@ fn write(
     schema: &Arc<Schema>,
     records: &[WindowRecord],
     extra: Option<&RecordBatch>,
+    entries: &[(&str, String)],
     layout: Layout,
 ) -> ParquetResult<Bytes> {
     let writer = ArrowWriter::try_new(
         Memory::with_capacity(capacity)?,
         Arc::clone(schema),
-        Some(properties()),
+        Some(properties(entries)),
     )?;
     let (mut file, factory) = writer.into_serialized_writer()?;
     let now = time::now_ns();
@@ -113,11 +128,13 @@ fn capacity(records: &[WindowRecord], extra: Option<&RecordBatch>) -> usize {
     records.len() * row_bytes + metadata + extra.map_or(0, RecordBatch::get_array_memory_size)
 }
 
-fn properties() -> WriterProperties {
-    let version = KeyValue::new(VERSION_KEY.to_owned(), SHARD_FORMAT_VERSION.to_string());
-    let crc = KeyValue::new(FILE_CRC_KEY.to_owned(), BLANK.to_owned());
+fn properties(entries: &[(&str, String)]) -> WriterProperties {
+    let mut metadata =
+        vec![KeyValue::new(VERSION_KEY.to_owned(), SHARD_FORMAT_VERSION.to_string())];
+    metadata.extend(entries.iter().map(|(k, v)| KeyValue::new((*k).to_owned(), v.clone())));
+    metadata.push(KeyValue::new(FILE_CRC_KEY.to_owned(), BLANK.to_owned()));
     let mut builder = WriterProperties::builder()
-        .set_key_value_metadata(Some(vec![version, crc]))
+        .set_key_value_metadata(Some(metadata))
         .set_max_row_group_row_count(None)
         .set_compression(Compression::ZSTD(ZstdLevel::default()));
     // Mostly all different, but close to the one before.

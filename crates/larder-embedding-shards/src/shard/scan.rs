@@ -99,7 +99,7 @@ impl Shard {
     }
 
     /// Whole rows, checked against their rules and, where the file is ours, their checksums.
-    fn checked(&self, rows: &Rows<'_>) -> Result<Vec<WindowRecord>> {
+    pub(super) fn checked(&self, rows: &Rows<'_>) -> Result<Vec<WindowRecord>> {
         let records = rows.records(self.ours)?;
         if self.ours {
             let (keys, embeddings): (Vec<_>, Vec<_>) =
@@ -144,7 +144,7 @@ impl Shard {
     }
 
     /// Decodes columns (all, without a list) of rows (all, without a selection), some at a time.
-    fn scan(
+    pub(super) fn scan(
         &self,
         columns: Option<&[&str]>,
         selection: Option<RowSelection>,
