@@ -209,7 +209,7 @@ print(json.dumps(shards))
 
 /// Bits of any kind, with the payloads of NaNs, by the place of the number.
 fn any_bits(dtype: Dtype, dim: usize, row: usize) -> Embedding {
-    let bits = |i: usize| (row * dim + i) as u32 * 0x0109_0731;
+    let bits = |i: usize| ((row * dim + i) as u32).wrapping_mul(0x0109_0731);
     match dtype {
         Dtype::Fp16 => Embedding::Fp16((0..dim).map(|i| f16::from_bits(bits(i) as u16)).collect()),
         Dtype::Bf16 => Embedding::Bf16((0..dim).map(|i| bf16::from_bits(bits(i) as u16)).collect()),
