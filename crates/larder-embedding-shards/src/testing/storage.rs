@@ -2,7 +2,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct WatchedStorage {
     opened: AtomicUsize,
     puts: Mutex<Vec<(Key, PutIf)>>,
     vanishing: Mutex<Option<Key>>,
+    spoiling: AtomicBool,
 }
 
 impl WatchedStorage {
@@ -49,6 +50,11 @@ impl WatchedStorage {
     pub(crate) fn let_vanish(&self, key: &Key) {
         *self.vanishing.lock().unwrap() = Some(key.clone());
     }
+
+    /// Stores something else than what is put the next time.
+    pub(crate) fn spoil_next_put(&self) {
+        self.spoiling.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Storage for WatchedStorage {
@@ -73,6 +79,11 @@ impl Storage for WatchedStorage {
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
         self.puts.lock().unwrap().push((key.clone(), when.clone()));
+        if self.spoiling.swap(false, Ordering::Relaxed) {
+            let mut spoiled = bytes.to_vec();
+            spoiled[bytes.len() / 4..bytes.len() / 2].fill(0x55);
+            return self.objects.put(key, spoiled.into(), when);
+        }
         self.objects.put(key, bytes, when)
     }
 

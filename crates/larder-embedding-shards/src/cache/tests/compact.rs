@@ -243,6 +243,19 @@ fn a_merged_shard_that_is_damaged_replaces_nothing() {
 }
 
 #[test]
+fn a_merged_shard_that_is_not_read_back_as_it_was_written_goes() {
+    let (dir, storage) = (tempfile::tempdir().unwrap(), Arc::new(WatchedStorage::default()));
+    let cache = EmbeddingCache::on(storage.clone(), dir.path(), Options::default()).unwrap();
+    let write = |block, windows| cache.write_shard("enc", "1", block, &records(windows)).unwrap();
+    let old = [write(0, 0..4), write(1, 4..8)];
+    storage.spoil_next_put();
+    assert_eq!(kind(cache.compact(CompactOptions::default())), ErrorKind::Corrupt);
+    assert_eq!(cache.list().unwrap(), old);
+    all_there(&cache, 0..8);
+    assert_eq!(figures(&compact(&cache)), (2, 1, 8, 0));
+}
+
+#[test]
 fn damaged_shards_stay_and_the_others_are_merged() {
     let f = Fixture::new();
     let paths = four(&f, 0..4);
