@@ -22,6 +22,7 @@ mod model;
 mod python;
 mod racing;
 mod remove;
+mod rewrite;
 
 struct Fixture {
     dir: TempDir,
