@@ -24,6 +24,7 @@ mod python;
 mod racing;
 mod reading;
 mod remove;
+mod rewrite;
 mod writer;
 
 struct Fixture {

@@ -2,7 +2,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -22,6 +22,7 @@ pub(crate) struct WatchedStorage {
     puts: Mutex<Vec<(Key, PutIf)>>,
     vanishing: Mutex<Option<Key>>,
     root: Option<PathBuf>,
+    spoiling: AtomicBool,
 }
 
 impl WatchedStorage {
@@ -62,6 +63,11 @@ impl WatchedStorage {
     pub(crate) fn let_vanish(&self, key: &Key) {
         *self.vanishing.lock().unwrap() = Some(key.clone());
     }
+
+    /// Stores something else than what is put the next time.
+    pub(crate) fn spoil_next_put(&self) {
+        self.spoiling.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Storage for WatchedStorage {
@@ -87,6 +93,11 @@ impl Storage for WatchedStorage {
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
         self.puts.lock().unwrap().push((key.clone(), when.clone()));
+        if self.spoiling.swap(false, Ordering::Relaxed) {
+            let mut spoiled = bytes.to_vec();
+            spoiled[bytes.len() / 4..bytes.len() / 2].fill(0x55);
+            return self.objects.put(key, spoiled.into(), when);
+        }
         self.objects.put(key, bytes, when)
     }
 

@@ -34,7 +34,9 @@ fn steps() -> impl Strategy<Value = Vec<(Step, u64, Fault)>> {
         1 => Just(Step::Refresh),
     ];
     let fault = proptest::sample::select(Fault::ALL.to_vec());
-    proptest::collection::vec((step, 1..60_u64, fault), 1..10)
+    // A write takes some twenty operations of the storage, merging a few shards some hundreds.
+    let nth = prop_oneof![1..60_u64, 60..600_u64];
+    proptest::collection::vec((step, nth, fault), 1..16)
 }
 
 fn open(dir: &TempDir, storage: Arc<dyn Storage>) -> Result<EmbeddingCache> {
@@ -73,7 +75,7 @@ fn windows(cache: &EmbeddingCache) -> BTreeSet<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn a_storage_that_fails_anywhere_loses_nothing(steps in steps()) {
