@@ -13,8 +13,11 @@ use crate::{Status, handles::Handles, index::Index};
 mod embed;
 mod read;
 mod repair;
+mod scan;
 mod sync;
 mod write;
+
+pub(crate) use sync::list;
 
 /// How a cache is opened.
 #[derive(Clone, Debug)]

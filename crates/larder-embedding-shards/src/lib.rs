@@ -89,6 +89,7 @@ mod key;
 mod path;
 mod record;
 mod report;
+mod scan;
 mod shard;
 #[cfg(test)]
 mod testing;
@@ -102,6 +103,7 @@ pub use key::{Dtype, PoolType, WindowKey};
 pub use path::{ShardId, legacy_shard_path_for, shard_path_for};
 pub use record::WindowRecord;
 pub use report::{ReindexReport, RepairReport, Status, VerifyReport};
+pub use scan::{Scan, ScanReader};
 
 /// The version of the rows' schema, which is that of geno-lewm 0.2.1, in the column `schema_version`.
 pub const CACHE_SCHEMA_VERSION: &str = "1.0.0";

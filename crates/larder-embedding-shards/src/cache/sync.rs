@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use larder_storage::{Error, ErrorKind, Key, Problem, Result};
+use larder_storage::{Error, ErrorKind, Key, Problem, Result, Storage};
 
 use super::EmbeddingCache;
 use crate::{
@@ -77,11 +77,7 @@ impl EmbeddingCache {
 
     /// The keys of all shards, sorted.
     pub(super) fn list(&self) -> Result<Vec<Key>> {
-        let mut shards: Vec<_> =
-            self.storage.keys(Some(&Key::new(SHARDS)?))?.collect::<Result<_>>()?;
-        shards.retain(is_shard);
-        shards.sort();
-        Ok(shards)
+        list(&*self.storage)
     }
 
     /// Makes the index anew from the key columns of all shards, in one transaction: others see the old one or the new
@@ -123,6 +119,14 @@ impl EmbeddingCache {
         self.handles.clear();
         Ok(report)
     }
+}
+
+/// The keys of all shards in a storage, sorted.
+pub(crate) fn list(storage: &dyn Storage) -> Result<Vec<Key>> {
+    let mut shards: Vec<_> = storage.keys(Some(&Key::new(SHARDS)?))?.collect::<Result<_>>()?;
+    shards.retain(is_shard);
+    shards.sort();
+    Ok(shards)
 }
 
 pub(super) fn removed(path: &Key) -> Error {

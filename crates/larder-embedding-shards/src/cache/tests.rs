@@ -16,6 +16,7 @@ mod embed;
 mod health;
 mod model;
 mod racing;
+mod scan;
 
 struct Fixture {
     dir: TempDir,

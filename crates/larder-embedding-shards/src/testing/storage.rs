@@ -2,7 +2,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -18,6 +18,7 @@ pub(crate) struct WatchedStorage {
     live: Arc<AtomicUsize>,
     most: AtomicUsize,
     opened: AtomicUsize,
+    read: Arc<AtomicU64>,
     puts: Mutex<Vec<(Key, PutIf)>>,
     vanishing: Mutex<Option<Key>>,
 }
@@ -27,6 +28,7 @@ impl WatchedStorage {
     pub(crate) fn reset(&self) {
         self.most.store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
         self.opened.store(0, Ordering::Relaxed);
+        self.read.store(0, Ordering::Relaxed);
         self.puts.lock().unwrap().clear();
     }
 
@@ -38,6 +40,11 @@ impl WatchedStorage {
     /// How often a reader was opened.
     pub(crate) fn opened(&self) -> usize {
         self.opened.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were read through readers.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// What was put, and on which condition.
@@ -68,7 +75,8 @@ impl Storage for WatchedStorage {
         if self.vanishing.lock().unwrap().take_if(|vanishing| vanishing == key).is_some() {
             self.objects.remove(key)?;
         }
-        Ok(Some(Box::new(WatchedReader { reader, live: Arc::clone(&self.live) })))
+        let (live, read) = (Arc::clone(&self.live), Arc::clone(&self.read));
+        Ok(Some(Box::new(WatchedReader { reader, live, read })))
     }
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
@@ -101,6 +109,7 @@ impl Storage for WatchedStorage {
 struct WatchedReader {
     reader: Box<dyn ReadAt>,
     live: Arc<AtomicUsize>,
+    read: Arc<AtomicU64>,
 }
 
 impl ReadAt for WatchedReader {
@@ -109,6 +118,7 @@ impl ReadAt for WatchedReader {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
         self.reader.read_at(offset, buf)
     }
 
