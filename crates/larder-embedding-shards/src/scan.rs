@@ -6,7 +6,7 @@ use std::{
 };
 
 use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use larder_storage::{Error, ErrorKind, Key, Result, Storage};
 
 use crate::{
@@ -102,7 +102,7 @@ impl Scan {
 }
 
 /// A range without a number.
-const NOTHING: RangeInclusive<i64> = 1..=0;
+const NOTHING: RangeInclusive<i64> = RangeInclusive::new(1, 0);
 
 /// The rows that [`EmbeddingCache::scan`](crate::EmbeddingCache::scan) found, as batches of one schema. An error is an
 /// [`ArrowError::ExternalError`] of a [`larder_storage::Error`], and nothing comes after it.
@@ -178,8 +178,8 @@ impl ScanReader {
         let message = format!(
             "its column {} is {} and that of the shards before is {}: filter by dtype or encoder, and scan each apart",
             now.name(),
-            now.data_type(),
-            before.data_type()
+            shown(now.data_type()),
+            shown(before.data_type())
         );
         let path = self.opened.checked_sub(1).and_then(|last| self.shards.get(last));
         let error = invalid(message);
@@ -196,6 +196,14 @@ impl ScanReader {
         let batch = self.advance()?;
         batch.iter().try_for_each(|batch| self.check(batch))?;
         Ok(batch)
+    }
+}
+
+/// A type as it is told: `512 Float16` for an embedding.
+fn shown(kind: &DataType) -> String {
+    match kind {
+        DataType::FixedSizeList(item, dim) => format!("{dim} {}", item.data_type()),
+        other => other.to_string(),
     }
 }
 
