@@ -215,6 +215,12 @@ fn shards_are_listed_counted_and_indexed_anew() {
     let (out, error) = (text(&output.stdout), text(&output.stderr));
     assert!(out.starts_with("problem  embeddings/bad.parquet: ") && out.ends_with("4 shards\n"));
     assert!(error.contains("problems found: 1") && error.contains("repair"), "{error}");
+    for args in [["scan", "--layer=0"], ["stats", "--json"]] {
+        let output = shards(dir.path(), &args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!output.stdout.is_empty() && error.contains("left out"), "{error}");
+    }
 }
 
 #[test]

@@ -110,7 +110,7 @@ const NOTHING: RangeInclusive<i64> = RangeInclusive::new(1, 0);
 pub struct ScanReader {
     storage: Arc<dyn Storage>,
     query: Arc<Query>,
-    /// All that there were at the beginning, sorted.
+    /// All that were indexed at the beginning, sorted.
     shards: Vec<Key>,
     /// How many of them were opened.
     opened: usize,
@@ -121,12 +121,13 @@ pub struct ScanReader {
 }
 
 impl ScanReader {
-    pub(crate) fn new(storage: Arc<dyn Storage>, scan: Scan) -> Result<Self> {
+    /// Begins to read `shards`, which are sorted.
+    pub(crate) fn new(storage: Arc<dyn Storage>, shards: Vec<Key>, scan: Scan) -> Result<Self> {
         let Scan { dtype, conditions, columns, batch_rows } = scan;
         let columns = columns.unwrap_or_else(|| standard().map(str::to_owned).collect());
         let schema = of_nothing(&columns, dtype.unwrap_or(Dtype::Fp32)).into();
-        let (shards, query) = (list(&*storage)?, Query { conditions, columns, batch_rows });
-        let (query, opened, current, first) = (Arc::new(query), 0, None, None);
+        let query = Arc::new(Query { conditions, columns, batch_rows });
+        let (opened, current, first) = (0, None, None);
         let mut reader = Self { storage, query, shards, opened, current, first, schema };
         reader.first = reader.advance()?;
         if let Some(first) = &reader.first {
@@ -166,7 +167,7 @@ impl ScanReader {
         if now.iter().all(|path| self.shards.binary_search(path).is_ok()) {
             return Ok(());
         }
-        let message = "the shard was removed during the scan and others were written, which may have its rows: scan again";
+        let message = "the shard was removed and others were written, which may have its rows: open the cache anew and scan again";
         Err(Error::new(ErrorKind::Conflict, message).at_key(gone))
     }
 

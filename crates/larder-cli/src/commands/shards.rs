@@ -58,9 +58,16 @@ pub(super) fn run(
         }
         Shards::Scan(mut what) => {
             let dir = existing(std::mem::replace(&mut what.cache, ShardsDir { dir: None }))?;
-            rows::run(&open(&dir)?, what, json)?;
+            let cache = open(&dir)?;
+            rows::run(&cache, what, json)?;
+            check(&cache, &dir)?;
         }
-        Shards::Stats { cache } => variant::show(&open(&existing(cache)?)?, json)?,
+        Shards::Stats { cache } => {
+            let dir = existing(cache)?;
+            let cache = open(&dir)?;
+            variant::show(&cache, json)?;
+            check(&cache, &dir)?;
+        }
         Shards::Reindex { cache } => reindex(&existing(cache)?, json)?,
         Shards::Look(what) => look::run(&root()?, &[Store::Shards], what, json)?,
     }
@@ -90,6 +97,15 @@ fn made(root: &Path) -> Result<PathBuf> {
 
 fn open(dir: &Path) -> Result<EmbeddingCache> {
     EmbeddingCache::open(dir, Options::default())
+}
+
+/// Fails where rows may be missing from what was printed, because shards could not be indexed.
+fn check(cache: &EmbeddingCache, dir: &Path) -> Result<()> {
+    look::conclude(
+        cache.skipped().len(),
+        dir,
+        "shards that cannot be indexed are left out: `larder shards verify` names them",
+    )
 }
 
 fn list(dir: &Path, json: bool) -> Result<()> {

@@ -18,17 +18,20 @@ impl EmbeddingCache {
     /// that the Python package wrote) or `Float32` (bf16 and fp32), and columns of the schema hold no nulls. Where no row is
     /// found, the width is 0.
     ///
-    /// The index is not asked: rows of shards that others have published since this cache was opened are found too, and a key
-    /// that two shards hold comes twice. A shard that is removed before the scan comes to it is left out.
+    /// It is the shards that the index has now: what is written later is not found, what is in
+    /// [`skipped`](Self::skipped) is not either, and a key that two shards hold comes twice. A shard that is removed before the
+    /// scan comes to it is left out.
     ///
     /// # Errors
     ///
     /// Here as long as no row was found, and later from the reader, which then ends: `Corrupt` where a shard is
     /// damaged; `Format` where it is of a newer version; `Invalid` where it has no column that is asked for, or one of
     /// another type than the shards before, such as embeddings of another width; `Conflict` where a shard was
-    /// removed meanwhile and others were written, which may have its rows, as compaction does; `Io` or `Backend` where
+    /// removed and others were written, which may have its rows, as compaction does; `Io` or `Backend` where the index or
     /// the storage fails.
     pub fn scan(&self, scan: Scan) -> Result<ScanReader> {
-        ScanReader::new(Arc::clone(&self.storage), scan)
+        let mut shards: Vec<_> = self.index.shards()?.into_iter().collect();
+        shards.sort();
+        ScanReader::new(Arc::clone(&self.storage), shards, scan)
     }
 }

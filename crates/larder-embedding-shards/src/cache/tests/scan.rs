@@ -40,6 +40,10 @@ impl Watched {
         self.put(path, encode(rows, dtype, dim, layout).unwrap());
     }
 
+    fn index(&self) {
+        assert_eq!(self.cache.reindex().unwrap().problems, []);
+    }
+
     /// The batches of a scan, and how many bytes were read for them.
     fn scan(&self, scan: Scan) -> (Vec<RecordBatch>, u64) {
         self.storage.reset();
@@ -70,6 +74,14 @@ fn starts(batches: &[RecordBatch]) -> Vec<i64> {
     batches.iter().flat_map(of).collect()
 }
 
+/// Puts shards that others wrote, and indexes them.
+fn put_all<const N: usize>(f: &Fixture, shards: [(Key, Vec<u8>); N]) {
+    for (path, bytes) in shards {
+        f.put(&path, bytes);
+    }
+    assert_eq!(f.cache.reindex().unwrap().problems, []);
+}
+
 /// The error that a scan ends with, at once or later.
 fn ends(cache: &EmbeddingCache, scan: Scan) -> larder_storage::Error {
     let mut reader = match cache.scan(scan) {
@@ -98,6 +110,7 @@ fn a_scan_of_one_contig_does_not_read_the_embeddings_of_others() {
     for (contig, first) in [("1", 0), ("2", 64), ("3", 128)] {
         watched.put_cut(&shard(contig), &wide(contig, first..first + 64, dim), 8);
     }
+    watched.index();
     let narrow = 40_000;
     let (all, read) = watched.scan(Scan::default());
     assert_eq!(starts(&all).len(), 192);
@@ -169,7 +182,7 @@ fn where_nothing_is_found_there_is_a_schema_and_no_batch() {
 #[test]
 fn shards_of_the_python_package_come_as_ours_do() {
     let f = Fixture::new();
-    f.put(&legacy_path(0), python_shard(&records(0..30)));
+    put_all(&f, [(legacy_path(0), python_shard(&records(0..30)))]);
     let halves: Vec<_> = (30..40)
         .map(|window| {
             let key = WindowKey { dtype: Dtype::Fp16, ..key(window) };
@@ -195,14 +208,17 @@ fn shards_of_the_python_package_come_as_ours_do() {
 #[test]
 fn widths_and_types_that_differ_are_told_apart_by_a_filter() {
     let f = Fixture::new();
-    f.put(&shard("a"), python_shard(&records(0..3)));
     let other = |window| WindowRecord {
         key: WindowKey { dtype: Dtype::Fp16, ..key(window) },
         embedding: crate::testing::values(9),
         ..record(window)
     };
-    f.put(&shard("b"), python_shard(&[other(5), other(6)]));
-    f.put(&shard("c"), python_shard(&[record(7), other(8)]));
+    let shards = [
+        ("a", python_shard(&records(0..3))),
+        ("b", python_shard(&[other(5), other(6)])),
+        ("c", python_shard(&[record(7), other(8)])),
+    ];
+    put_all(&f, shards.map(|(name, bytes)| (shard(name), bytes)));
     let error = ends(&f.cache, Scan::default());
     assert_eq!(error.kind(), ErrorKind::Invalid);
     let text = error.chain().to_string();
@@ -230,12 +246,12 @@ fn columns_of_ones_own_are_read_where_they_are() {
         let notes = StringArray::from(vec![Some("x"), None, Some("z")]);
         columns.push(("note.de", Arc::new(notes) as ArrayRef));
     });
-    f.put(&shard("a"), mine);
+    put_all(&f, [(shard("a"), mine)]);
     let scan = || Scan::default().columns(["note.de"]);
     let batches: Vec<_> = f.cache.scan(scan()).unwrap().map(Result::unwrap).collect();
     let notes: Vec<_> = batches[0].column(0).as_string::<i32>().iter().collect();
     assert_eq!(notes, [Some("x"), None, Some("z")]);
-    f.put(&shard("b"), python_shard(&records(3..5)));
+    put_all(&f, [(shard("b"), python_shard(&records(3..5)))]);
     let error = ends(&f.cache, scan());
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.chain().to_string().contains("\"note.de\""), "{}", error.chain());
@@ -245,8 +261,8 @@ fn columns_of_ones_own_are_read_where_they_are() {
 #[test]
 fn a_shard_that_is_damaged_or_too_new_is_named() {
     let f = Fixture::new();
-    f.put(&shard("a"), python_shard(&records(0..3)));
     let whole = python_shard(&records(3..6));
+    put_all(&f, [(shard("a"), python_shard(&records(0..3))), (shard("b"), whole.clone())]);
     let future = python_shard_with(&records(3..6), |columns| {
         columns[12].1 = Arc::new(StringArray::from(vec!["1.0.0", "1.0.0", "2.0.0"]));
     });
@@ -270,9 +286,8 @@ fn a_shard_that_is_damaged_or_too_new_is_named() {
 #[test]
 fn a_shard_that_is_gone_is_left_out_unless_its_rows_may_be_elsewhere() {
     let f = Fixture::new();
-    for (name, windows) in [("a", 0..3), ("b", 3..5), ("c", 5..9)] {
-        f.put(&shard(name), python_shard(&records(windows)));
-    }
+    let shards = [("a", 0..3), ("b", 3..5), ("c", 5..9)];
+    put_all(&f, shards.map(|(name, windows)| (shard(name), python_shard(&records(windows)))));
     let mut left_out = f.cache.scan(Scan::default()).unwrap();
     let moved = f.cache.scan(Scan::default()).unwrap();
     f.cache.storage.remove(&shard("b")).unwrap();
