@@ -30,13 +30,42 @@
 //! so that the bytes of a row can be computed: a read is one look into the index and one positioned read. Shards that
 //! the Python package geno-lewm 0.2.1 wrote are read unchanged when they lie in the same place.
 //!
-//! What is missing is made by [`EmbeddingCache::read_or_embed`], once among all threads and processes that ask. All rows
-//! that have something in common come from [`EmbeddingCache::scan`], as Arrow batches.
+//! What is missing is made by [`EmbeddingCache::read_or_embed`], once among all threads and processes that ask.
+//!
+//! # What geno-lewm's `encoder.cache` has, and where it is
+//!
+//! | `geno_lewm.encoder.cache` | here |
+//! |---|---|
+//! | `WindowCacheKey` | [`WindowKey`], with [`PoolType`] and [`Dtype`] |
+//! | `WindowCacheRecord`, `key`, `with_created_at` | [`WindowRecord`], its field `key`, [`WindowRecord::with_created_at`] |
+//! | `default_cache_dir` | [`geno_lewm_cache_dir`]; Larder's own is [`default_dir`] |
+//! | `shard_path_for` | [`legacy_shard_path_for`]; Larder's own, which has the weights and the dtype too, is [`shard_path_for`] |
+//! | `write_shard` | [`EmbeddingCache::write_shard`] |
+//! | `read_embedding` | [`EmbeddingCache::read`], [`read_many`](EmbeddingCache::read_many), [`read_record`](EmbeddingCache::read_record) |
+//! | `reindex_cache`, `CacheReindexReport` | [`EmbeddingCache::reindex`], [`ReindexReport`] |
+//! | `repair_cache`, `CacheRepairReport` | [`EmbeddingCache::repair`], [`RepairReport`] |
+//! | `CACHE_SCHEMA_VERSION`, `INDEX_DB_NAME` | [`CACHE_SCHEMA_VERSION`], [`INDEX_DB_NAME`] |
+//!
+//! What it loses or gets wrong has a test here that shows it gone:
+//!
+//! | in `encoder.cache` | the test |
+//! |---|---|
+//! | fp32 and bf16 are stored as float16: large values become infinite, small ones 0 | `both_ways_to_read_return_the_bits_that_were_written` |
+//! | a row of NaNs written again conflicts | `a_row_of_nans_written_again_is_the_same` |
+//! | new weights or another dtype for a block are refused for ever | `new_weights_and_other_dtypes_get_shards_of_their_own` |
+//! | one shard mixes dtypes, widths and encoders | `a_batch_that_is_no_shard_is_refused` |
+//! | duplicate keys in a batch, or a layer above 127, leave an orphan or a raw error | `a_batch_that_is_no_shard_is_refused`; a layer is an `i8` |
+//! | a kill between shard and index leaves an orphan | `opening_brings_the_index_into_step` |
+//! | reading writes the index's tables | `opening_and_reading_write_nothing` |
+//! | one damaged shard makes reindexing raise, and leaves an empty index | `damage_is_found_named_and_moved_aside` |
+//! | `a/b` and `a__b` share a path | `names_that_look_alike_do_not_meet` |
 //!
 //! # Other readers
 //!
-//! All shards of a cache in the directory `DIR` are one table to DuckDB. Damaged ones that
-//! [`repair`](EmbeddingCache::repair) moved aside lie below `.quarantine`, and are left out:
+//! All rows that have something in common come from [`EmbeddingCache::scan`] as Arrow batches, which other crates take as
+//! they are. Other programs read the shards themselves: those of a cache in the directory `DIR` are one
+//! table to DuckDB. Damaged ones that [`repair`](EmbeddingCache::repair) moved aside lie below `.quarantine`, and are left
+//! out:
 //!
 //! ```sql
 //! SET VARIABLE shards = (
@@ -80,34 +109,6 @@
 //! Not tested: DataFusion reads them by `CREATE EXTERNAL TABLE embeddings STORED AS PARQUET LOCATION 'DIR/embeddings/'`, as
 //! long as nothing is in `.quarantine`. Spark reads them by
 //! `spark.read.option("recursiveFileLookup", "true").parquet("DIR/embeddings")`, and has no type for half precision.
-//!
-//! # What geno-lewm's `encoder.cache` has, and where it is
-//!
-//! | `geno_lewm.encoder.cache` | here |
-//! |---|---|
-//! | `WindowCacheKey` | [`WindowKey`], with [`PoolType`] and [`Dtype`] |
-//! | `WindowCacheRecord`, `key`, `with_created_at` | [`WindowRecord`], its field `key`, [`WindowRecord::with_created_at`] |
-//! | `default_cache_dir` | [`geno_lewm_cache_dir`]; Larder's own is [`default_dir`] |
-//! | `shard_path_for` | [`legacy_shard_path_for`]; Larder's own, which has the weights and the dtype too, is [`shard_path_for`] |
-//! | `write_shard` | [`EmbeddingCache::write_shard`] |
-//! | `read_embedding` | [`EmbeddingCache::read`], [`read_many`](EmbeddingCache::read_many), [`read_record`](EmbeddingCache::read_record) |
-//! | `reindex_cache`, `CacheReindexReport` | [`EmbeddingCache::reindex`], [`ReindexReport`] |
-//! | `repair_cache`, `CacheRepairReport` | [`EmbeddingCache::repair`], [`RepairReport`] |
-//! | `CACHE_SCHEMA_VERSION`, `INDEX_DB_NAME` | [`CACHE_SCHEMA_VERSION`], [`INDEX_DB_NAME`] |
-//!
-//! What it loses or gets wrong has a test here that shows it gone:
-//!
-//! | in `encoder.cache` | the test |
-//! |---|---|
-//! | fp32 and bf16 are stored as float16: large values become infinite, small ones 0 | `both_ways_to_read_return_the_bits_that_were_written` |
-//! | a row of NaNs written again conflicts | `a_row_of_nans_written_again_is_the_same` |
-//! | new weights or another dtype for a block are refused for ever | `new_weights_and_other_dtypes_get_shards_of_their_own` |
-//! | one shard mixes dtypes, widths and encoders | `a_batch_that_is_no_shard_is_refused` |
-//! | duplicate keys in a batch, or a layer above 127, leave an orphan or a raw error | `a_batch_that_is_no_shard_is_refused`; a layer is an `i8` |
-//! | a kill between shard and index leaves an orphan | `opening_brings_the_index_into_step` |
-//! | reading writes the index's tables | `opening_and_reading_write_nothing` |
-//! | one damaged shard makes reindexing raise, and leaves an empty index | `damage_is_found_named_and_moved_aside` |
-//! | `a/b` and `a__b` share a path | `names_that_look_alike_do_not_meet` |
 //!
 //! # Guarantees
 //!
