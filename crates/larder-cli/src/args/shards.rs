@@ -69,8 +69,67 @@ pub(crate) enum Shards {
         #[command(flatten)]
         cache: ShardsDir,
     },
+    /// Merge small shards, and rewrite those of geno-lewm so that a row is one read
+    #[command(
+        after_help = "Keys and numbers stay what they are. Shards that cannot be rewritten stay and are named, and then the exit code is 1.\n\n\
+                      Example:\n  larder shards compact --target-mib 256"
+    )]
+    Compact {
+        #[command(flatten)]
+        cache: ShardsDir,
+        /// How many MiB of embeddings a shard may get
+        #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..1 << 20))]
+        target_mib: u64,
+    },
+    /// Remove whole shards
+    #[command(
+        after_help = "Shards of whose rows only some match stay and are named, and then the exit code is 1.\n\n\
+                      Example:\n  larder shards rm --encoder-hash 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    )]
+    Rm {
+        #[command(flatten)]
+        cache: ShardsDir,
+        #[command(flatten)]
+        what: Removed,
+    },
+    /// Write the index that geno-lewm reads, and print where it is
+    #[command(after_help = "Example:\n  larder shards export-index --dir ~/.geno-lewm-cache")]
+    ExportIndex {
+        #[command(flatten)]
+        cache: ShardsDir,
+    },
+    /// Take on the shards of a cache that geno-lewm wrote, which is only read
+    #[command(
+        after_help = "Rows that are there already are passed over. Shards that are left out are named, and then the exit code is 1.\n\n\
+                      Example:\n  larder shards import ~/.geno-lewm-cache"
+    )]
+    Import {
+        #[command(flatten)]
+        cache: ShardsDir,
+        /// The directory of geno-lewm's cache
+        #[arg(value_name = "FROM", value_hint = ValueHint::DirPath)]
+        from: PathBuf,
+    },
     #[command(flatten)]
     Look(Look),
+}
+
+/// Which shards are removed: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Removed {
+    /// Those of the encoder whose weights have this hash, 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = hash)]
+    pub(crate) encoder_hash: Option<Hash>,
+    /// Those of the encoder with this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder_id: Option<String>,
+    /// Those whose rows were all made before this time, in nanoseconds since 1970
+    #[arg(long, value_name = "NS")]
+    pub(crate) created_before: Option<i64>,
+    /// The one with this path, as `ls` prints it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) shard: Option<String>,
 }
 
 /// What tells apart rows of the same window.

@@ -9,9 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use larder::{
     embedding_shards::{self, EmbeddingCache, Options},
     layout,
-    storage::{Durability, Entry, Error, ErrorKind, Key, LocalStorage, Result, Storage},
+    storage::{Error, ErrorKind, Result},
 };
-use serde_json::json;
 
 use super::{
     look::{self, Store},
@@ -28,6 +27,7 @@ mod keys;
 mod npy;
 mod put;
 mod rows;
+mod tend;
 mod variant;
 
 /// Does what was asked. `root` is not asked for where a directory is named.
@@ -41,7 +41,12 @@ pub(super) fn run(
 ) -> Result<ExitCode> {
     let existing = |cache: ShardsDir| existing(root, cache);
     match what {
-        Shards::Ls { cache } => list(&existing(cache)?, json)?,
+        Shards::Ls { cache } => {
+            let dir = existing(cache)?;
+            let cache = open(&dir)?;
+            list(&cache, json)?;
+            check(&cache, &dir)?;
+        }
         Shards::Get(what) => {
             return get::run(
                 &open(&existing(what.cache)?)?,
@@ -68,7 +73,20 @@ pub(super) fn run(
             variant::show(&cache, json)?;
             check(&cache, &dir)?;
         }
-        Shards::Reindex { cache } => reindex(&existing(cache)?, json)?,
+        Shards::Reindex { cache } => tend::reindex(&existing(cache)?, json)?,
+        Shards::Compact { cache, target_mib } => {
+            tend::compact(&existing(cache)?, target_mib, json)?
+        }
+        Shards::Rm { cache, what } => tend::remove(&existing(cache)?, what, json)?,
+        Shards::ExportIndex { cache } => tend::export_index(&existing(cache)?, json)?,
+        Shards::Import { cache, from } => {
+            if !from.is_dir() {
+                let message = "there is no such directory: name that of geno-lewm's cache";
+                return Err(Error::new(ErrorKind::NotFound, message).at_path(from));
+            }
+            let dir = cache.dir.map_or_else(|| made(&root()?), Ok)?;
+            tend::import(&dir, &from, json)?;
+        }
         Shards::Look(what) => look::run(&root()?, &[Store::Shards], what, json)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -108,40 +126,18 @@ fn check(cache: &EmbeddingCache, dir: &Path) -> Result<()> {
     )
 }
 
-fn list(dir: &Path, json: bool) -> Result<()> {
-    let storage = LocalStorage::open(dir, Durability::default())?;
-    let listed = storage.list(Some(&Key::new("embeddings")?))?;
-    let mut shards = listed.collect::<Result<Vec<Entry>>>()?;
-    shards.retain(|shard| {
-        let key = &shard.key;
-        key.name().ends_with(".parquet") && key.segments().nth(1) != Some(".quarantine")
-    });
-    shards.sort_by(|a, b| a.key.cmp(&b.key));
+fn list(cache: &EmbeddingCache, json: bool) -> Result<()> {
+    let shards = cache.shards()?;
     if json {
-        let shards = shards.iter().map(|s| json!({ "path": s.key.as_str(), "bytes": s.len }));
-        return output::json(&shards.collect::<Vec<_>>());
+        return output::json(&shards);
     }
-    let mut table = Table::new(["path", "bytes"]);
+    let mut table = Table::new(["path", "rows", "numbers", "bytes"]);
     for shard in shards {
-        table.row([output::one_line(shard.key.as_str()), output::bytes(shard.len)]);
+        let dim = shard.dim.map_or_else(|| "-".to_owned(), |dim| dim.to_string());
+        let (path, rows) = (output::one_line(shard.path.as_str()), shard.rows.to_string());
+        table.row([path, rows, dim, output::bytes(shard.bytes)]);
     }
     output::print(&table.render())
-}
-
-fn reindex(dir: &Path, json: bool) -> Result<()> {
-    let report = open(dir)?.reindex()?;
-    if json {
-        output::json(&report)?;
-    } else {
-        let problems = report.problems.iter().map(|problem| {
-            let line = format!("{}: {}", problem.place, problem.what);
-            format!("problem  {}\n", output::one_line(&line))
-        });
-        let (shards, rows) = (report.indexed_shards, report.indexed_rows);
-        let text: String = problems.collect();
-        output::print(&format!("{text}indexed {rows} rows in {shards} shards\n"))?;
-    }
-    look::conclude(report.problems.len(), dir, "`larder shards repair` moves damaged shards aside")
 }
 
 /// The scan of all rows that a filter lets through.
