@@ -258,3 +258,44 @@ fn what_cannot_be_put_is_refused_and_nothing_is_written() {
     assert_refused(&none, 2, &["typo", "no such directory"]);
     assert!(!dir.path().join("typo").exists());
 }
+
+#[test]
+fn shards_are_merged_removed_and_taken_on() {
+    let dir = filled();
+    let keys = fs::read_to_string(dir.path().join("keys.tsv")).unwrap();
+    let others = keys.replace("\n0", "\nf");
+    fs::write(dir.path().join("keys.tsv"), &others).unwrap();
+    let more = put("halves.npy", &["--first-block", "1"]);
+    printed(dir.path(), &more.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(printed(dir.path(), &["ls"]).lines().count(), 2 + 6);
+    let rows = || printed(dir.path(), &["scan", "--dtype", "fp16"]);
+    let before = rows();
+    assert_eq!(printed(dir.path(), &["compact"]), "4 shards became 2, of 20 rows\n");
+    assert_eq!(printed(dir.path(), &["ls"]).lines().count(), 2 + 4);
+    let sorted = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&rows()), sorted(&before));
+    let index = printed(dir.path(), &["export-index"]);
+    assert!(index.ends_with("embeddings/index.sqlite\n") && Path::new(index.trim_end()).is_file());
+
+    // As the Python package lays them out.
+    let theirs = dir.path().join("theirs/embeddings/org__model/0/global_mean_0");
+    fs::create_dir_all(&theirs).unwrap();
+    let file = theirs.join("chra_0.parquet");
+    let scan = ["scan", "--dtype", "fp16", "--source", "a", "--parquet", file.to_str().unwrap()];
+    assert_eq!(printed(dir.path(), &scan), "16 rows written\n");
+    let import = ["import", "theirs", "--dir", "taken"];
+    assert_eq!(printed(dir.path(), &import), "imported 1 shards with 16 new rows\n");
+    assert_eq!(printed(dir.path(), &import), "imported 1 shards with 0 new rows\n");
+    assert_refused(&shards(dir.path(), &["import", "typo"]), 2, &["typo", "no such directory"]);
+
+    assert_eq!(shards(dir.path(), &["rm"]).status.code(), Some(2));
+    let remove = ["rm", "--encoder-hash", ENCODER, "--json"];
+    let removed: Value = serde_json::from_str(&printed(dir.path(), &remove)).unwrap();
+    assert_eq!(removed["removed"].as_array().unwrap().len(), 4);
+    assert_eq!(printed(dir.path(), &["rm", "--created-before", "0"]), "removed 0 shards\n");
+    assert_eq!(printed(dir.path(), &["ls"]).lines().count(), 2);
+}
