@@ -19,6 +19,7 @@ mod object;
 mod power;
 mod servers;
 mod shards;
+mod shards_command;
 mod storage;
 mod support;
 mod survival;

@@ -7,13 +7,15 @@ use clap_complete::Shell;
 
 mod array;
 mod kv;
+mod shards;
 
 pub(crate) use array::{Array, Arrays};
 pub(crate) use kv::{AnyCache, Cache, Kv, Set};
+pub(crate) use shards::{Hash, KeyFilter, Put, Removed, Scan, Shards, ShardsDir, hash};
 
 /// On-disk caches for scientific and machine-learning pipelines.
 ///
-/// Exit codes: 0 done, 1 it failed, 2 it was asked for in a way that cannot work, 3 `kv get` found nothing.
+/// Exit codes: 0 done, 1 it failed, 2 it was asked for in a way that cannot work, 3 `kv get` or `shards get` found nothing.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -60,9 +62,9 @@ pub(crate) enum Command {
     /// The arrays: list, look into, import, export and look after them
     #[command(subcommand)]
     Array(Array),
-    /// The embedding shards
+    /// The embedding shards: list, read, write and scan embeddings, and look after them
     #[command(subcommand)]
-    Shards(Look),
+    Shards(Shards),
     /// The cached directories
     #[command(subcommand)]
     Dirs(Look),

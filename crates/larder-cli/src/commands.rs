@@ -16,6 +16,7 @@ use crate::{
 mod array;
 mod kv;
 mod look;
+mod shards;
 
 use look::Store;
 
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Repair => look(&Store::ALL, Look::Repair),
         Command::Kv(what) => return kv::run(&root, what, json),
         Command::Array(what) => array::run(&root, what, json),
-        Command::Shards(what) => look(&[Store::Shards], what),
+        Command::Shards(what) => return shards::run(&root, what, json),
         Command::Dirs(what) => look(&[Store::Dirs], what),
         Command::Provenance(what) => look(&[Store::Provenance], what),
         Command::Completions { shell } => {

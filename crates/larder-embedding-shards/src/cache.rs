@@ -20,15 +20,17 @@ mod read;
 mod remove;
 mod repair;
 mod replace;
+mod scan;
 mod shards;
 mod sync;
 mod write;
 mod writer;
 
-pub use writer::ShardWriter;
-
 pub use compact::CompactOptions;
 pub use remove::Removal;
+pub use writer::ShardWriter;
+
+pub(crate) use sync::list;
 
 /// How a cache is opened.
 #[derive(Clone, Debug)]

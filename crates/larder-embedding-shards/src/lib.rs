@@ -63,6 +63,56 @@
 //! | one damaged shard makes reindexing raise, and leaves an empty index | `damage_is_found_named_and_moved_aside` |
 //! | `a/b` and `a__b` share a path | `names_that_look_alike_do_not_meet` |
 //!
+//! # Other readers
+//!
+//! All rows that have something in common come from [`EmbeddingCache::scan`] as Arrow batches, which other crates take as
+//! they are. Other programs read the shards themselves: those of a cache in the directory `DIR` are one
+//! table to DuckDB. Damaged ones that [`repair`](EmbeddingCache::repair) moved aside lie below `.quarantine`, and are left
+//! out:
+//!
+//! ```sql
+//! SET VARIABLE shards = (
+//!     SELECT list(file) FROM glob('DIR/embeddings/**/*.parquet') WHERE file NOT LIKE '%/.quarantine/%'
+//! );
+//! CREATE VIEW embeddings AS SELECT * FROM read_parquet(getvariable('shards'), union_by_name = true);
+//! ```
+//!
+//! The windows of a contig that touch a range:
+//!
+//! ```sql
+//! SELECT start_bp, end_bp, embedding FROM embeddings
+//! WHERE chrom = '21' AND start_bp < 5010000 AND end_bp > 5000000
+//! ORDER BY start_bp;
+//! ```
+//!
+//! Those in each row of a table of one's own, here `gene (name, chrom, start_bp, end_bp)`:
+//!
+//! ```sql
+//! SELECT gene.name, count(*) AS windows
+//! FROM gene JOIN embeddings AS e
+//!     ON e.chrom = gene.chrom AND e.start_bp < gene.end_bp AND e.end_bp > gene.start_bp
+//! GROUP BY gene.name ORDER BY gene.name;
+//! ```
+//!
+//! Those whose embeddings, of 1,024 numbers here, are the nearest to that of another, found by comparing it with all:
+//!
+//! ```sql
+//! WITH asked AS (
+//!     SELECT encoder_hash, dtype, embedding::FLOAT[1024] AS point FROM embeddings
+//!     WHERE chrom = '21' AND start_bp = 5000000
+//! )
+//! SELECT chrom, start_bp, array_cosine_similarity(embedding::FLOAT[1024], point) AS similarity
+//! FROM embeddings JOIN asked USING (encoder_hash, dtype)
+//! ORDER BY similarity DESC, chrom, start_bp LIMIT 10;
+//! ```
+//!
+//! There is no vector search here: where comparing with all takes too long, put the embeddings into Lance, FAISS or DuckDB's
+//! VSS extension.
+//!
+//! Not tested: DataFusion reads them by `CREATE EXTERNAL TABLE embeddings STORED AS PARQUET LOCATION 'DIR/embeddings/'`, as
+//! long as nothing is in `.quarantine`. Spark reads them by
+//! `spark.read.option("recursiveFileLookup", "true").parquet("DIR/embeddings")`, and has no type for half precision.
+//!
 //! # Guarantees
 //!
 //! - Numbers come back bit by bit as they were given, NaNs and infinities included, in all three types.
@@ -97,6 +147,7 @@ mod path;
 mod python_index;
 mod record;
 mod report;
+mod scan;
 mod shard;
 #[cfg(test)]
 mod testing;
@@ -114,6 +165,7 @@ pub use report::{
     CompactReport, ImportReport, ReindexReport, RemoveReport, RepairReport, ShardInfo, Status,
     VerifyReport,
 };
+pub use scan::{Scan, ScanReader};
 
 /// The version of the rows' schema, which is that of geno-lewm 0.2.1, in the column `schema_version`.
 pub const CACHE_SCHEMA_VERSION: &str = "1.0.0";

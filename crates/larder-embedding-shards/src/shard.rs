@@ -18,15 +18,20 @@ mod checksum;
 mod columns;
 mod contents;
 mod encode;
+mod filter;
 mod offsets;
 mod replaced;
 mod scan;
 mod schema;
+mod select;
 mod source;
 
 pub(crate) use contents::Contents;
 pub(crate) use encode::{Layout, check_extra, encode, encode_with};
+pub(crate) use filter::Condition;
 pub(crate) use replaced::{REPLACES_KEY, Replaced};
+pub(crate) use schema::{of_nothing, standard};
+pub(crate) use select::{Query, Selected};
 pub(crate) use source::InMemory;
 use source::Source;
 
@@ -139,9 +144,13 @@ fn guarded<T>(
     work: impl FnOnce(Source) -> Result<T>,
 ) -> Result<T> {
     let source = Source::new(Arc::clone(reader));
-    let probe = source.clone();
-    let outcome = catch_unwind(AssertUnwindSafe(|| work(source)));
-    if let Some(error) = probe.failure() {
+    watched(path, &source, || work(source.clone()))
+}
+
+/// The same for a decoder that goes on reading from `source`.
+fn watched<T>(path: &Key, source: &Source, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    if let Some(error) = source.failure() {
         return Err(error.at_key(path));
     }
     outcome.unwrap_or_else(|_| Err(corrupt(path, "cannot be decoded")))

@@ -189,7 +189,8 @@ pub(crate) fn show_namespace(
     conclude(problems.len(), dir, help)
 }
 
-fn conclude(problems: usize, place: &Path, help: &str) -> Result<()> {
+/// Fails where there were problems, which were printed.
+pub(super) fn conclude(problems: usize, place: &Path, help: &str) -> Result<()> {
     if problems == 0 {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use larder_storage::{Error, ErrorKind, Key, Problem, Result, lock::FileLock};
+use larder_storage::{Error, ErrorKind, Key, Problem, Result, Storage, lock::FileLock};
 
 use super::{EmbeddingCache, compact::is_its_own_fault};
 use crate::{
@@ -135,11 +135,7 @@ impl EmbeddingCache {
 
     /// The keys of all shards, sorted.
     pub(super) fn list(&self) -> Result<Vec<Key>> {
-        let mut shards: Vec<_> =
-            self.storage.keys(Some(&Key::new(SHARDS)?))?.collect::<Result<_>>()?;
-        shards.retain(is_shard);
-        shards.sort();
-        Ok(shards)
+        list(&*self.storage)
     }
 
     /// Makes the index anew from the key columns of all shards, in one transaction: others see the old one or the new
@@ -203,6 +199,14 @@ impl EmbeddingCache {
 fn replaces_any(shard: &Shard, listed: &BTreeSet<Key>) -> Result<bool> {
     let replaced = shard.replaces()?;
     Ok(replaced.iter().any(|old| old.path != shard.path().as_str() && listed.contains(&*old.path)))
+}
+
+/// The keys of all shards in a storage, sorted.
+pub(crate) fn list(storage: &dyn Storage) -> Result<Vec<Key>> {
+    let mut shards: Vec<_> = storage.keys(Some(&Key::new(SHARDS)?))?.collect::<Result<_>>()?;
+    shards.retain(is_shard);
+    shards.sort();
+    Ok(shards)
 }
 
 pub(super) fn removed(path: &Key) -> Error {

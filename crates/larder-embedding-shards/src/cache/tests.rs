@@ -25,6 +25,7 @@ mod racing;
 mod reading;
 mod remove;
 mod rewrite;
+mod scan;
 mod writer;
 
 struct Fixture {

@@ -1,8 +1,8 @@
 //! Rows out of decoded columns, with every value checked.
 
 use arrow_array::{
-    Array, BooleanArray, FixedSizeBinaryArray, Float16Array, Float32Array, Int8Array, Int32Array,
-    Int64Array, ListArray, RecordBatch, StringArray, UInt32Array, cast::AsArray,
+    Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Float16Array, Float32Array, Int8Array,
+    Int32Array, Int64Array, ListArray, RecordBatch, StringArray, UInt32Array, cast::AsArray,
     types::Float16Type, types::Float32Type,
 };
 use half::bf16;
@@ -26,7 +26,7 @@ impl<'a> Rows<'a> {
         self.batch.num_rows()
     }
 
-    fn column<T: Array + 'static>(&self, name: &str) -> Result<&'a T> {
+    pub(super) fn column<T: Array + 'static>(&self, name: &str) -> Result<&'a T> {
         let found =
             self.batch.column_by_name(name).and_then(|array| array.as_any().downcast_ref::<T>());
         let array = found
@@ -35,6 +35,12 @@ impl<'a> Rows<'a> {
             return Err(corrupt(self.path, format!("its column {name} has nulls")));
         }
         Ok(array)
+    }
+
+    /// A column of any type.
+    pub(super) fn any(&self, name: &str) -> Result<&'a ArrayRef> {
+        let missing = || corrupt(self.path, format!("its column {name} cannot be decoded"));
+        self.batch.column_by_name(name).ok_or_else(missing)
     }
 
     pub(super) fn keys(&self) -> Result<Vec<WindowKey>> {

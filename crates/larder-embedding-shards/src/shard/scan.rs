@@ -171,7 +171,6 @@ impl Shard {
         columns: Option<&[&str]>,
         selection: Option<RowSelection>,
     ) -> parquet::errors::Result<ParquetRecordBatchReader> {
-        let metadata = self.metadata.metadata();
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone());
         if let Some(columns) = columns {
@@ -181,6 +180,12 @@ impl Shard {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
+        builder.with_batch_size(self.batch_rows()).build()
+    }
+
+    /// How many whole rows are decoded at once.
+    pub(super) fn batch_rows(&self) -> usize {
+        let metadata = self.metadata.metadata();
         // The embedding is by far the widest column.
         let values = metadata
             .row_groups()
@@ -192,7 +197,7 @@ impl Shard {
         let longest =
             metadata.row_groups().iter().map(|group| group.num_rows()).max().unwrap_or(0).max(1);
         let rows = BATCH_VALUES / (values / longest).max(1);
-        builder.with_batch_size(usize::try_from(rows).unwrap_or(1).clamp(1, 8192)).build()
+        usize::try_from(rows).unwrap_or(1).clamp(1, 8192)
     }
 }
 

@@ -48,6 +48,27 @@ const COLUMNS: [(&str, DataType); 12] = [
 const CHECKSUMS: [(&str, DataType); 2] =
     [(EMBEDDING_CRC, DataType::UInt32), (SOURCE_CRC, DataType::UInt32)];
 
+/// The names of the Python package's columns, in their order.
+pub(crate) fn standard() -> impl Iterator<Item = &'static str> {
+    let with_embedding = |name| [Some(name), (name == "dtype").then_some(EMBEDDING)];
+    COLUMNS.iter().flat_map(move |(name, _)| with_embedding(*name)).flatten()
+}
+
+/// The schema of some columns of no rows. What only rows could tell is null, and the width of an embedding is 0.
+pub(crate) fn of_nothing(columns: &[String], dtype: Dtype) -> Schema {
+    let known = of(dtype, 0);
+    let field = |name: &String| match known.field_with_name(name) {
+        Ok(field) => field.clone(),
+        Err(_) => Field::new(name, DataType::Null, true),
+    };
+    Schema::new(columns.iter().map(field).collect::<Vec<_>>())
+}
+
+/// Whether a column is one of those that Larder writes, which hold no nulls.
+pub(super) fn is_known(name: &str) -> bool {
+    name == EMBEDDING || COLUMNS.iter().chain(&CHECKSUMS).any(|(known, _)| *known == name)
+}
+
 /// Whether the columns that only Larder writes are there.
 pub(super) fn has_checksums(schema: &Schema) -> bool {
     CHECKSUMS.iter().any(|(name, _)| schema.column_with_name(name).is_some())

@@ -2,7 +2,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -19,6 +19,7 @@ pub(crate) struct WatchedStorage {
     most: AtomicUsize,
     opened: AtomicUsize,
     ranges: AtomicUsize,
+    read: Arc<AtomicU64>,
     puts: Mutex<Vec<(Key, PutIf)>>,
     vanishing: Mutex<Option<Key>>,
     root: Option<PathBuf>,
@@ -36,6 +37,7 @@ impl WatchedStorage {
         self.most.store(self.live.load(Ordering::Relaxed), Ordering::Relaxed);
         self.opened.store(0, Ordering::Relaxed);
         self.ranges.store(0, Ordering::Relaxed);
+        self.read.store(0, Ordering::Relaxed);
         self.puts.lock().unwrap().clear();
     }
 
@@ -52,6 +54,11 @@ impl WatchedStorage {
     /// How many ranges were asked for.
     pub(crate) fn ranges(&self) -> usize {
         self.ranges.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were read through readers.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// What was put, and on which condition.
@@ -88,7 +95,8 @@ impl Storage for WatchedStorage {
         if self.vanishing.lock().unwrap().take_if(|vanishing| vanishing == key).is_some() {
             self.objects.remove(key)?;
         }
-        Ok(Some(Box::new(WatchedReader { reader, live: Arc::clone(&self.live) })))
+        let (live, read) = (Arc::clone(&self.live), Arc::clone(&self.read));
+        Ok(Some(Box::new(WatchedReader { reader, live, read })))
     }
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
@@ -126,6 +134,7 @@ impl Storage for WatchedStorage {
 struct WatchedReader {
     reader: Box<dyn ReadAt>,
     live: Arc<AtomicUsize>,
+    read: Arc<AtomicU64>,
 }
 
 impl ReadAt for WatchedReader {
@@ -134,6 +143,7 @@ impl ReadAt for WatchedReader {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
         self.reader.read_at(offset, buf)
     }
 
