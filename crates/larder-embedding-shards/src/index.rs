@@ -19,7 +19,11 @@ use crate::{
     shard::{RowEntry, Shard},
 };
 
+mod rebuild;
 mod take_over;
+
+use rebuild::insert_entries;
+pub(crate) use rebuild::{Entry, sorted};
 
 pub(crate) use take_over::{Replaceable, TakenOver};
 
@@ -80,9 +84,6 @@ pub(crate) struct Found {
     pub(crate) crc: Option<u32>,
     pub(crate) offset: Option<u64>,
 }
-
-/// Adds a shard while the index is replaced; returns how many of its rows another one holds already.
-pub(crate) type Add<'a> = &'a mut dyn FnMut(&Shard, Vec<RowEntry>) -> Attempt<u64>;
 
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -287,16 +288,6 @@ impl Index {
             Ok(())
         })
     }
-
-    /// Replaces the whole index, in one transaction, by what `fill` adds.
-    pub(crate) fn replace<T>(&self, fill: impl FnOnce(Add<'_>) -> Attempt<T>) -> Result<T> {
-        self.forget_known();
-        self.db.write(|tx| {
-            tx.execute("DELETE FROM embedding", [])?;
-            tx.execute("DELETE FROM shard", [])?;
-            fill(&mut |shard, rows| insert(tx, shard, rows))
-        })
-    }
 }
 
 /// Adds a shard and its rows; returns how many were left out because their key is taken.
@@ -313,16 +304,9 @@ fn insert_shard(tx: &Connection, shard: &Shard, rows: usize) -> Attempt<i64> {
 
 /// Adds rows of the shard `id`; returns how many were left out because their key is taken.
 fn insert_rows(tx: &Connection, id: i64, rows: &[RowEntry]) -> Attempt<u64> {
-    // In the order of the tree that they go into.
-    let mut rows: Vec<_> = rows.iter().map(|row| (*row.key.digest().as_bytes(), row)).collect();
-    rows.sort_unstable_by_key(|(digest, row)| (*digest, row.row));
-    let mut add =
-        tx.prepare_cached("INSERT OR IGNORE INTO embedding VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut taken = 0;
-    for (digest, row) in rows {
-        let added = add.execute(params![&digest[..], id, row.row, row.crc, row.offset])?;
-        taken += u64::from(added == 0);
-    }
+    let rows = sorted(rows).into_iter().map(|row| (id, row));
+    insert_entries(tx, rows, |_| taken += 1)?;
     Ok(taken)
 }
 

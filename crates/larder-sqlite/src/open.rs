@@ -17,9 +17,11 @@ use crate::{Failure, Schema, readers::Readers};
 /// How long a writer waits for others. Each of them holds the database for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How much memory each connection may hold pages in: enough that a large transaction writes none before it commits, and
-/// that a reader keeps all of a database of usual size.
+/// How much memory each connection may hold pages in: enough that a large transaction writes none before it commits.
 const CACHE_KIB: i64 = 65_536;
+
+/// How much of a file is mapped, which is as much as SQLite can: what lies beyond is read.
+const MAPPED_BYTES: u32 = 0x7fff_0000;
 
 /// How long the write-ahead log stays after a large transaction was taken over from it, in bytes.
 pub(crate) const LOG_BYTES: u64 = 16 << 20;
@@ -77,6 +79,7 @@ pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Res
 pub(crate) fn reader(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let db = connect(path, OpenFlags::empty(), durability)?;
     db.pragma_update(None, "query_only", true)?;
+    map(&db)?;
     Ok(db)
 }
 
@@ -94,6 +97,7 @@ pub(crate) fn first_to_read(path: &Path, schema: &Schema) -> Result<Readers> {
             | OpenFlags::SQLITE_OPEN_URI;
         let db = Connection::open_with_flags(&uri, flags)?;
         settle(&db)?;
+        map(&db)?;
         Ok(db)
     });
     readers.read(|db| check(db, path, schema)).map_err(|failure| failure.at(path))?;
@@ -130,6 +134,12 @@ pub(crate) fn connect(
     db.pragma_update(None, "synchronous", synchronous)?;
     db.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     Ok(db)
+}
+
+/// Reads the file where the kernel has it, instead of a copy for each connection: to find a row in a large table takes
+/// half the time then, and a connection that reads holds next to no memory of its own.
+fn map(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row(&format!("PRAGMA mmap_size = {MAPPED_BYTES}"), [], |_| Ok(()))
 }
 
 /// What holds for each connection.

@@ -1,19 +1,19 @@
 //! Reading rows whose places the index told.
 
-use std::{num::NonZero, thread};
+use std::{num::NonZero, sync::Arc, thread};
 
 use larder_storage::{Error, ErrorKind, Key, Result};
 
 use super::EmbeddingCache;
 use crate::{
     Embedding, Verify, WindowKey,
-    handles::gone,
+    handles::{Handle, gone},
     index::{Found, Indexed},
     shard::{RowPlace, Shard, check_row, misread, not_of_dtype},
 };
 
 /// How many rows of a local disk make it worth to start a thread.
-const ROWS_PER_THREAD: usize = 64;
+const ROWS_PER_THREAD: usize = 1024;
 
 /// How many requests are under way at once where the storage is not a local disk.
 const REQUESTS: usize = 16;
@@ -89,12 +89,13 @@ impl EmbeddingCache {
 
     /// Reads rows of one shard.
     fn fetch_from<T: Target>(&self, shard: &Indexed, rows: Vec<Wanted<'_, T>>) -> Result<()> {
-        let is_one = rows.len() == 1;
+        let handle = self.handle(shard, rows.len())?;
         let mut rest = Vec::new();
         for row in rows {
             match place(row.found) {
                 Some(place) => row.target.fill(&shard.path, row.key, place.dim, |bytes| {
-                    self.read_row(shard, row.key, row.found.row, place, is_one, bytes)
+                    self.read_bytes(shard, handle.as_deref(), place.offset, bytes)?;
+                    self.check(shard, row.key, row.found.row, place.crc, bytes)
                 })?,
                 None => rest.push(row),
             }
@@ -106,51 +107,56 @@ impl EmbeddingCache {
         decode(handle.shard(shard)?, rest)
     }
 
-    /// Reads the bytes of a row at a known place, and checks them as the options say.
-    fn read_row(
-        &self,
-        shard: &Indexed,
-        key: &WindowKey,
-        row: u64,
-        place: RowPlace,
-        is_one: bool,
-        bytes: &mut [u8],
-    ) -> Result<()> {
-        let read = self.read_bytes(shard, place.offset, is_one, bytes);
-        read.map_err(|error| misread(&shard.path, error))?;
-        let is_checked = match self.verify {
-            Verify::Always => false,
-            Verify::FirstTouch => shard.checked.contains(row),
-            Verify::Off => true,
-        };
-        if !is_checked {
-            check_row(&shard.path, key, place.crc, bytes)?;
-            shard.checked.insert(row);
+    /// What a shard's rows are read through; `None` where each is a request of its own.
+    fn handle(&self, shard: &Indexed, rows: usize) -> Result<Option<Arc<Handle>>> {
+        if self.storage.local_root().is_none() {
+            // To open an object is a request, too.
+            return Ok(None);
         }
-        Ok(())
+        if rows == 1 {
+            return self.handles.open_for_row(&*self.storage, shard);
+        }
+        self.handles.open(&*self.storage, shard).map(Some)
     }
 
     fn read_bytes(
         &self,
         shard: &Indexed,
+        handle: Option<&Handle>,
         offset: u64,
-        is_one: bool,
         bytes: &mut [u8],
     ) -> Result<()> {
-        let handle = if self.storage.local_root().is_none() {
-            // A reader asks for the length before it reads.
-            None
-        } else if is_one {
-            self.handles.open_for_row(&*self.storage, shard)?
-        } else {
-            Some(self.handles.open(&*self.storage, shard)?)
-        };
         if let Some(handle) = handle {
-            return handle.reader.read_at(offset, bytes);
+            return handle
+                .reader
+                .read_at(offset, bytes)
+                .map_err(|error| misread(&shard.path, error));
         }
-        let range = self.storage.get_range(&shard.path, offset, bytes.len())?;
+        let range = self.storage.get_range(&shard.path, offset, bytes.len());
+        let range = range.map_err(|error| misread(&shard.path, error))?;
         bytes.copy_from_slice(&range.ok_or_else(|| gone(&shard.path))?);
         Ok(())
+    }
+
+    /// Checks the bytes of a row as the options say.
+    fn check(
+        &self,
+        shard: &Indexed,
+        key: &WindowKey,
+        row: u64,
+        crc: u32,
+        bytes: &[u8],
+    ) -> Result<()> {
+        match self.verify {
+            Verify::Off => Ok(()),
+            Verify::FirstTouch if shard.checked.contains(row) => Ok(()),
+            Verify::FirstTouch => {
+                check_row(&shard.path, key, crc, bytes)?;
+                shard.checked.insert(row);
+                Ok(())
+            }
+            Verify::Always => check_row(&shard.path, key, crc, bytes),
+        }
     }
 }
 

@@ -1,12 +1,18 @@
 //! Keeping the index in step with the shards.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::mpsc,
+    thread,
+};
 
+use larder_sqlite::Attempt;
 use larder_storage::{Error, ErrorKind, Key, Problem, Result, Storage, lock::FileLock};
 
 use super::{EmbeddingCache, compact::is_its_own_fault};
 use crate::{
     ReindexReport, ShardInfo,
+    index::{Entry, sorted},
     path::{SHARDS, is_shard},
     shard::Shard,
 };
@@ -153,34 +159,29 @@ impl EmbeddingCache {
     /// As [`reindex`](Self::reindex); the caller writes alone.
     pub(super) fn reindex_alone(&self) -> Result<ReindexReport> {
         let listed: BTreeSet<Key> = self.list()?.into_iter().collect();
-        let mut unfinished = Vec::new();
-        let index_path = self.index.path().to_owned();
-        let mut report =
-            ReindexReport { indexed_shards: 0, indexed_rows: 0, index_path, problems: Vec::new() };
-        let mut report = self.index.replace(|add| {
-            for path in &listed {
-                let read = self.open_shard(path).and_then(|shard| {
-                    Ok((shard.entries()?, replaces_any(&shard, &listed)?, shard))
-                });
-                let (rows, is_unfinished, shard) = match read {
-                    Ok(read) => read,
-                    Err(error) => {
-                        report.problems.push(problem(path, &error));
-                        continue;
+        let (mut unfinished, mut problems) = (Vec::new(), Vec::new());
+        let (count, taken) = self.index.replace(|index| {
+            let mut count = (0, 0);
+            self.read_entries(&listed, |path, read| {
+                match read {
+                    Err(error) => problems.push(problem(path, &error)),
+                    Ok((_, _, true)) => unfinished.push(path.clone()),
+                    Ok((shard, rows, false)) => {
+                        count = (count.0 + 1, count.1 + rows.len() as u64);
+                        index.add(&shard, rows)?;
                     }
-                };
-                if is_unfinished {
-                    unfinished.push(path.clone());
-                    continue;
                 }
-                let count = rows.len() as u64;
-                let taken = add(&shard, rows)?;
-                report.indexed_shards += 1;
-                report.indexed_rows += count - taken;
-                report.problems.extend((taken > 0).then(|| held_elsewhere(path, taken)));
-            }
-            Ok(report)
+                Ok(())
+            })?;
+            Ok(count)
         })?;
+        problems.extend(taken.iter().map(|(path, taken)| held_elsewhere(path, *taken)));
+        let mut report = ReindexReport {
+            indexed_shards: count.0,
+            indexed_rows: count.1 - taken.iter().map(|(_, taken)| taken).sum::<u64>(),
+            index_path: self.index.path().to_owned(),
+            problems,
+        };
         if !unfinished.is_empty() {
             let problems = self.bring_into_step(unfinished.iter().collect(), Vec::new())?;
             report.problems.extend(problems);
@@ -193,7 +194,37 @@ impl EmbeddingCache {
         }
         Ok(report)
     }
+
+    /// Reads the rows of all shards, in their order, on a thread of its own, and gives them to `take`, which is at work
+    /// meanwhile.
+    fn read_entries(
+        &self,
+        listed: &BTreeSet<Key>,
+        mut take: impl FnMut(&Key, Result<Entries>) -> Attempt<()>,
+    ) -> Attempt<()> {
+        let read = |path: &Key| {
+            let shard = self.open_shard(path)?;
+            let rows = sorted(&shard.entries()?);
+            let is_unfinished = replaces_any(&shard, listed)?;
+            Ok((shard, rows, is_unfinished))
+        };
+        thread::scope(|scope| {
+            // One shard is read ahead, and one waits.
+            let (send, receive) = mpsc::sync_channel(1);
+            scope.spawn(move || {
+                for path in listed {
+                    if send.send((path, read(path))).is_err() {
+                        break;
+                    }
+                }
+            });
+            receive.into_iter().try_for_each(|(path, entries)| take(path, entries))
+        })
+    }
 }
+
+/// A shard, its rows, and whether it replaces some that are there.
+type Entries = (Shard, Vec<Entry>, bool);
 
 /// Whether a shard replaces some that are there: a compaction was killed before it came to its end.
 fn replaces_any(shard: &Shard, listed: &BTreeSet<Key>) -> Result<bool> {
