@@ -13,7 +13,7 @@ mod stream;
 mod sum;
 
 use shelf::Shelf;
-pub(crate) use stream::{CHILD, child};
+pub(crate) use stream::child;
 
 /// So that a row is 8 KiB of `f32`.
 const COLUMNS: usize = 2048;

@@ -12,6 +12,7 @@ mod chart;
 mod directories;
 mod kv;
 mod machine;
+mod peak;
 mod peer;
 mod random;
 mod report;
@@ -42,10 +43,10 @@ const BENCHMARKS: [Benchmark; 4] = [
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
-    if let [first, task] = &args[..]
-        && first == array::CHILD
+    if let [first, benchmark, task] = &args[..]
+        && first == peak::CHILD
     {
-        return ended("array", array::child(task));
+        return ended(benchmark, peak::child(benchmark, task));
     }
     let (options, wanted): (Vec<String>, Vec<String>) =
         args.into_iter().partition(|arg| arg.starts_with("--"));

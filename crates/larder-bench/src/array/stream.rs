@@ -1,13 +1,6 @@
 //! How much memory it takes to work on more than fits into the budget.
 
-use std::{
-    env, fs, io,
-    path::PathBuf,
-    process::{Command, Stdio},
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
-    thread,
-    time::Duration,
-};
+use std::{fs, path::PathBuf};
 
 use larder_lazy_array::{ArrayStore, LazyArray, MemoryBudget, Options};
 use larder_storage::Durability;
@@ -18,11 +11,9 @@ use super::{COLUMNS, MIB, ROW, Scale, shelf::NAME};
 use crate::{
     Outcome,
     directories::Directories,
+    peak,
     rounds::{Row, Table, Unit},
 };
-
-/// The first argument of a process whose memory is measured; the second one is its task.
-pub(crate) const CHILD: &str = "--stream";
 
 /// How many rows are appended or read at once: 1 MiB.
 const CHUNK: usize = 128;
@@ -62,52 +53,20 @@ pub(super) fn all(dirs: &Directories, scale: &Scale) -> Outcome<Table> {
     ];
     for (name, work, dir) in works {
         let (dir, budget) = (dir.clone(), scale.budget);
-        rows.push(row(name, peak(&Task { work, dir, rows: scale.streamed / ROW, budget })?));
+        rows.push(row(
+            name,
+            peak::of("array", &Task { work, dir, rows: scale.streamed / ROW, budget })?,
+        ));
     }
     fs::remove_dir_all(streamed)?;
     fs::remove_dir_all(many)?;
     Ok(Table { title, unit: Unit::Bytes, rounds: 1, things: 1, rows })
 }
 
-/// The peak of a process that does this.
-fn peak(task: &Task) -> Outcome<f64> {
-    let mut command = Command::new(env::current_exe()?);
-    let output =
-        command.args([CHILD, &serde_json::to_string(task)?]).stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err("the process whose memory is measured has failed".into());
-    }
-    Ok(str::from_utf8(&output.stdout)?.trim().parse()?)
-}
-
-/// Does the task and prints the most bytes of anonymous memory that were resident meanwhile.
+/// Does the task of a process whose memory is measured.
 pub(crate) fn child(task: &str) -> Outcome {
     let task: Task = serde_json::from_str(task)?;
-    let (done, running) = mpsc::channel();
-    let watcher = thread::spawn(move || watch(&running));
-    task.run()?;
-    drop::<mpsc::Sender<()>>(done);
-    println!("{}", watcher.join().map_err(|_| "the watcher has panicked")??);
-    Ok(())
-}
-
-/// The peak until the other end of the channel is dropped.
-fn watch(running: &Receiver<()>) -> io::Result<u64> {
-    let mut peak = 0;
-    loop {
-        peak = peak.max(anonymous()?);
-        if running.recv_timeout(Duration::from_millis(1)) != Err(RecvTimeoutError::Timeout) {
-            return Ok(peak);
-        }
-    }
-}
-
-/// Bytes of anonymous memory of this process that are resident.
-fn anonymous() -> io::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let found = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB"));
-    let kibibytes: Option<u64> = found.and_then(|figure| figure.trim().parse().ok());
-    Ok(kibibytes.ok_or_else(|| io::Error::other("the system does not tell RssAnon"))? * 1024)
+    task.run()
 }
 
 impl Task {

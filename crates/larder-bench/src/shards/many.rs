@@ -2,7 +2,8 @@
 
 use std::{fs::File, hint::black_box, os::unix::fs::FileExt};
 
-use larder_embedding_shards::{Embedding, WindowKey};
+use larder_embedding_shards::{Dtype, Embedding, EmbeddingCache, WindowKey, f16};
+use ndarray::Array2;
 use serde_json::json;
 
 use super::shelf::Shelf;
@@ -28,6 +29,7 @@ pub(super) fn all(shelf: &Shelf<'_>) -> Outcome<Table> {
     cache.contains_many(&shelf.keys)?;
     let bare = |batch: &Batch| gather(&file, shelf.data.row_bytes(), &batch.rows);
     let at_once = |batch: &Batch| Ok(cache.read_many(&batch.keys)?);
+    let matrix = |batch: &Batch| Matrix::read(&cache, shelf.data.dtype, &batch.keys);
     let one_by_one = |batch: &Batch| {
         let found: Result<_, _> = batch.keys.iter().map(|key| cache.read(key)).collect();
         Ok(found?)
@@ -39,10 +41,14 @@ pub(super) fn all(shelf: &Shelf<'_>) -> Outcome<Table> {
     let are_rows = |found: &Vec<Option<Embedding>>, batch: &Batch| {
         found.iter().cloned().eq(batch.rows.iter().map(|row| Some(shelf.data.embedding(*row))))
     };
+    let are_numbers = |found: &Matrix, batch: &Batch| {
+        found.to_f32().eq(batch.rows.iter().flat_map(|row| shelf.data.embedding(*row).to_f32()))
+    };
     let are_there = |found: &Vec<bool>, batch: &Batch| *found == vec![true; batch.keys.len()];
     let mut contenders = vec![
         ("bare pread", at_batches(shelf, bare, are_bytes)),
-        ("Larder", at_batches(shelf, at_once, are_rows)),
+        ("Larder, matrix", at_batches(shelf, matrix, are_numbers)),
+        ("Larder, a vector each", at_batches(shelf, at_once, are_rows)),
         ("Larder, one by one", at_batches(shelf, one_by_one, are_rows)),
         ("Larder, index alone", at_batches(shelf, index, are_there)),
     ];
@@ -55,6 +61,28 @@ pub(super) fn all(shelf: &Shelf<'_>) -> Outcome<Table> {
     }
     let title = format!("{ROWS} random rows, {}", shelf.data.name);
     Ok(Table { things: ROWS, ..compare_turns(&title, ROUNDS, contenders)? })
+}
+
+/// Rows in one piece of memory, in the type in which they are kept.
+enum Matrix {
+    Half(Array2<f16>),
+    Single(Array2<f32>),
+}
+
+impl Matrix {
+    fn read(cache: &EmbeddingCache, dtype: Dtype, keys: &[WindowKey]) -> Outcome<Self> {
+        Ok(match dtype {
+            Dtype::Fp16 => Self::Half(cache.read_matrix(keys)?),
+            Dtype::Bf16 | Dtype::Fp32 => Self::Single(cache.read_matrix(keys)?),
+        })
+    }
+
+    fn to_f32(&self) -> Box<dyn Iterator<Item = f32> + '_> {
+        match self {
+            Self::Half(rows) => Box::new(rows.iter().map(|value| value.to_f32())),
+            Self::Single(rows) => Box::new(rows.iter().copied()),
+        }
+    }
 }
 
 /// The rows one after the other, from a file of nothing else.

@@ -7,6 +7,9 @@ use crate::{WindowRecord, record::invalid, shard::check_extra};
 
 const BYTES_PER_SHARD: u64 = 64 << 20;
 
+/// A row takes memory beside its embedding.
+const ROWS_PER_SHARD: usize = 1 << 17;
+
 impl EmbeddingCache {
     /// A writer that cuts any number of rows of one encoder and contig into shards: the blocks `first_block`,
     /// `first_block + 1` and so on. The contig is any text that the rows share, such as the name of a document.
@@ -33,8 +36,8 @@ impl EmbeddingCache {
 /// Writes rows as they come, in memory that does not grow with their number: about twice
 /// [`bytes_per_shard`](Self::bytes_per_shard), what one call is given, and the caches of the index.
 ///
-/// A shard is full with the row that brings its embeddings to `bytes_per_shard`; then it is written as by
-/// [`EmbeddingCache::write_shard`]. So the cut depends on nothing but the rows: a job that was stopped and writes the
+/// A shard is full with the row that brings its embeddings to `bytes_per_shard`, or with its 131,072nd; then it is
+/// written as by [`EmbeddingCache::write_shard`]. So the cut depends on nothing but the rows: a job that was stopped and writes the
 /// same rows once more finds the shards there, and completes them. Without [`finish`](Self::finish) the rows after the
 /// last full shard are lost.
 ///
@@ -162,13 +165,12 @@ impl ShardWriter<'_> {
 
     fn is_filled_by(&self, record: &WindowRecord) -> bool {
         self.bytes + stored_bytes(record) >= self.bytes_per_shard
+            || self.records.len() + 1 >= ROWS_PER_SHARD
     }
 
     fn write_full(&mut self) -> Result<()> {
-        if self.records.is_empty() || self.bytes < self.bytes_per_shard {
-            return Ok(());
-        }
-        self.write_shard()
+        let is_full = self.bytes >= self.bytes_per_shard || self.records.len() >= ROWS_PER_SHARD;
+        if is_full && !self.records.is_empty() { self.write_shard() } else { Ok(()) }
     }
 
     fn write_shard(&mut self) -> Result<()> {
