@@ -38,6 +38,7 @@ pub struct Options {
     durability: Durability,
     open_shards: usize,
     verify: Verify,
+    embedded_rows: usize,
     python_index: bool,
 }
 
@@ -57,7 +58,8 @@ pub enum Verify {
 impl Default for Options {
     fn default() -> Self {
         let (durability, verify) = (Durability::default(), Verify::default());
-        Self { durability, open_shards: 256, verify, python_index: false }
+        let (open_shards, embedded_rows) = (256, 1024);
+        Self { durability, open_shards, verify, embedded_rows, python_index: false }
     }
 }
 
@@ -73,6 +75,14 @@ impl Options {
     #[must_use]
     pub fn verify(mut self, verify: Verify) -> Self {
         self.verify = verify;
+        self
+    }
+
+    /// How many rows at most [`read_or_embed`](EmbeddingCache::read_or_embed) asks for at once; 1,024 unless set, and at
+    /// least one.
+    #[must_use]
+    pub fn embedded_rows(mut self, count: usize) -> Self {
+        self.embedded_rows = count.max(1);
         self
     }
 
@@ -103,6 +113,7 @@ pub struct EmbeddingCache {
     index_dir: PathBuf,
     handles: Handles,
     verify: Verify,
+    embedded_rows: usize,
     /// Whose turn it is to embed.
     flights: Flights,
     /// The Python package's index, where it is kept in step.
@@ -142,7 +153,7 @@ impl EmbeddingCache {
         index_dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Self> {
-        let Options { durability, open_shards, verify, python_index } = options;
+        let Options { durability, open_shards, verify, embedded_rows, python_index } = options;
         let python = python_index.then(|| PythonIndex::of(&*storage, durability)).transpose()?;
         let index_dir = absolute(index_dir.as_ref())?;
         let index = Index::open(&index_dir, durability)?;
@@ -157,6 +168,7 @@ impl EmbeddingCache {
             index_dir,
             handles,
             verify,
+            embedded_rows,
             flights,
             python,
             skipped,

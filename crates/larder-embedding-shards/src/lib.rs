@@ -118,8 +118,8 @@
 //! - Numbers come back bit by bit as they were given, NaNs and infinities included, in all three types.
 //! - A shard is published whole or not at all, and never changed. The same rows written again are no error; other
 //!   rows for the same keys are [`Conflict`](larder_storage::ErrorKind::Conflict), before anything is written.
-//! - A row is bound to its key by a checksum that every read checks: damage and a stale index are
-//!   [`Corrupt`](larder_storage::ErrorKind::Corrupt), never a wrong embedding.
+//! - A row is bound to its key by a checksum that every read checks, unless [`Verify`] says otherwise: damage and a stale
+//!   index are [`Corrupt`](larder_storage::ErrorKind::Corrupt), never a wrong embedding.
 //! - The index can be made anew from the shards at any time, and is brought into step whenever the cache is opened.
 //! - Any number of threads and processes may read and write. Writers with one index take turns; readers never wait.
 //!   Reads never write.
@@ -132,8 +132,14 @@
 //!   they open, [`refresh`](EmbeddingCache::refresh) or reindex; that no two shards hold one key is checked against
 //!   one's own index. One of them at a time compacts.
 //! - An embedding has at most [`Embedding::MAX_LEN`] numbers, and all of a shard have the same.
-//! - Metadata other than keys is checksummed, but checked only by [`EmbeddingCache::verify`] and
-//!   [`EmbeddingCache::repair`]. Shards of the Python package have no checksums: damage that still decodes is not seen.
+//! - All of a shard is checksummed; what is no key and no embedding is checked by [`EmbeddingCache::verify`],
+//!   [`repair`](EmbeddingCache::repair), [`compact`](EmbeddingCache::compact) and
+//!   [`read_record`](EmbeddingCache::read_record). Shards of the Python package have no checksums: damage that still
+//!   decodes is not seen.
+//! - All rows of a shard have one `chrom`, and compaction merges those of one: of many short documents give the
+//!   collection's name as `chrom`, and their own in a column of yours.
+//! - A directory that may not be written is read as it was when it was opened, after a writer that closed the cache.
+//! - Shards that were removed or merged take room until the processes that have them open read others or end.
 //! - Little-endian machines.
 
 mod cache;

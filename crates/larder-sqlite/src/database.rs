@@ -23,7 +23,7 @@ pub struct Schema {
     /// The version of the format, in the header's `user_version`; from 1 on.
     pub version: u32,
     /// Whether what it holds can be derived from elsewhere. Where it cannot, a database that is gone is damage; where it
-    /// can, it is made anew.
+    /// can, it is made anew, and those who read it map its file.
     pub derived: bool,
     /// The statements that make the tables of this version.
     pub create: &'static str,
@@ -80,8 +80,8 @@ impl Database {
             queue: Queue::open(open::beside(&path, ".write"))?,
             writer: Mutex::new(Writer { connection, seen: None }),
         };
-        let at = path.clone();
-        let readers = Readers::new(move || open::reader(&at, durability));
+        let (at, is_derived) = (path.clone(), schema.derived);
+        let readers = Readers::new(move || open::reader(&at, durability, is_derived));
         let (schema, writing, _open) = (*schema, Some(writing), Some(open));
         Ok(Self { path, schema, durability, writing, readers, _open })
     }

@@ -33,10 +33,12 @@
 //!
 //! # Limits
 //!
-//! - The connection that writes may hold up to 64 MiB of pages in memory. Those that read map the file, its first 2 GiB
-//!   at most, which counts as memory of the file and not of the process.
-//! - While a database is open, nothing but SQLite and Larder may remove or cut its file and those beside it: they are
-//!   memory that processes share, and where the disk fails to read a mapped page the process ends.
+//! - An open database may hold up to 64 MiB of its pages in memory, and as much again for each thread that read at
+//!   once with others, at most 16 times. One that can be derived from elsewhere is mapped by those that read it, its
+//!   first 2 GiB at most: that is memory of the file and not of the process.
+//! - While a database is open, nothing else may remove or cut the files beside it, nor the file itself where it is mapped:
+//!   they are memory that processes share, and a process that uses a part that is gone, or that the disk fails to read,
+//!   ends.
 //! - Local disks only: the write-ahead log needs shared memory, which network file systems do not give. On Linux those
 //!   that the kernel knows as such are [`Unsupported`](larder_storage::ErrorKind::Unsupported).
 

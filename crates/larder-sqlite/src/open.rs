@@ -75,11 +75,17 @@ pub(crate) fn first(path: &Path, schema: &Schema, durability: Durability) -> Res
     })
 }
 
-/// Opens a further connection, that only reads.
-pub(crate) fn reader(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+/// Opens a further connection, that only reads; it maps what can be derived again.
+pub(crate) fn reader(
+    path: &Path,
+    durability: Durability,
+    is_derived: bool,
+) -> rusqlite::Result<Connection> {
     let db = connect(path, OpenFlags::empty(), durability)?;
     db.pragma_update(None, "query_only", true)?;
-    map(&db)?;
+    if is_derived {
+        map(&db)?;
+    }
     Ok(db)
 }
 
@@ -90,14 +96,16 @@ pub(crate) fn first_to_read(path: &Path, schema: &Schema) -> Result<Readers> {
         let message = "was not closed by who wrote to it last, and its directory may not be written: open it once where it may";
         return Err(Error::new(ErrorKind::Io, message).at_path(path));
     }
-    let uri = immutable(path);
+    let (uri, is_derived) = (immutable(path), schema.derived);
     let readers = Readers::new(move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
         let db = Connection::open_with_flags(&uri, flags)?;
         settle(&db)?;
-        map(&db)?;
+        if is_derived {
+            map(&db)?;
+        }
         Ok(db)
     });
     readers.read(|db| check(db, path, schema)).map_err(|failure| failure.at(path))?;

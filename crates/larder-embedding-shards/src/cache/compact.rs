@@ -26,13 +26,14 @@ pub struct CompactOptions {
 
 impl Default for CompactOptions {
     fn default() -> Self {
-        Self { target_bytes: 128 << 20 }
+        Self { target_bytes: 64 << 20 }
     }
 }
 
 impl CompactOptions {
-    /// How many bytes of embeddings a shard may get; 128 MiB unless set. Shards that have as many already are left as
-    /// they are. A few times as much memory is needed.
+    /// How many bytes of embeddings a shard may get; 64 MiB unless set, which is what a
+    /// [`ShardWriter`](crate::ShardWriter) gives it. Shards that have as many already are left as they are. A few times
+    /// as much memory is needed.
     #[must_use]
     pub fn target_bytes(mut self, bytes: u64) -> Self {
         self.target_bytes = bytes;
@@ -45,11 +46,11 @@ impl EmbeddingCache {
     /// those of the Python package so that each row can be read by its offset. Keys and numbers stay what they are;
     /// what the Python package keeps as `float16` for a key of another dtype is widened to that one.
     ///
-    /// A merged shard gets a block number from 1,000,000,000,000 on, the one after the last. It is published and read back before the index is switched
-    /// over to it in one transaction, and then the old shards are removed; a process that is killed anywhere in between
-    /// leaves what the next [`open`](Self::open), [`refresh`](Self::refresh) or `compact` completes. Writers wait while
-    /// a merged shard is published. It is as durable as this cache makes it: use the
-    /// [`Durability`](larder_storage::Durability) with which the rows were written.
+    /// A merged shard gets a block number from 1,000,000,000,000 on, the one after the last. It is published and read
+    /// back before the index is switched over to it in one transaction, and then the old shards are removed; a process
+    /// that is killed anywhere in between leaves what the next [`open`](Self::open), [`refresh`](Self::refresh) or
+    /// `compact` completes. Writers wait while a merged shard is published. It is as durable as this cache makes it: use
+    /// the [`Durability`](larder_storage::Durability) with which the rows were written.
     ///
     /// Machines that share a storage let one of them compact; the others [`refresh`](Self::refresh).
     ///
@@ -101,20 +102,19 @@ impl EmbeddingCache {
 
     /// The first block that is left to compaction and comes after all that are there.
     fn free_block(&self, id: &ShardId) -> Result<u64> {
-        let next = self.next_block(ShardId { stride_block: 0, ..id.clone() })?;
-        Ok(next.max(FIRST_BLOCK))
+        self.next_block(id, FIRST_BLOCK..u64::MAX)
     }
 
-    /// Leaves out the rows that other shards than `own` hold with the same numbers.
+    /// Leaves out the rows that other shards than `own` ones hold with the same numbers.
     ///
     /// # Errors
     ///
     /// `Conflict` where another one holds other numbers for a key.
-    pub(super) fn without_known(&self, contents: &mut Contents, own: Option<&Key>) -> Result<()> {
+    pub(super) fn without_known(&self, contents: &mut Contents, own: &[&Key]) -> Result<()> {
         let keys: Vec<WindowKey> = contents.records.iter().map(|record| record.key).collect();
         let mut found = self.index.find(&keys)?;
         for row in &mut found {
-            row.take_if(|row| Some(&row.shard.path) == own);
+            row.take_if(|row| own.contains(&&row.shard.path));
         }
         let there = self.fetch_found(&keys, &found)?;
         for (record, there) in contents.records.iter().zip(&there) {
@@ -218,7 +218,7 @@ impl Compaction<'_> {
             return Ok(Vec::new());
         }
         for (_, contents) in &mut parts {
-            cache.without_known(contents, Some(path))?;
+            cache.without_known(contents, &[path])?;
         }
         let mut written = Vec::new();
         for (id, contents) in parts.into_iter().filter(|(_, it)| !it.records.is_empty()) {
@@ -273,8 +273,9 @@ impl Compaction<'_> {
     /// Puts one shard in the place of these; `false` where that was not to be done.
     fn merge(&mut self, batch: &Group) -> Result<bool> {
         let (mut merged, mut replaced) = (Merged::default(), Vec::new());
+        let own: Vec<&Key> = batch.iter().map(|(_, _, info)| &info.path).collect();
         for (number, _, info) in batch {
-            match self.append(&mut merged, &info.path) {
+            match self.append(&mut merged, &info.path, &own) {
                 Err(error) if is_its_own_fault(&error) => self.leave(&info.path, &error),
                 named => replaced.push((*number, &info.path, named?)),
             }
@@ -288,7 +289,8 @@ impl Compaction<'_> {
                 return Ok(false);
             }
         }
-        if replaced.len() < 2 {
+        if replaced.len() < 2 || merged.contents.records.is_empty() {
+            self.left.extend(replaced.into_iter().map(|(_, path, _)| path.clone()));
             return Ok(false);
         }
         self.report.replaced += replaced.len() as u64;
@@ -300,9 +302,12 @@ impl Compaction<'_> {
         Ok(true)
     }
 
-    fn append(&self, merged: &mut Merged, path: &Key) -> Result<Replaced> {
+    /// Adds the rows of a shard but for those that shards beside `own` ones hold.
+    fn append(&self, merged: &mut Merged, path: &Key, own: &[&Key]) -> Result<Replaced> {
         let shard = self.cache.open_shard(path)?;
-        merged.append(shard.contents()?)?;
+        let mut contents = shard.contents()?;
+        self.cache.without_known(&mut contents, own)?;
+        merged.append(contents)?;
         Replaced::of(&shard)
     }
 

@@ -1,32 +1,36 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 use larder_storage::{Error, ErrorKind, Key, Result};
 
-use super::EmbeddingCache;
+use super::{
+    EmbeddingCache,
+    compact::{FIRST_BLOCK, is_its_own_fault},
+};
 use crate::{Embedding, ShardId, WindowKey, WindowRecord, path::shard_path_for, record::invalid};
 
 impl EmbeddingCache {
-    /// The embeddings of `keys` in the same order, of which `embed` makes those that are missing: it is given their keys,
-    /// each once, and returns a row for each, in any order. These are published as a shard of their own, in the first
-    /// block of `contig` that comes after all that are there.
+    /// The embeddings of `keys` in the same order, of which `embed` makes those that are missing, some at a time
+    /// ([`Options::embedded_rows`](crate::Options::embedded_rows)): it is given their keys, each once, and returns a row
+    /// for each, in any order. What one call makes is published as a shard of its own before the next call, in the first
+    /// block of `contig` that comes after all that are there, so what was embedded is not lost where a later call fails.
     ///
     /// Of all threads and processes with this index that ask for rows of one encoder (its name, hash, layer, pool and
     /// dtype) and contig, one embeds at a time, and the next one looks again what is missing: nothing is embedded twice.
     /// No lock is held meanwhile but the right to do so. Where other machines may write to the storage, because it is no
     /// local directory, their shards are looked for before anything is embedded; two machines that embed at the same
-    /// time may do so twice.
+    /// time may do so twice, and the rows of one of them are kept.
     ///
     /// # Errors
     ///
-    /// What `embed` fails with; `Invalid` where what it returns is not a row for each missing key, or the missing keys differ in
-    /// more than their windows; `Locked` where this thread is embedding for the same encoder and contig already; otherwise
-    /// as [`read`](Self::read) and [`write_shard`](Self::write_shard).
+    /// What `embed` fails with; `Invalid` where what it returns is not a row for each key, or, before it is called, where
+    /// the missing keys differ in more than their windows; `Locked` where this thread is embedding for the same encoder
+    /// and contig already; otherwise as [`read`](Self::read) and [`write_shard`](Self::write_shard).
     pub fn read_or_embed(
         &self,
         encoder_id: &str,
         contig: &str,
         keys: &[WindowKey],
-        embed: impl FnOnce(&[WindowKey]) -> Result<Vec<WindowRecord>>,
+        mut embed: impl FnMut(&[WindowKey]) -> Result<Vec<WindowRecord>>,
     ) -> Result<Vec<Embedding>> {
         if let Some(first) = self.missing(keys)?.first() {
             let id = ShardId::of(encoder_id, contig, 0, first);
@@ -37,14 +41,38 @@ impl EmbeddingCache {
             }
             // Whoever was here before may have made them.
             let missing = self.missing(keys)?;
-            if !missing.is_empty() {
-                let records = embed(&missing)?;
-                check(&missing, &records)?;
-                self.write_shard(encoder_id, contig, self.next_block(id)?, &records)?;
+            check_alike(&missing)?;
+            for missing in missing.chunks(self.embedded_rows) {
+                let records = embed(missing)?;
+                check(missing, &records)?;
+                self.write_next(&id, records)?;
             }
         }
         let found = self.read_many(keys)?.into_iter();
         found.map(|embedding| embedding.ok_or_else(gone)).collect()
+    }
+
+    /// Writes rows to the first block that takes them: another machine may be quicker, and a block may be there that
+    /// cannot be read. Rows that are there by then are not written again.
+    fn write_next(&self, id: &ShardId, mut records: Vec<WindowRecord>) -> Result<()> {
+        let mut id = ShardId { stride_block: self.next_block(id, 0..FIRST_BLOCK)?, ..id.clone() };
+        while !records.is_empty() {
+            let error =
+                match self.write_shard(&id.encoder_id, &id.contig, id.stride_block, &records) {
+                    Err(error) if is_its_own_fault(&error) => error,
+                    written => return written.map(drop),
+                };
+            let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
+            let mut there = self.contains_many(&keys)?.into_iter();
+            let before = records.len();
+            records.retain(|_| there.next() == Some(false));
+            if self.storage.open(&shard_path_for(&id)?)?.is_some() {
+                id.stride_block += 1;
+            } else if records.len() == before {
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Those of `keys` that have no embedding, each once.
@@ -55,18 +83,34 @@ impl EmbeddingCache {
         Ok(missing.map(|(key, _)| *key).collect())
     }
 
-    /// The number after those of all indexed blocks of the same encoder and contig.
-    pub(super) fn next_block(&self, id: ShardId) -> Result<u64> {
-        let first = shard_path_for(&id)?;
+    /// The number after those of all indexed blocks of the same encoder and contig, among these.
+    pub(super) fn next_block(&self, id: &ShardId, among: Range<u64>) -> Result<u64> {
+        let first = shard_path_for(&ShardId { stride_block: 0, ..id.clone() })?;
         let stem = first.as_str().strip_suffix("0.parquet").unwrap_or_default();
         let block = |path: &Key| -> Option<u64> {
             path.as_str().strip_prefix(stem)?.strip_suffix(".parquet")?.parse().ok()
         };
-        let last = self.index.shards()?.iter().filter_map(block).max();
-        last.map_or(Ok(0), |last| {
-            last.checked_add(1).ok_or_else(|| invalid("the last block of the contig is taken"))
-        })
+        let last =
+            self.index.shards()?.iter().filter_map(block).filter(|it| among.contains(it)).max();
+        let next = last.map_or(among.start, |last| last + 1);
+        if next < among.end {
+            Ok(next)
+        } else {
+            Err(invalid("the last block of the contig is taken"))
+        }
     }
+}
+
+/// Whether the keys belong in one shard.
+fn check_alike(missing: &[WindowKey]) -> Result<()> {
+    let Some(first) = missing.first() else { return Ok(()) };
+    let is_alike = |key: &WindowKey| *key == WindowKey { window_hash: key.window_hash, ..*first };
+    if missing.iter().all(is_alike) {
+        return Ok(());
+    }
+    Err(invalid(
+        "the missing keys differ in more than their windows: ask for those of one encoder, layer, pool and dtype at a time",
+    ))
 }
 
 /// Whether there is a row for each missing key, and no other one. That none comes twice is checked when they are written.

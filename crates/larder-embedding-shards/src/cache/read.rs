@@ -78,7 +78,8 @@ impl EmbeddingCache {
         Ok(embeddings)
     }
 
-    /// Looks keys up and reads their rows with `read`. Compaction may move rows between the two: then it is done again.
+    /// Looks keys up and reads their rows with `read`. Somebody may move rows, or write their shard anew, between the two:
+    /// then it is done again.
     pub(super) fn look_up<T>(
         &self,
         keys: &[WindowKey],
@@ -86,14 +87,16 @@ impl EmbeddingCache {
     ) -> Result<T> {
         let mut found = self.index.find(keys)?;
         loop {
-            let gone = match read(&found) {
-                Err(error) if error.kind() == ErrorKind::NotFound => error,
+            let error = match read(&found) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
+                    error
+                }
                 outcome => return outcome,
             };
             let now = self.index.find(keys)?;
             let shard = |found: &Option<Found>| found.as_ref().map(|found| found.shard.id);
             if now.iter().map(shard).eq(found.iter().map(shard)) {
-                return Err(gone);
+                return Err(error);
             }
             found = now;
         }

@@ -1,6 +1,6 @@
 use larder_storage::{ErrorKind, Key, Problem, PutIf, Result, publish, time};
 
-use super::{EmbeddingCache, sync::problem};
+use super::{EmbeddingCache, compact::is_its_own_fault, sync::problem};
 use crate::{
     RepairReport, VerifyReport,
     index::Indexed,
@@ -20,9 +20,13 @@ impl EmbeddingCache {
         let shards = self.list()?;
         let mut quarantined = Vec::new();
         for path in &shards {
-            let damaged = self.open_shard(path).and_then(|shard| shard.verify());
-            if damaged.is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
-                quarantined.push(self.quarantine(path)?.to_string());
+            match self.open_whole(path).and_then(|shard| shard.verify()) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    quarantined.push(self.quarantine(path)?.to_string());
+                }
+                // The reindexing tells of it.
+                Err(error) if is_its_own_fault(&error) => {}
+                verified => drop(verified?),
             }
         }
         Ok(RepairReport {
@@ -74,7 +78,7 @@ impl EmbeddingCache {
         for path in &listed {
             report.shards += 1;
             let indexed = gone.remove(path);
-            match self.open_shard(path).and_then(|shard| Ok((shard.verify()?, shard))) {
+            match self.open_whole(path).and_then(|shard| Ok((shard.verify()?, shard))) {
                 Ok((rows, shard)) => {
                     report.rows += rows.len() as u64;
                     let wrong = if indexed {

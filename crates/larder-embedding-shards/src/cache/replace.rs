@@ -28,7 +28,7 @@ impl EmbeddingCache {
         let replaced = self.replaceable(&shard)?;
         if !replaced.is_empty() {
             // The last look before the others go.
-            shard.verify()?;
+            self.open_whole(path)?.verify()?;
         }
         let TakenOver { taken, dropped, changed } = if gone.is_empty() && replaced.is_empty() {
             TakenOver { taken: self.index.add(&shard, rows)?, ..TakenOver::default() }

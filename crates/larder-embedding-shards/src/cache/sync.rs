@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
 };
 
@@ -14,7 +14,7 @@ use crate::{
     ReindexReport, ShardInfo,
     index::{Entry, sorted},
     path::{SHARDS, is_shard},
-    shard::Shard,
+    shard::{InMemory, Shard},
 };
 
 /// What became of an indexed shard.
@@ -88,6 +88,8 @@ impl EmbeddingCache {
         let adopt = |path: &Key| match self.adopt_beside(path, &gone) {
             Ok(0) => None,
             Ok(taken) => Some(held_elsewhere(path, taken)),
+            // Removed since it was listed, as compaction does.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => Some(problem(path, &error)),
         };
         let mut problems: Vec<_> = new.into_iter().filter_map(adopt).collect();
@@ -139,6 +141,15 @@ impl EmbeddingCache {
         Shard::open(path, reader.into())
     }
 
+    /// A shard all of which will be read: where each read is a request, it is asked for once.
+    pub(super) fn open_whole(&self, path: &Key) -> Result<Shard> {
+        if self.storage.local_root().is_some() {
+            return self.open_shard(path);
+        }
+        let object = self.storage.get(path)?.ok_or_else(|| removed(path))?;
+        Shard::open(path, Arc::new(InMemory(object.into_bytes())))
+    }
+
     /// The keys of all shards, sorted.
     pub(super) fn list(&self) -> Result<Vec<Key>> {
         list(&*self.storage)
@@ -149,8 +160,8 @@ impl EmbeddingCache {
     ///
     /// # Errors
     ///
-    /// `Io`, `Full` or `Backend` where the shards cannot be listed or the index cannot be written: then the old one
-    /// stays.
+    /// `Io`, `Full` or `Backend` where the shards cannot be listed or read, or the index cannot be written: then the old
+    /// one stays. A shard that is damaged is no error.
     pub fn reindex(&self) -> Result<ReindexReport> {
         let _alone = self.write_alone()?;
         self.reindex_alone()
@@ -164,7 +175,11 @@ impl EmbeddingCache {
             let mut count = (0, 0);
             self.read_entries(&listed, |path, read| {
                 match read {
-                    Err(error) => problems.push(problem(path, &error)),
+                    // Removed since it was listed.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) if is_its_own_fault(&error) => problems.push(problem(path, &error)),
+                    // What cannot be read now may be sound: the old index stays.
+                    Err(error) => return Err(error.into()),
                     Ok((_, _, true)) => unfinished.push(path.clone()),
                     Ok((shard, rows, false)) => {
                         count = (count.0 + 1, count.1 + rows.len() as u64);

@@ -95,6 +95,8 @@ impl EmbeddingCache {
         }
         self.adopt(&path)?;
         self.compare(&path, records)?;
+        // Perhaps somebody was stopped before.
+        self.follow_in_python(&[], Some(&path))?;
         self.flush(&path)?;
         Ok(path)
     }

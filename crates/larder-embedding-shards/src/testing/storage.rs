@@ -7,8 +7,8 @@ use std::{
 };
 
 use larder_storage::{
-    Bytes, Entries, Key, Keys, MemoryStorage, Object, PublishedFile, PutIf, ReadAt, Result,
-    Storage, Upload,
+    Bytes, Entries, Error, ErrorKind, Key, Keys, MemoryStorage, Object, PublishedFile, PutIf,
+    ReadAt, Result, Storage, Upload,
 };
 
 /// A storage in memory that counts its open readers and notes what is put.
@@ -24,12 +24,18 @@ pub(crate) struct WatchedStorage {
     vanishing: Mutex<Option<Key>>,
     root: Option<PathBuf>,
     spoiling: AtomicBool,
+    failing: Arc<AtomicBool>,
 }
 
 impl WatchedStorage {
     /// One that is taken for the local directory `root`.
     pub(crate) fn local(root: &Path) -> Self {
         Self { root: Some(root.to_owned()), ..Self::default() }
+    }
+
+    /// Whether reads of what is there fail from now on.
+    pub(crate) fn let_reads_fail(&self, fail: bool) {
+        self.failing.store(fail, Ordering::Relaxed);
     }
 
     /// Starts counting anew, from the readers that are open now.
@@ -79,6 +85,7 @@ impl WatchedStorage {
 
 impl Storage for WatchedStorage {
     fn get(&self, key: &Key) -> Result<Option<Object>> {
+        fail_if(&self.failing)?;
         self.objects.get(key)
     }
 
@@ -96,7 +103,7 @@ impl Storage for WatchedStorage {
             self.objects.remove(key)?;
         }
         let (live, read) = (Arc::clone(&self.live), Arc::clone(&self.read));
-        Ok(Some(Box::new(WatchedReader { reader, live, read })))
+        Ok(Some(Box::new(WatchedReader { reader, live, read, failing: Arc::clone(&self.failing) })))
     }
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
@@ -135,6 +142,15 @@ struct WatchedReader {
     reader: Box<dyn ReadAt>,
     live: Arc<AtomicUsize>,
     read: Arc<AtomicU64>,
+    failing: Arc<AtomicBool>,
+}
+
+/// Why nothing can be read.
+fn fail_if(failing: &AtomicBool) -> Result<()> {
+    if failing.load(Ordering::Relaxed) {
+        return Err(Error::new(ErrorKind::Backend, "the server does not answer"));
+    }
+    Ok(())
 }
 
 impl ReadAt for WatchedReader {
@@ -143,6 +159,7 @@ impl ReadAt for WatchedReader {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        fail_if(&self.failing)?;
         self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
         self.reader.read_at(offset, buf)
     }

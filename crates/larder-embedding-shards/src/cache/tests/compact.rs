@@ -268,6 +268,32 @@ fn damaged_shards_stay_and_the_others_are_merged() {
 }
 
 #[test]
+fn a_key_that_a_shard_of_another_group_holds_with_other_numbers_keeps_its_shard() {
+    let f = Fixture::new();
+    four(&f, 1..3);
+    // Of another contig, with another embedding for a key of the shard that is copied to the block before.
+    let elsewhere = Fixture::new();
+    let copied = elsewhere.write(0, 100..104);
+    let other = WindowRecord { chrom: "2".into(), embedding: record(7).embedding, ..record(101) };
+    f.cache.write_shard("enc", "2", 0, &[other]).unwrap();
+    fs::copy(elsewhere.file(&copied), f.file(&copied)).unwrap();
+    let cache = f.open();
+    assert_eq!(cache.skipped().len(), 1);
+    for _ in 0..2 {
+        let report = cache.compact(CompactOptions::default()).unwrap();
+        assert!(report.problems.iter().any(|found| found.place == copied.as_str()), "{report:?}");
+        assert_eq!(
+            cache.list().unwrap().len(),
+            3,
+            "the copy, the other contig, and what was merged"
+        );
+    }
+    assert_eq!(cache.read(&key(101)).unwrap(), Some(record(7).embedding));
+    assert_eq!(cache.read(&key(103)).unwrap(), Some(record(103).embedding));
+    all_there(&cache, 4..12);
+}
+
+#[test]
 fn further_columns_are_carried_over() {
     use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
     let f = Fixture::new();

@@ -44,7 +44,8 @@ fn only_what_is_missing_is_embedded_and_then_it_is_there() {
 fn what_is_not_asked_for_or_missing_is_refused_and_nothing_written() {
     let place = Fixture::new();
     let ask = |rows: Result<Vec<WindowRecord>>| {
-        kind(place.cache.read_or_embed("enc", "1", &keys(0..3), |_| rows))
+        let mut rows = Some(rows);
+        kind(place.cache.read_or_embed("enc", "1", &keys(0..3), |_| rows.take().unwrap()))
     };
     for rows in [records(0..2), records(0..4), records(1..4), Vec::new()] {
         assert_eq!(ask(Ok(rows)), ErrorKind::Invalid);
@@ -60,6 +61,72 @@ fn what_is_not_asked_for_or_missing_is_refused_and_nothing_written() {
     });
     assert_eq!(kind(nested), ErrorKind::Locked);
     assert_eq!(place.cache.status().unwrap().shards, 0);
+}
+
+#[test]
+fn keys_of_two_encoders_are_refused_before_anything_is_embedded() {
+    let place = Fixture::new();
+    let other = WindowKey { encoder_hash: [6; 32], ..key(1) };
+    let asked = place.cache.read_or_embed("enc", "1", &[key(0), other], |_| panic!("embedded"));
+    assert_eq!(kind(asked), ErrorKind::Invalid);
+}
+
+#[test]
+fn what_one_call_made_stays_where_the_next_one_fails() {
+    let place = Fixture::new();
+    let options = Options::default().embedded_rows(4);
+    let cache = EmbeddingCache::open(place.dir.path(), options).unwrap();
+    let mut calls = 0;
+    let failed = cache.read_or_embed("enc", "1", &keys(0..10), |missing| {
+        calls += 1;
+        assert!(missing.len() <= 4);
+        if calls == 3 { Err(Error::new(ErrorKind::Backend, "no encoder")) } else { embed(missing) }
+    });
+    assert_eq!((kind(failed), calls), (ErrorKind::Backend, 3));
+    assert_eq!(cache.status().unwrap().rows, 8);
+    let found = cache.read_or_embed("enc", "1", &keys(0..10), |missing| {
+        assert_eq!(missing, keys(8..10));
+        embed(missing)
+    });
+    assert_eq!(found.unwrap().len(), 10);
+}
+
+#[test]
+fn embeddings_are_not_lost_where_their_block_is_taken() {
+    let block = |number| shard_path_for(&ShardId::of("enc", "1", number, &key(0))).unwrap();
+    // By what cannot be read, by another machine's rows, by the same rows, and by some of them.
+    for taken in [None, Some(50..60), Some(0..3), Some(1..7)] {
+        let (storage, dirs) =
+            (Arc::new(MemoryStorage::new()), [(); 2].map(|()| tempfile::tempdir()));
+        let [mine, theirs] = dirs.map(|dir| {
+            let dir = dir.unwrap();
+            (EmbeddingCache::on(storage.clone(), dir.path(), Options::default()).unwrap(), dir)
+        });
+        let found = mine.0.read_or_embed("enc", "1", &keys(0..3), |missing| {
+            match &taken {
+                Some(windows) => {
+                    let rows = records(windows.clone());
+                    theirs.0.write_shard("enc", "1", 0, &rows).map(drop)?;
+                }
+                None => storage.put(&block(0), "no Parquet".into(), PutIf::Absent)?,
+            }
+            embed(missing)
+        });
+        let expected: Vec<_> = (0..3).map(|window| record(window).embedding).collect();
+        assert_eq!(found.unwrap(), expected, "{taken:?}");
+        assert_eq!(mine.0.read_many(&keys(0..3)).unwrap().iter().flatten().count(), 3);
+    }
+}
+
+#[test]
+fn compaction_leaves_the_blocks_of_those_who_embed_alone() {
+    let place = Fixture::new();
+    place.write(0, 10..20);
+    place.write(1, 20..30);
+    place.cache.compact(crate::CompactOptions::default()).unwrap();
+    place.cache.read_or_embed("enc", "1", &keys(0..3), embed).unwrap();
+    let paths = place.cache.list().unwrap();
+    assert!(paths.iter().any(|path| path.as_str().ends_with("chr1_0.parquet")), "{paths:?}");
 }
 
 #[test]

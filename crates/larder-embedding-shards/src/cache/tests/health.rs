@@ -3,6 +3,22 @@
 use super::*;
 
 #[test]
+fn what_cannot_be_read_for_a_moment_is_not_forgotten() {
+    let (dir, storage) = (tempfile::tempdir().unwrap(), Arc::new(WatchedStorage::default()));
+    let cache = EmbeddingCache::on(storage.clone(), dir.path(), Options::default()).unwrap();
+    for block in 0..3 {
+        let first = block as u32 * 5;
+        cache.write_shard("enc", "1", block, &records(first..first + 5)).unwrap();
+    }
+    storage.let_reads_fail(true);
+    assert_eq!(kind(cache.reindex()), ErrorKind::Backend);
+    assert_eq!(kind(cache.repair()), ErrorKind::Backend);
+    storage.let_reads_fail(false);
+    assert_eq!((cache.status().unwrap().rows, cache.list().unwrap().len()), (15, 3));
+    assert!(cache.verify().unwrap().is_clean());
+}
+
+#[test]
 fn opening_brings_the_index_into_step() {
     let f = Fixture::new();
     let (kept, lost) = (f.write(0, 0..5), f.write(1, 5..10));
