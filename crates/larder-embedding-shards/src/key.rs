@@ -1,6 +1,7 @@
 use std::{fmt, str::FromStr};
 
 use larder_storage::{Digest, Error, ErrorKind, Result, crc32c};
+use sha2::{Digest as _, Sha256};
 
 /// The type of an embedding's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +160,16 @@ impl WindowKey {
     }
 }
 
+/// The hash of a genome's window: the SHA-256 of its letters in upper case, as the Python package has it.
+pub fn window_hash(letters: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(letters.as_ref().to_ascii_uppercase()).into()
+}
+
+/// The hash of any other content, such as a piece of text or a file's bytes: its SHA-256.
+pub fn text_hash(text: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
 /// Lowercase hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8; 32]) -> String {
     larder_storage::Digest::from(*bytes).to_string()
@@ -207,6 +218,15 @@ mod tests {
         };
         let expected = [&[9_u8; 32][..], &[0xff, 2, 1, 2, 3, 4, 2], &[7; 32]].concat();
         assert_eq!(key.to_bytes(), *expected);
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_python_package() {
+        let acgt = "1dff3e84fe7877e0673b69bbddcf40124e396e3f9943dd890c91b6a09adb9af0";
+        assert_eq!(window_hash("acgt"), window_hash("ACGT"));
+        assert_eq!(window_hash("acgt"), text_hash("ACGT"));
+        assert_ne!(text_hash("acgt"), text_hash("ACGT"));
+        assert_eq!(hex(&text_hash("ACGT")), acgt);
     }
 
     #[test]

@@ -30,7 +30,38 @@
 //! so that the bytes of a row can be computed: a read is one look into the index and one positioned read. Shards that
 //! the Python package geno-lewm 0.2.1 wrote are read unchanged when they lie in the same place.
 //!
-//! What is missing is made by [`EmbeddingCache::read_or_embed`], once among all threads and processes that ask.
+//! A training loop reads many rows at once into one matrix, and what is missing is made on the way, once among all threads
+//! and processes that ask:
+//!
+//! ```
+//! # use larder_embedding_shards::{Dtype, Embedding, EmbeddingCache, Options, PoolType, WindowKey, WindowRecord, text_hash};
+//! # fn main() -> larder_storage::Result<()> {
+//! # let dir = tempfile::tempdir().map_err(|e| larder_storage::Error::io(e, "cannot make a directory"))?;
+//! # let cache = EmbeddingCache::open(dir.path(), Options::default())?;
+//! let texts = ["to be", "or not", "to be"];
+//! let keys = texts.map(|text| WindowKey {
+//!     window_hash: text_hash(text),
+//!     encoder_hash: [2; 32],
+//!     state_layer: -1,
+//!     pool_type: PoolType::GlobalMean,
+//!     pool_radius: 0,
+//!     dtype: Dtype::Fp32,
+//! });
+//! cache.read_or_embed("org/model", "hamlet", &keys, |missing| {
+//!     assert_eq!(missing.len(), 2);
+//!     let row = |(at, key): (i64, &WindowKey)| {
+//!         WindowRecord::new("hamlet", at, at + 1, *key, Embedding::Fp32(vec![0.5; 384]))
+//!     };
+//!     (0..).zip(missing).map(row).collect()
+//! })?;
+//! let batch = cache.read_matrix::<f32>(&keys)?;
+//! assert_eq!(batch.dim(), (3, 384));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`EmbeddingCache::writer`] streams any number of rows into shards, [`EmbeddingCache::compact`] merges small ones, and
+//! [`EmbeddingCache::on`] keeps them in an object store, where a row is one ranged request.
 //! [`EmbeddingCache::compact`] merges small shards, [`EmbeddingCache::remove`] removes those of old weights or of a
 //! certain age, and [`EmbeddingCache::import_python`] takes on a cache that the Python package wrote; its own index is
 //! kept beside Larder's where [`Options::python_index`] says so.
@@ -62,6 +93,8 @@
 //! | reading writes the index's tables | `opening_and_reading_write_nothing` |
 //! | one damaged shard makes reindexing raise, and leaves an empty index | `damage_is_found_named_and_moved_aside` |
 //! | `a/b` and `a__b` share a path | `names_that_look_alike_do_not_meet` |
+//! | a shard is written under its final name, so a kill leaves half of one | the sweeps of kills and power cuts, `shards::kills` |
+//! | repairing raises on a row that breaks a rule | `damage_is_found_named_and_moved_aside` |
 //!
 //! # Other readers
 //!
@@ -163,7 +196,7 @@ use std::{ffi::OsString, path::PathBuf};
 pub use cache::{CompactOptions, EmbeddingCache, Options, Removal, ShardWriter, Verify};
 pub use embedding::Embedding;
 pub use half::{bf16, f16};
-pub use key::{Dtype, PoolType, WindowKey};
+pub use key::{Dtype, PoolType, WindowKey, text_hash, window_hash};
 pub use number::Number;
 pub use path::{ShardId, legacy_shard_path_for, shard_path_for};
 pub use record::WindowRecord;

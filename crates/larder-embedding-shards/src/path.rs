@@ -51,10 +51,9 @@ impl ShardId {
         if self.encoder_id.is_empty() || self.contig.is_empty() {
             return Err(invalid("a shard needs an encoder id and a contig that are not empty"));
         }
-        if [QUARANTINE, INDEX_DB_NAME]
-            .iter()
-            .any(|taken| taken.eq_ignore_ascii_case(&self.encoder_id))
-        {
+        let id = self.encoder_id.to_ascii_lowercase();
+        // SQLite has files of its own beside the index.
+        if id == QUARANTINE || id.starts_with(INDEX_DB_NAME) {
             return Err(invalid(format!(
                 "the encoder id {:?} is reserved: choose another one",
                 self.encoder_id
@@ -73,7 +72,7 @@ impl ShardId {
 /// # Errors
 ///
 /// `Invalid` where the encoder's name or the contig is empty or too long for a file name, or where the former is
-/// `.quarantine` or `index.sqlite`.
+/// `.quarantine` or begins with `index.sqlite`.
 pub fn shard_path_for(id: &ShardId) -> Result<Key> {
     id.check()?;
     let ShardId { state_layer, pool_type, pool_radius, dtype, stride_block, .. } = id;
@@ -194,7 +193,8 @@ mod tests {
 
     #[test]
     fn refuses_names_that_lead_elsewhere() {
-        for (encoder, contig) in [("", "1"), ("a", ""), (".quarantine", "1"), ("Index.sqlite", "1")]
+        for (encoder, contig) in
+            [("", "1"), ("a", ""), (".quarantine", "1"), ("Index.sqlite-wal", "1")]
         {
             assert_eq!(
                 shard_path_for(&id(encoder, contig)).unwrap_err().kind(),

@@ -73,6 +73,12 @@ impl WindowRecord {
     /// What holds for every row that is written.
     pub(crate) fn check(&self) -> Result<()> {
         self.check_stored()?;
+        if self.schema_version != CACHE_SCHEMA_VERSION {
+            let message = format!(
+                "the schema version of a row is {CACHE_SCHEMA_VERSION:?}: leave it as it is"
+            );
+            return Err(invalid(message));
+        }
         let (found, named) = (self.embedding.dtype(), self.key.dtype);
         if found != named {
             return Err(invalid(format!(
@@ -151,6 +157,13 @@ mod tests {
             WindowRecord::new("1", 0, 1, far, values(3)).unwrap_err().kind(),
             ErrorKind::Invalid
         );
+    }
+
+    #[test]
+    fn a_row_of_another_schema_is_not_written() {
+        let mut record = WindowRecord::new("1", 0, 1, key(1), values(3)).unwrap();
+        record.schema_version = "2.0.0";
+        assert_eq!(record.check().unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use larder::{
     Larder,
     embedding_shards::{
-        Dtype, Embedding, PoolType, ShardId, WindowKey, WindowRecord, shard_path_for,
+        Dtype, Embedding, PoolType, ShardId, WindowKey, WindowRecord, shard_path_for, text_hash,
+        window_hash,
     },
     storage::{Error, ErrorKind, Result},
 };
-use sha2::{Digest as _, Sha256};
 
 use super::pass::{self, Tally};
 use crate::genome::{Genome, Record, tetra};
@@ -107,8 +107,8 @@ fn row(
 
 fn key(window: &[u8]) -> WindowKey {
     WindowKey {
-        window_hash: Sha256::digest(window).into(),
-        encoder_hash: Sha256::digest(ENCODER).into(),
+        window_hash: window_hash(window),
+        encoder_hash: text_hash(ENCODER),
         state_layer: 0,
         pool_type: PoolType::GlobalMean,
         pool_radius: 0,

@@ -105,16 +105,16 @@ impl EmbeddingCache {
         self.next_block(id, FIRST_BLOCK..u64::MAX)
     }
 
-    /// Leaves out the rows that other shards than `own` ones hold with the same numbers.
+    /// Leaves out the rows that other shards than `own` hold with the same numbers.
     ///
     /// # Errors
     ///
     /// `Conflict` where another one holds other numbers for a key.
-    pub(super) fn without_known(&self, contents: &mut Contents, own: &[&Key]) -> Result<()> {
+    pub(super) fn without_known(&self, contents: &mut Contents, own: Option<&Key>) -> Result<()> {
         let keys: Vec<WindowKey> = contents.records.iter().map(|record| record.key).collect();
         let mut found = self.index.find(&keys)?;
         for row in &mut found {
-            row.take_if(|row| own.contains(&&row.shard.path));
+            row.take_if(|row| Some(&row.shard.path) == own);
         }
         let there = self.fetch_found(&keys, &found)?;
         for (record, there) in contents.records.iter().zip(&there) {
@@ -154,7 +154,8 @@ fn same_numbers(a: &Embedding, b: &Embedding) -> bool {
 ///
 /// # Errors
 ///
-/// `Invalid` where a number has no exact form in that dtype, or the path does not tell the encoder.
+/// `Invalid` where a number has no exact form in that dtype, a key comes twice with other numbers, or the path does not
+/// tell the encoder.
 pub(super) fn parts_of(shard: &Shard) -> Result<Vec<(ShardId, Contents)>> {
     let (encoder_id, block) = legacy_shard_at(shard.path())
         .ok_or_else(|| invalid("its path is not one that the Python package gives a shard"))?;
@@ -163,6 +164,7 @@ pub(super) fn parts_of(shard: &Shard) -> Result<Vec<(ShardId, Contents)>> {
         return Err(invalid("it has columns that the Python package does not write"));
     }
     let mut parts: BTreeMap<(Key, usize), (ShardId, Contents)> = BTreeMap::new();
+    let mut seen: HashMap<WindowKey, Embedding> = HashMap::new();
     for mut record in contents.records {
         record.embedding = record
             .embedding
@@ -170,6 +172,12 @@ pub(super) fn parts_of(shard: &Shard) -> Result<Vec<(ShardId, Contents)>> {
             .ok_or_else(|| invalid(format!("it holds a number that is no {}", record.key.dtype)))?;
         let id = ShardId::of(encoder_id, &record.chrom, block, &record.key);
         let place = (shard_path_for(&id)?, record.embedding.len());
+        if let Some(first) = seen.insert(record.key, record.embedding.clone()) {
+            if same_numbers(&first, &record.embedding) {
+                continue;
+            }
+            return Err(invalid("it has a key twice, with other numbers"));
+        }
         let part = parts.entry(place).or_insert_with(|| (id, Contents::default()));
         part.1.records.push(record);
     }
@@ -218,7 +226,7 @@ impl Compaction<'_> {
             return Ok(Vec::new());
         }
         for (_, contents) in &mut parts {
-            cache.without_known(contents, &[path])?;
+            cache.without_known(contents, Some(path))?;
         }
         let mut written = Vec::new();
         for (id, contents) in parts.into_iter().filter(|(_, it)| !it.records.is_empty()) {
@@ -273,9 +281,8 @@ impl Compaction<'_> {
     /// Puts one shard in the place of these; `false` where that was not to be done.
     fn merge(&mut self, batch: &Group) -> Result<bool> {
         let (mut merged, mut replaced) = (Merged::default(), Vec::new());
-        let own: Vec<&Key> = batch.iter().map(|(_, _, info)| &info.path).collect();
         for (number, _, info) in batch {
-            match self.append(&mut merged, &info.path, &own) {
+            match self.append(&mut merged, &info.path) {
                 Err(error) if is_its_own_fault(&error) => self.leave(&info.path, &error),
                 named => replaced.push((*number, &info.path, named?)),
             }
@@ -293,20 +300,27 @@ impl Compaction<'_> {
             self.left.extend(replaced.into_iter().map(|(_, path, _)| path.clone()));
             return Ok(false);
         }
-        self.report.replaced += replaced.len() as u64;
-        let names: Vec<_> = replaced.into_iter().map(|(_, _, named)| named).collect();
         let id = ShardId { stride_block: cache.free_block(id)?, ..id.clone() };
+        let names: Vec<_> = replaced.iter().map(|(_, _, named)| named.clone()).collect();
         cache.publish_in(id, &merged.contents, &names)?;
+        for (_, path, _) in replaced {
+            if cache.index.has_shard(path)? {
+                // It has rows by now that are not in the new one: it is not merged for ever.
+                self.left.insert(path.clone());
+            } else {
+                self.report.replaced += 1;
+            }
+        }
         self.report.written += 1;
         self.report.rows += merged.contents.records.len() as u64;
         Ok(true)
     }
 
-    /// Adds the rows of a shard but for those that shards beside `own` ones hold.
-    fn append(&self, merged: &mut Merged, path: &Key, own: &[&Key]) -> Result<Replaced> {
+    /// Adds the rows of a shard but for those that others hold.
+    fn append(&self, merged: &mut Merged, path: &Key) -> Result<Replaced> {
         let shard = self.cache.open_shard(path)?;
         let mut contents = shard.contents()?;
-        self.cache.without_known(&mut contents, own)?;
+        self.cache.without_known(&mut contents, Some(path))?;
         merged.append(contents)?;
         Replaced::of(&shard)
     }
@@ -314,6 +328,10 @@ impl Compaction<'_> {
     /// Leaves a shard as it is.
     fn leave(&mut self, path: &Key, error: &Error) {
         self.left.insert(path.clone());
+        if error.kind() == ErrorKind::NotFound {
+            // Somebody else has merged it.
+            return;
+        }
         let found: Problem = problem(path, error);
         if !self.report.problems.contains(&found) {
             self.report.problems.push(found);

@@ -104,6 +104,13 @@ impl EmbeddingCache {
 /// Whether the keys belong in one shard.
 fn check_alike(missing: &[WindowKey]) -> Result<()> {
     let Some(first) = missing.first() else { return Ok(()) };
+    if first.pool_radius > i32::MAX as u32 {
+        return Err(invalid(format!(
+            "the pool radius {} is above {}",
+            first.pool_radius,
+            i32::MAX
+        )));
+    }
     let is_alike = |key: &WindowKey| *key == WindowKey { window_hash: key.window_hash, ..*first };
     if missing.iter().all(is_alike) {
         return Ok(());

@@ -64,7 +64,7 @@ impl EmbeddingCache {
         let mut parts = parts_of(&shard)?;
         let _alone = self.write_alone()?;
         for (_, contents) in &mut parts {
-            self.without_known(contents, &[])?;
+            self.without_known(contents, None)?;
         }
         let mut rows = 0;
         for (id, contents) in parts.into_iter().filter(|(_, it)| !it.records.is_empty()) {

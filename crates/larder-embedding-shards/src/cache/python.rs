@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::PathBuf};
 
 use larder_storage::{Key, Result};
 
-use super::EmbeddingCache;
+use super::{EmbeddingCache, compact::is_its_own_fault};
 use crate::{
     index::Index,
     python_index::{PythonIndex, PythonRow, Session},
@@ -46,7 +46,14 @@ impl EmbeddingCache {
         let Some((extra, lacking)) = self.differences(python)? else { return Ok(()) };
         python.write(|session| {
             extra.iter().try_for_each(|path| redirect(&self.index, session, path))?;
-            lacking.iter().try_for_each(|path| self.enter(session, path))
+            for path in &lacking {
+                match self.enter(session, path) {
+                    // Whoever reads it is told, and `repair` moves it aside.
+                    Err(error) if is_its_own_fault(&error) => {}
+                    entered => entered?,
+                }
+            }
+            Ok(())
         })
     }
 

@@ -46,6 +46,8 @@ impl EmbeddingCache {
             return Err(invalid("is no key of a shard: `shards` lists them").at_key(path));
         }
         let _alone = self.write_alone()?;
+        // What a killed compaction left would bring removed rows back.
+        self.synchronise_alone()?;
         let (mut report, mut matching) = (RemoveReport::default(), Vec::new());
         for path in self.list()? {
             match self.share(&path, removal) {

@@ -169,6 +169,11 @@ impl EmbeddingCache {
 
     /// As [`reindex`](Self::reindex); the caller writes alone.
     pub(super) fn reindex_alone(&self) -> Result<ReindexReport> {
+        // Compactions that were killed are completed where the old index is there to tell: then nobody misses a row.
+        let is_completed = match self.synchronise_alone() {
+            Err(error) if error.kind() == ErrorKind::Corrupt => false,
+            synchronised => synchronised.map(|_| true)?,
+        };
         let listed: BTreeSet<Key> = self.list()?.into_iter().collect();
         let (mut unfinished, mut problems) = (Vec::new(), Vec::new());
         let (count, taken) = self.index.replace(|index| {
@@ -180,8 +185,8 @@ impl EmbeddingCache {
                     Err(error) if is_its_own_fault(&error) => problems.push(problem(path, &error)),
                     // What cannot be read now may be sound: the old index stays.
                     Err(error) => return Err(error.into()),
-                    Ok((_, _, true)) => unfinished.push(path.clone()),
-                    Ok((shard, rows, false)) => {
+                    Ok((_, _, true)) if !is_completed => unfinished.push(path.clone()),
+                    Ok((shard, rows, _)) => {
                         count = (count.0 + 1, count.1 + rows.len() as u64);
                         index.add(&shard, rows)?;
                     }

@@ -43,14 +43,15 @@ impl EmbeddingCache {
     }
 
     /// As [`write_shard`](Self::write_shard), with columns of your own beside those of the rows: `extra` has one row for
-    /// each record, in the same order, of any Arrow type that Parquet has. They come after ours, compressed with zstd,
-    /// for whatever program reads the file. Where the shard is there already they are not compared, and it keeps its own.
+    /// each record, in the same order, of any Arrow type that Parquet gives back as it is (dictionaries, durations and
+    /// large strings are not among them: cast them). They come after ours, compressed with zstd, for whatever program
+    /// reads the file. Metadata of their fields is not kept. Where the shard is there already they are not compared, and it keeps its own.
     ///
     /// # Errors
     ///
     /// As [`write_shard`](Self::write_shard); also `Invalid` where `extra` has another number of rows than there are
     /// records, a column without a name or with a name that is taken (by one of ours or by an earlier one, whatever the
-    /// case of its letters), or a type that Parquet lacks.
+    /// case of its letters), or a type that Parquet lacks or does not give back.
     pub fn write_shard_with(
         &self,
         encoder_id: &str,

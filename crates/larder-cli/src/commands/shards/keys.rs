@@ -6,9 +6,11 @@ use std::{
     path::Path,
 };
 
-use larder::storage::{Error, ErrorKind, Result};
+use larder::{
+    embedding_shards::{text_hash, window_hash},
+    storage::{Error, ErrorKind, Result},
+};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::args;
 
@@ -37,11 +39,11 @@ pub(super) struct Window {
 
 impl Line {
     fn window(self) -> Result<Window> {
-        let Self { window_hash, sequence, text, source, start, end } = self;
-        let hash = match (window_hash, sequence, text) {
+        let Self { window_hash: hash, sequence, text, source, start, end } = self;
+        let hash = match (hash, sequence, text) {
             (Some(hash), None, None) => args::hash(&hash).map_err(invalid)?.0,
-            (None, Some(letters), None) => Sha256::digest(letters.to_uppercase()).into(),
-            (None, None, Some(text)) => Sha256::digest(text).into(),
+            (None, Some(letters), None) => window_hash(letters),
+            (None, None, Some(text)) => text_hash(text),
             _ => return Err(invalid("has to have one of window_hash, sequence and text")),
         };
         if source.is_empty() || end <= start {
@@ -137,8 +139,8 @@ mod tests {
                 .unwrap()
                 .hash
         };
-        assert_eq!(of("text"), <[u8; 32]>::from(Sha256::digest("acgt")));
-        assert_eq!(of("sequence"), <[u8; 32]>::from(Sha256::digest("ACGT")));
+        assert_eq!(of("text"), text_hash("acgt"));
+        assert_eq!(of("sequence"), text_hash("ACGT"));
     }
 
     #[test]

@@ -268,6 +268,44 @@ fn damaged_shards_stay_and_the_others_are_merged() {
 }
 
 #[test]
+fn shards_that_hold_different_numbers_for_a_key_stay_and_compaction_ends() {
+    let storage = Arc::new(MemoryStorage::new());
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [a, b] = [0, 1]
+        .map(|i| EmbeddingCache::on(storage.clone(), dirs[i].path(), Options::default()).unwrap());
+    a.write_shard("enc", "1", 0, &records(0..4)).unwrap();
+    let other = WindowRecord { embedding: record(99).embedding, ..record(0) };
+    b.write_shard("enc", "1", 1, &[other, record(20)]).unwrap();
+    a.write_shard("enc", "1", 2, &records(8..12)).unwrap();
+    for cache in [&a, &b] {
+        cache.refresh().unwrap();
+        let before = cache.read(&key(0)).unwrap();
+        for _ in 0..3 {
+            cache.compact(CompactOptions::default()).unwrap();
+            assert!(cache.list().unwrap().len() <= 3, "{:?}", cache.list());
+        }
+        assert_eq!(cache.read(&key(0)).unwrap(), before);
+        let there = (1..4).chain(8..12).chain([20]).map(key).collect::<Vec<_>>();
+        assert!(cache.contains_many(&there).unwrap().iter().all(|there| *there));
+    }
+}
+
+#[test]
+fn rows_that_are_removed_while_a_compaction_lies_unfinished_stay_removed() {
+    let f = Fixture::new();
+    let old = four(&f, 0..2);
+    let elsewhere = Fixture::new();
+    four(&elsewhere, 0..2);
+    compact(&elsewhere.cache);
+    // As a kill leaves it that comes before the index is switched over.
+    f.put(&merged(0), fs::read(elsewhere.file(&merged(0))).unwrap());
+    for path in old.iter().chain([&merged(0)]) {
+        f.cache.remove(&crate::Removal::Shard(path.clone())).unwrap();
+    }
+    assert_eq!(f.open().status().unwrap().rows, 0);
+}
+
+#[test]
 fn a_key_that_a_shard_of_another_group_holds_with_other_numbers_keeps_its_shard() {
     let f = Fixture::new();
     four(&f, 1..3);

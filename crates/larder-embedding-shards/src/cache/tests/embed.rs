@@ -67,8 +67,11 @@ fn what_is_not_asked_for_or_missing_is_refused_and_nothing_written() {
 fn keys_of_two_encoders_are_refused_before_anything_is_embedded() {
     let place = Fixture::new();
     let other = WindowKey { encoder_hash: [6; 32], ..key(1) };
-    let asked = place.cache.read_or_embed("enc", "1", &[key(0), other], |_| panic!("embedded"));
-    assert_eq!(kind(asked), ErrorKind::Invalid);
+    let far = WindowKey { pool_radius: 1 << 31, ..key(0) };
+    for keys in [&[key(0), other][..], &[far]] {
+        let asked = place.cache.read_or_embed("enc", "1", keys, |_| panic!("embedded"));
+        assert_eq!(kind(asked), ErrorKind::Invalid);
+    }
 }
 
 #[test]

@@ -116,6 +116,20 @@ fn what_was_not_entered_is_entered_when_the_cache_is_opened() {
 }
 
 #[test]
+fn a_damaged_shard_keeps_nobody_from_opening_the_cache() {
+    let f = Fixture::new();
+    let damaged = f.write(0, 0..5);
+    f.write(1, 5..10);
+    let bytes = fs::read(f.file(&damaged)).unwrap();
+    f.put(&damaged, bytes[..bytes.len() / 2].to_vec());
+    let options = Options::default().python_index(true);
+    let cache = EmbeddingCache::open(f.dir.path(), options).unwrap();
+    assert!(cache.read(&key(7)).unwrap().is_some());
+    cache.repair().unwrap();
+    assert!(cache.verify().unwrap().is_clean());
+}
+
+#[test]
 fn what_is_in_step_is_not_written() {
     let f = Fixture::new();
     open(&f).write_shard("enc", "1", 0, &records(0..5)).unwrap();

@@ -1,10 +1,11 @@
 //! Columns of the user's own.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use arrow_array::RecordBatch;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, FieldRef, Schema};
 use larder_storage::Result;
+use parquet::arrow::{ArrowSchemaConverter, parquet_to_arrow_schema};
 
 use crate::{Dtype, record::invalid, shard::schema};
 
@@ -27,28 +28,42 @@ pub(crate) fn check_extra(extra: &RecordBatch, rows: usize) -> Result<()> {
                 "the extra column {name:?} has no name, or one that is taken: name it otherwise"
             )));
         }
-        if has_union(field.data_type()) {
+        if !is_kept(field) {
             return Err(invalid(format!(
-                "the extra column {name:?} is or holds a union, which Parquet lacks"
+                "the extra column {name:?} has the type {}, which Parquet does not give back: cast it",
+                field.data_type()
             )));
         }
     }
     Ok(())
 }
 
+/// Whether a column is read as what was written by whoever reads Parquet, and so keeps its values when its shard is merged
+/// with others.
+fn is_kept(field: &FieldRef) -> bool {
+    if is_refused(field.data_type()) {
+        return false;
+    }
+    let schema = Schema::new(vec![Arc::clone(field)]);
+    let read = ArrowSchemaConverter::new()
+        .convert(&schema)
+        .and_then(|written| parquet_to_arrow_schema(&written, None));
+    read.is_ok_and(|read| read.field(0).data_type().equals_datatype(field.data_type()))
+}
+
 /// Whether the library would panic.
-fn has_union(kind: &DataType) -> bool {
+fn is_refused(kind: &DataType) -> bool {
     match kind {
-        DataType::Union(..) => true,
+        DataType::Union(..) | DataType::FixedSizeBinary(0) => true,
         DataType::List(item)
         | DataType::LargeList(item)
         | DataType::ListView(item)
         | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _)
         | DataType::Map(item, _)
-        | DataType::RunEndEncoded(_, item) => has_union(item.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| has_union(field.data_type())),
-        DataType::Dictionary(_, value) => has_union(value),
+        | DataType::RunEndEncoded(_, item) => is_refused(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| is_refused(field.data_type())),
+        DataType::Dictionary(_, value) => is_refused(value),
         _ => false,
     }
 }
