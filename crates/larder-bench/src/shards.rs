@@ -34,13 +34,14 @@ takes the row, and pyarrow reads its row group of 64 rows without compression. D
 primary key, as SQLite has, which prepares its statement once, with a read transaction for each row or one for all of
 them. geno-lewm reads from a shard of 1,000 rows with zstd, because it decodes all of it. The index alone is
 `contains`, which reads no row. Of 256 random rows, the floor, numpy and Lance are told the row numbers: what Larder
-takes more has the index in it. The floor, numpy and Larder's matrix put them into one piece of memory. Writes are told as what 1 GB (1e9 bytes) of embeddings takes, whatever is written: one
-shard of Larder's, its rows in the index, or 1,000 rows of geno-lewm's, each in an empty cache; pyarrow writes the
-same keys and embeddings without compression, and what is bare writes the embeddings alone. What is made anew is the
-index, whose bare floor is rows of the same keys in their order, which replace those of a SQLite table in one
-transaction. The shards of the last but one table have 4 rows each, and both caches the same rows; `Options` are those by
-default. Peaks of `RssAnon`, looked at every millisecond, are those of processes of their own, which make the rows as they
-write them, in shards of 64 MiB.";
+takes more has the index in it. The floor, numpy and Larder's matrix put them into one piece of memory. Writes are
+told as what 1 GB (1e9 bytes) of embeddings takes, whatever is written: one shard of Larder's, its rows in the index,
+or 1,000 rows of geno-lewm's, each in an empty cache; pyarrow writes the same keys and embeddings without compression,
+and what is bare writes the embeddings alone. What is made anew is the index, whose bare floor is rows of the same
+keys in their order, which replace those of a SQLite table in one transaction. The shards of the last but one table
+have 4 rows each, and both caches the same rows; `Options` are those by default, and a process may have 1,024 files
+open. Peaks of `RssAnon`, looked at every millisecond, are those of processes of their own, which make the rows as
+they write them, in shards of 64 MiB.";
 
 static LARGE: [Data; 2] = [
     Data { name: "65,536 x 1,024 fp16", dtype: Dtype::Fp16, dim: 1024, rows: SHARD_ROWS },

@@ -62,7 +62,12 @@ fn extra_columns_that_do_not_fit_are_refused() {
     let union =
         arrow_array::UnionArray::try_new(union_fields, vec![0].into(), None, vec![one.clone()]);
     let union: ArrayRef = Arc::new(union.unwrap());
+    // What Parquet would give back as another type.
+    let seconds: ArrayRef = Arc::new(arrow_array::DurationSecondArray::from(vec![1]));
+    let nothing: ArrayRef = Arc::new(arrow_array::FixedSizeBinaryArray::new_null(0, 1));
     let batches = [
+        RecordBatch::try_from_iter([("d", seconds)]).unwrap(),
+        RecordBatch::try_from_iter([("n", nothing)]).unwrap(),
         named(&["embedding"]),
         named(&["Source_CRC32C"]),
         named(&[""]),
