@@ -253,7 +253,7 @@ fn what_cannot_be_put_is_refused_and_nothing_is_written() {
     write_npy(dir.path(), "doubles.npy", Array2::<f64>::zeros((10, 3)));
     refused("doubles.npy", &keys(10), 2, &["<f8", "f2 or f4"]);
     let twice = keys(10).replace("chunk 7", "chunk 6");
-    refused("halves.npy", &twice, 2, &["rows 6 and 7", "earlier one"]);
+    refused("halves.npy", &twice, 2, &["rows 6 and 7", "same key"]);
     let none = shards(dir.path(), &["ls", "--dir", "typo"]);
     assert_refused(&none, 2, &["typo", "no such directory"]);
     assert!(!dir.path().join("typo").exists());
