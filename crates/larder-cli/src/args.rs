@@ -1,6 +1,6 @@
 //! What can be asked on the command line.
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf, str::FromStr};
 
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -87,4 +87,13 @@ pub(crate) enum Look {
     Verify,
     /// Move what is damaged aside, delete nothing, and make anew what can be derived
     Repair,
+}
+
+/// Two numbers as `A..B`.
+fn range<T: FromStr>(text: &str) -> Result<Range<T>, String> {
+    let parse = || {
+        let (start, end) = text.split_once("..")?;
+        Some(start.parse().ok()?..end.parse().ok()?)
+    };
+    parse().ok_or_else(|| "give two numbers, such as 0..10".to_owned())
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use bytemuck::Pod;
 use half::{bf16, f16};
 use larder_storage::{Error, ErrorKind, Result};
@@ -76,6 +78,19 @@ impl Embedding {
         self.len() == 0
     }
 
+    /// The bytes of a shard, little endian. Bits are moved as they are: a float that passes through a register may lose a
+    /// NaN's payload.
+    pub(crate) fn stored(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Fp16(values) => bytemuck::cast_slice(values).into(),
+            Self::Bf16(values) => {
+                let bytes = values.iter().flat_map(|value| widen(*value).to_le_bytes());
+                bytes.collect::<Vec<u8>>().into()
+            }
+            Self::Fp32(values) => bytemuck::cast_slice(values).into(),
+        }
+    }
+
     /// `dim` numbers, whose stored bytes, little endian, `fill` writes; `None` where those are none of `dtype`.
     pub(crate) fn read(
         dtype: Dtype,
@@ -120,7 +135,7 @@ pub(crate) fn narrowed(bits: &[u32]) -> Option<Vec<bf16>> {
 }
 
 /// The bits of the `f32` with the same value. Done on bits, because a conversion would quieten NaNs.
-pub(crate) fn widen(value: bf16) -> u32 {
+fn widen(value: bf16) -> u32 {
     u32::from(value.to_bits()) << 16
 }
 

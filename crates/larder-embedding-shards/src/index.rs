@@ -208,10 +208,7 @@ impl Index {
     }
 
     pub(crate) fn has_shard(&self, path: &Key) -> Result<bool> {
-        self.db.read(|db| {
-            let mut select = db.prepare_cached("SELECT 1 FROM shard WHERE path = ?1")?;
-            Ok(select.exists([path.as_str()])?)
-        })
+        self.db.read(|db| Ok(find_id(db, path)?.is_some()))
     }
 
     /// The id of the shard that came last of those that are there. Ids rise and are never used again, so while it stays

@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::Look;
+use super::{Look, range};
 
 /// Which arrays.
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub(crate) enum Array {
         /// The key
         key: String,
         /// From the first of them to before the last, from 0 on
-        #[arg(value_name = "A..B", value_parser = rows)]
+        #[arg(value_name = "A..B", value_parser = range::<usize>)]
         rows: Range<usize>,
     },
     /// Remove arrays with their files
@@ -77,23 +77,15 @@ pub(crate) enum Array {
     Look(Look),
 }
 
-fn rows(text: &str) -> Result<Range<usize>, String> {
-    let parse = || {
-        let (start, end) = text.split_once("..")?;
-        Some(start.parse().ok()?..end.parse().ok()?)
-    };
-    parse().ok_or_else(|| "give two numbers, such as 0..10".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rows_are_two_numbers() {
-        assert_eq!(rows("3..17"), Ok(3..17));
+        assert_eq!(range::<usize>("3..17"), Ok(3..17));
         for text in ["", "3", "3..", "..3", "a..b", "3...4", "-1..2"] {
-            assert!(rows(text).is_err(), "{text}");
+            assert!(range::<usize>(text).is_err(), "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@ use larder::{
     storage::{Digest, Error},
 };
 
-use super::Look;
+use super::{Look, range};
 
 /// Which cache.
 #[derive(Debug, Args)]
@@ -212,10 +212,10 @@ pub(crate) struct Scan {
     #[arg(long)]
     pub(crate) source: Option<String>,
     /// Only rows whose window shares a position with this range
-    #[arg(long, value_name = "A..B", value_parser = range, allow_hyphen_values = true)]
+    #[arg(long, value_name = "A..B", value_parser = range::<i64>, allow_hyphen_values = true)]
     pub(crate) positions: Option<Range<i64>>,
     /// Only rows that were made in this range of time, in nanoseconds since 1970
-    #[arg(long, value_name = "A..B", value_parser = range, allow_hyphen_values = true)]
+    #[arg(long, value_name = "A..B", value_parser = range::<i64>, allow_hyphen_values = true)]
     pub(crate) created: Option<Range<i64>>,
     /// These columns in this order, between commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -243,14 +243,6 @@ fn parsed<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: Error| error.message().to_owned())
 }
 
-fn range(text: &str) -> Result<Range<i64>, String> {
-    let parse = || {
-        let (start, end) = text.split_once("..")?;
-        Some(start.parse().ok()?..end.parse().ok()?)
-    };
-    parse().ok_or_else(|| "give two numbers, such as 0..10".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,9 +253,9 @@ mod tests {
         for text in ["", "ab", &"ab".repeat(33), &"xy".repeat(32)] {
             assert!(hash(text).is_err(), "{text}");
         }
-        assert_eq!(range("-5..7"), Ok(-5..7));
+        assert_eq!(range::<i64>("-5..7"), Ok(-5..7));
         for text in ["", "3", "3..", "..3", "a..b", "1.5..2"] {
-            assert!(range(text).is_err(), "{text}");
+            assert!(range::<i64>(text).is_err(), "{text}");
         }
     }
 }

@@ -5,7 +5,6 @@ use arrow_array::{
     Int32Array, Int64Array, ListArray, RecordBatch, StringArray, UInt32Array, cast::AsArray,
     types::Float16Type, types::Float32Type,
 };
-use half::bf16;
 use larder_storage::{Error, ErrorKind, Key, Result, crc32c_append};
 
 use super::{
@@ -166,7 +165,7 @@ impl<'a> Rows<'a> {
             .iter()
             .zip(embeddings)
             .zip(crcs.iter())
-            .any(|((key, row), crc)| embedding_crc(key, row) != *crc);
+            .any(|((key, row), crc)| crc32c_append(key.crc32c(), &row.stored()) != *crc);
         if wrong { Err(corrupt(self.path, "a row does not match its checksum")) } else { Ok(()) }
     }
 
@@ -181,22 +180,6 @@ impl<'a> Rows<'a> {
             Err(corrupt(self.path, "a row's source does not match its checksum"))
         } else {
             Ok(())
-        }
-    }
-}
-
-/// The checksum of the key and the stored bytes.
-fn embedding_crc(key: &WindowKey, embedding: &Embedding) -> u32 {
-    let crc = key.crc32c();
-    match embedding {
-        Embedding::Fp16(values) => {
-            values.iter().fold(crc, |crc, value| crc32c_append(crc, &value.to_le_bytes()))
-        }
-        Embedding::Bf16(values) => values.iter().fold(crc, |crc, value: &bf16| {
-            crc32c_append(crc, &crate::embedding::widen(*value).to_le_bytes())
-        }),
-        Embedding::Fp32(values) => {
-            values.iter().fold(crc, |crc, value| crc32c_append(crc, &value.to_le_bytes()))
         }
     }
 }

@@ -54,7 +54,7 @@ impl Shard {
     /// The columns that are none of ours.
     pub(crate) fn extra_fields(&self) -> Fields {
         let fields = self.metadata.schema().fields().iter();
-        fields.filter(|field| schema::is_extra(field.name())).cloned().collect()
+        fields.filter(|field| !schema::is_known(field.name())).cloned().collect()
     }
 
     /// When each row was made, in nanoseconds since 1970 in UTC.
@@ -73,7 +73,7 @@ fn extra(batch: &RecordBatch) -> Result<Option<RecordBatch>> {
     let schema = batch.schema();
     let names = schema.fields().iter().enumerate();
     let columns: Vec<usize> =
-        names.filter(|(_, field)| schema::is_extra(field.name())).map(|(i, _)| i).collect();
+        names.filter(|(_, field)| !schema::is_known(field.name())).map(|(i, _)| i).collect();
     if columns.is_empty() {
         return Ok(None);
     }

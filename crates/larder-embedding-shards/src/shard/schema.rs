@@ -74,11 +74,6 @@ pub(super) fn has_checksums(schema: &Schema) -> bool {
     CHECKSUMS.iter().any(|(name, _)| schema.column_with_name(name).is_some())
 }
 
-/// Whether a column is none of those that make up a row.
-pub(super) fn is_extra(name: &str) -> bool {
-    name != EMBEDDING && COLUMNS.iter().chain(&CHECKSUMS).all(|(known, _)| *known != name)
-}
-
 /// Checks that each column of a row is there with its type, whoever wrote the file.
 pub(super) fn check(path: &Key, schema: &Schema, ours: bool) -> Result<()> {
     let checksums = if ours { &CHECKSUMS[..] } else { &[] };

@@ -23,7 +23,7 @@ use parquet::{
 };
 
 use super::RowGroup;
-use crate::{Embedding, WindowRecord, embedding::widen};
+use crate::WindowRecord;
 
 // Rows are checksummed and stored as they lie in memory, and Parquet wants them to be little-endian.
 #[cfg(target_endian = "big")]
@@ -105,21 +105,10 @@ impl<'a> Chunk<'a> {
 
     /// The stored bytes of a row, whose checksum is noted.
     fn row(&self, record: &'a WindowRecord) -> Cow<'a, [u8]> {
-        let bytes = stored(&record.embedding);
+        let bytes = record.embedding.stored();
         let crc = crc32c_append(record.key.crc32c(), &bytes);
         self.crcs.lock().unwrap_or_else(PoisonError::into_inner).push(crc);
         bytes
-    }
-}
-
-/// Bits are moved as they are: a float that passes through a register may lose a NaN's payload.
-fn stored(embedding: &Embedding) -> Cow<'_, [u8]> {
-    match embedding {
-        Embedding::Fp16(values) => bytemuck::cast_slice(values).into(),
-        Embedding::Bf16(values) => {
-            values.iter().flat_map(|value| widen(*value).to_le_bytes()).collect::<Vec<u8>>().into()
-        }
-        Embedding::Fp32(values) => bytemuck::cast_slice(values).into(),
     }
 }
 
