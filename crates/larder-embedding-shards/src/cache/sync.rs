@@ -175,6 +175,8 @@ impl EmbeddingCache {
             synchronised => synchronised.map(|_| true)?,
         };
         let listed: BTreeSet<Key> = self.list()?.into_iter().collect();
+        // Shards are read ahead, which is not to add to those that are held open.
+        self.handles.clear();
         let (mut unfinished, mut problems) = (Vec::new(), Vec::new());
         let (count, taken) = self.index.replace(|index| {
             let mut count = (0, 0);
