@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 /// What is known of one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct EntryInfo {
     /// The key, which is also the path below the root, with `/` between its segments.
@@ -23,6 +23,10 @@ pub struct EntryInfo {
     pub build_cost: Option<Duration>,
     /// Whether it is kept from eviction.
     pub pinned: bool,
+    /// When it is no longer handed out, where it was given a time to live.
+    pub expires_at: Option<SystemTime>,
+    /// What the [`Policy`](crate::Policy) remembers of it, as of the last eviction.
+    pub priority: f64,
 }
 
 impl EntryInfo {
@@ -37,6 +41,8 @@ impl EntryInfo {
             access_count: 0,
             build_cost: None,
             pinned: false,
+            expires_at: None,
+            priority: 0.0,
         }
     }
 

@@ -80,6 +80,6 @@ pub use lease::Lease;
 pub use meta::META_FORMAT_VERSION;
 pub use observer::Observer;
 pub use options::Options;
-pub use policy::{Lfu, Lru, Policy, SizedLru};
+pub use policy::{Gdsf, Lfu, Lru, Policy, SizedLru};
 pub use recount::Recount;
 pub use verify::VerifyReport;

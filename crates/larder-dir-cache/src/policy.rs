@@ -1,4 +1,8 @@
-use std::{cmp::Reverse, fmt};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+    fmt,
+};
 
 use crate::EntryInfo;
 
@@ -12,7 +16,26 @@ pub trait Policy: Send + Sync + fmt::Debug {
     /// `entries` are those that may go: neither pinned nor the newest. Where some of the answer turn out to be leased,
     /// the policy is asked again, with the others and a larger need.
     fn victims(&self, entries: &[EntryInfo], bytes_needed: u64) -> Vec<String>;
+
+    /// What to remember of an entry that was built or accessed: it is kept with the entry, survives a restart, and is
+    /// given back as [`EntryInfo::priority`]. Asked once for all accesses since the last eviction, before the next one.
+    ///
+    /// `entry` has the accesses counted, and the priority of before; `floor` is the largest priority that was evicted
+    /// so far, 0 at first. What is not a number counts as 0.
+    fn priority(&self, entry: &EntryInfo, floor: f64) -> f64 {
+        let _ = (entry, floor);
+        0.0
+    }
 }
+
+/// Evicts what is the least loss: entries that cost little to build, are large, and were accessed seldom and long ago.
+/// The default.
+///
+/// The priority of an entry is `floor + accesses * cost / size` as of its last access, where the cost is the time that
+/// its builder took in seconds (1 where it is not known), the size is in bytes, and the floor grows with each eviction,
+/// so that old merits fade. This is Greedy-Dual-Size-Frequency (Cherkasova, HPL-98-69R1, 1998).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gdsf;
 
 /// Evicts what was accessed longest ago.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +48,17 @@ pub struct Lfu;
 /// Evicts what was accessed longest ago, and among equals the largest.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SizedLru;
+
+impl Policy for Gdsf {
+    fn victims(&self, entries: &[EntryInfo], bytes_needed: u64) -> Vec<String> {
+        first_by(entries, bytes_needed, |entry| (Finite(entry.priority), entry.last_access))
+    }
+
+    fn priority(&self, entry: &EntryInfo, floor: f64) -> f64 {
+        let cost = entry.build_cost.map_or(1.0, |cost| cost.as_secs_f64());
+        floor + entry.access_count as f64 * cost / entry.size.max(1) as f64
+    }
+}
 
 impl Policy for Lru {
     fn victims(&self, entries: &[EntryInfo], bytes_needed: u64) -> Vec<String> {
@@ -51,15 +85,36 @@ fn first_by<R: Ord>(
     bytes_needed: u64,
     rank: impl Fn(&EntryInfo) -> R,
 ) -> Vec<String> {
-    let mut order: Vec<&EntryInfo> = entries.iter().filter(|entry| entry.size > 0).collect();
-    order.sort_by_cached_key(|&entry| (rank(entry), entry.key.as_str()));
-    let mut freed = 0_u64;
-    let chosen = order.into_iter().take_while(|entry| {
-        let wanted = freed < bytes_needed;
-        freed = freed.saturating_add(entry.size);
-        wanted
-    });
-    chosen.map(|entry| entry.key.clone()).collect()
+    let full = entries.iter().filter(|entry| entry.size > 0);
+    // A heap, as mostly few of many go.
+    let mut order: BinaryHeap<_> =
+        full.map(|entry| Reverse((rank(entry), entry.key.as_str(), entry.size))).collect();
+    let (mut chosen, mut freed) = (Vec::new(), 0_u64);
+    while freed < bytes_needed
+        && let Some(Reverse((_, key, size))) = order.pop()
+    {
+        chosen.push(key.to_owned());
+        freed = freed.saturating_add(size);
+    }
+    chosen
+}
+
+/// A number that is none of the special ones, in its order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Finite(f64);
+
+impl Eq for Finite {}
+
+impl PartialOrd for Finite {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Finite {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
 }
 
 #[cfg(test)]
@@ -93,9 +148,34 @@ mod tests {
     }
 
     #[test]
+    fn the_least_loss_goes_first_and_old_merits_fade() {
+        let with = |key, size, count, cost_s| {
+            let mut it = entry(key, size, 1, count);
+            it.build_cost = Some(Duration::from_secs(cost_s));
+            it
+        };
+        let mut entries = [
+            with("dear", 10, 1, 90),
+            with("cheap", 10, 1, 1),
+            with("large", 100, 1, 90),
+            with("used", 10, 40, 1),
+        ];
+        for entry in &mut entries {
+            entry.priority = Gdsf.priority(entry, 0.0);
+        }
+        assert_eq!(Gdsf.victims(&entries, u64::MAX), ["cheap", "large", "used", "dear"]);
+        assert_eq!(Gdsf.victims(&entries, 11), ["cheap", "large"]);
+        // What came after much was evicted outlives what was worth more before.
+        let mut late = with("late", 10, 1, 1);
+        late.priority = Gdsf.priority(&late, 10.0);
+        let [dear, ..] = entries;
+        assert_eq!(Gdsf.victims(&[late, dear], 1), ["dear"]);
+    }
+
+    #[test]
     fn what_frees_nothing_stays() {
         let entries = [entry("empty", 0, 1, 1), entry("full", 5, 2, 1)];
-        for policy in [&Lru as &dyn Policy, &Lfu, &SizedLru] {
+        for policy in [&Gdsf as &dyn Policy, &Lru, &Lfu, &SizedLru] {
             assert_eq!(policy.victims(&entries, 1), ["full"], "{policy:?}");
         }
     }

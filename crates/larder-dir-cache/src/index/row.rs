@@ -72,6 +72,8 @@ impl Row {
             access_count: self.access_count,
             build_cost: self.build_cost_ns.map(Duration::from_nanos),
             pinned: self.pinned,
+            expires_at: None,
+            priority: 0.0,
             key: self.key,
         }
     }
