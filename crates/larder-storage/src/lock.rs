@@ -12,7 +12,7 @@ use std::{
 
 #[cfg(doc)]
 use crate::Digest;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A held lock; dropping it releases it.
 #[must_use = "the lock is released when this is dropped"]
@@ -36,7 +36,20 @@ impl FileLock {
     ///
     /// `Io` where the file cannot be opened or locked.
     pub fn shared(path: &Path) -> Result<Self> {
-        Self::wait(path, Mode::Shared)
+        Self::wait(path, Mode::Shared, open)
+    }
+
+    /// As [`shared`](Self::shared), but `None` where there is no file.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared`](Self::shared).
+    pub fn shared_existing(path: &Path) -> Result<Option<Self>> {
+        let existing = |path: &Path| OpenOptions::new().read(true).open(path);
+        match Self::wait(path, Mode::Shared, existing) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            locked => locked.map(Some),
+        }
     }
 
     /// Waits for a lock that excludes every other one.
@@ -45,7 +58,7 @@ impl FileLock {
     ///
     /// As [`shared`](Self::shared).
     pub fn exclusive(path: &Path) -> Result<Self> {
-        Self::wait(path, Mode::Exclusive)
+        Self::wait(path, Mode::Exclusive, open)
     }
 
     /// The lock of [`shared`](Self::shared), or `None` where somebody holds it exclusively.
@@ -82,7 +95,7 @@ impl FileLock {
         }
     }
 
-    fn wait(path: &Path, mode: Mode) -> Result<Self> {
+    fn wait(path: &Path, mode: Mode, open: fn(&Path) -> io::Result<File>) -> Result<Self> {
         loop {
             let file = open(path).map_err(|error| failed(error, path))?;
             lock(&file, mode).map_err(|error| failed(error, path))?;
@@ -237,6 +250,8 @@ mod tests {
         drop((first, second));
         let alone = FileLock::try_exclusive(&path).unwrap().unwrap();
         assert!(FileLock::try_shared(&path).unwrap().is_none());
+        assert!(FileLock::shared_existing(&dir.path().join("none")).unwrap().is_none());
+        assert!(!dir.path().join("none").exists());
         drop(alone);
         let (one, other) = (FileLock::shared(&path).unwrap(), FileLock::shared(&path).unwrap());
         one.remove().unwrap();

@@ -116,15 +116,29 @@ impl Stage {
             Err(error) if error.kind() == ErrorKind::Full => Slot::unowned(self),
             slot => slot?,
         };
-        match fs::rename(target, &slot.path) {
+        if !self.retire(target, &slot.path)? {
+            return Ok(false);
+        }
+        slot.remove().map(|()| true)
+    }
+
+    /// Takes a directory out of its place, at once for every reader, and keeps all that is in it as `to`, where nothing
+    /// may be yet; whether there was one. The directory that `to` lies in has to be there.
+    ///
+    /// # Errors
+    ///
+    /// `Io` where it cannot be renamed, and then it is where it was; also where the change cannot be flushed, and then a
+    /// power cut may bring it back.
+    pub fn retire(&self, target: &Path, to: &Path) -> Result<bool> {
+        match fs::rename(target, to) {
             Ok(()) => {}
-            Err(error) if is_absent(&error) => return Ok(false),
+            Err(error) if is_absent(&error) && !is_there(target) => return Ok(false),
             Err(error) => {
                 return Err(Error::io(error, "cannot remove the directory").at_path(target));
             }
         }
         self.settle(target)?;
-        slot.remove().map(|()| true)
+        Ok(true)
     }
 
     /// Makes the removal of `target` as durable as its publication would be, whatever is left of its directories.
@@ -384,6 +398,24 @@ impl StagedDir {
         let published = slot.rename(target)?;
         drop(alone);
         published.settle()
+    }
+}
+
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Removes a directory with all that is in it, file by file, also where directories in it may not be written; whether
+/// there was one.
+///
+/// # Errors
+///
+/// `Io` where a part of it cannot be removed: what can be is gone then.
+pub fn remove_dir(dir: &Path) -> Result<bool> {
+    match tree::remove(dir) {
+        Err(error) if is_absent(&error) && !is_there(dir) => Ok(false),
+        Err(error) => Err(Error::io(error, "cannot be removed").at_path(dir)),
+        Ok(()) => Ok(true),
     }
 }
 

@@ -144,6 +144,23 @@ fn discards_a_tree_and_says_whether_there_was_one() {
 }
 
 #[test]
+fn what_is_retired_is_whole_elsewhere_and_then_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let stage = Stage::new(root.path(), Durability::Process);
+    let (target, trash) = (root.path().join("m"), root.path().join("trash"));
+    fs::create_dir_all(target.join("x/y")).unwrap();
+    fs::create_dir(&trash).unwrap();
+    assert!(stage.retire(&target, &trash.join("1")).unwrap());
+    assert!(!target.exists() && trash.join("1/x/y").is_dir());
+    assert!(!stage.retire(&target, &trash.join("2")).unwrap(), "there is none any more");
+    assert!(remove_dir(&trash.join("1")).unwrap() && !remove_dir(&trash.join("1")).unwrap());
+
+    fs::create_dir(&target).unwrap();
+    let nowhere = stage.retire(&target, &root.path().join("no/such/place"));
+    assert!(nowhere.is_err() && target.is_dir(), "what cannot be moved stays");
+}
+
+#[test]
 fn the_dead_are_swept_and_the_living_kept() {
     let root = tempfile::tempdir().unwrap();
     let stage_dir = area::stage_dir(root.path());
