@@ -4,10 +4,11 @@ use std::{
 };
 
 use crossbeam_channel::bounded;
-use larder_storage::{Error, ErrorKind, Result};
+use larder_storage::{Error, ErrorKind, Result, Storage, time::now_ns};
 
 use crate::{
-    EntryInfo, Lease, Options, Policy, Recount, Snapshot, Status, VerifyReport, build,
+    BuildOptions, EntryInfo, Lease, Options, Policy, Recount, Snapshot, Status, VerifyReport,
+    build,
     core::Core,
     evict::Removal,
     index::{Index, Row},
@@ -36,6 +37,7 @@ impl DirCache {
     /// # Errors
     ///
     /// `Invalid` for a threshold or interval of zero, a root that is a file, and a directory that holds other things;
+    /// `Conflict` where the cache is open with other settings, in this process or another;
     /// `Corrupt` or `Format` for an index that is damaged or of a newer Larder; `Io` or `Full` where the root cannot be
     /// read or written.
     pub fn open(root: impl AsRef<Path>, options: Options) -> Result<Self> {
@@ -44,6 +46,32 @@ impl DirCache {
         let core = Arc::new(Core::open(root.as_ref(), options, wake)?);
         let worker = background.then(|| Worker::start(Arc::clone(&core), woken)).transpose()?;
         Ok(Self { _worker: worker, core })
+    }
+
+    /// Opens the cache in the directory `root` with the settings that it was last opened with, and no background thread:
+    /// for looking at a cache, and for mending it. A policy that is not one of this crate's is not known here, and the
+    /// default stands in for it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no cache; otherwise as [`open`](Self::open).
+    pub fn open_existing(root: impl AsRef<Path>) -> Result<Self> {
+        let core = Core::open_existing(root.as_ref(), bounded(1).0)?;
+        Ok(Self { _worker: None, core: Arc::new(core) })
+    }
+
+    /// Opens the cache in the directory that a storage stands on, as [`open`](Self::open) does.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the storage is on no local disk; otherwise as [`open`](Self::open).
+    pub fn open_on(storage: &dyn Storage, options: Options) -> Result<Self> {
+        let root = storage.local_root().ok_or_else(|| {
+            let message =
+                "entries are directories in use, which need a local disk: open the cache on one";
+            Error::new(ErrorKind::Unsupported, message)
+        })?;
+        Self::open(root, options)
     }
 
     /// Moves a damaged index of the cache in `root` aside, and says where to; `None` where it is sound. The next
@@ -55,6 +83,11 @@ impl DirCache {
     /// read or moved.
     pub fn repair(root: impl AsRef<Path>) -> Result<Option<PathBuf>> {
         Index::repair(root.as_ref())
+    }
+
+    /// The storage whose directory the root is.
+    pub fn storage(&self) -> &dyn Storage {
+        &self.core.storage
     }
 
     /// The root, with symbolic links resolved.
@@ -90,7 +123,37 @@ impl DirCache {
         key: &str,
         build: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Lease> {
-        build::get_or_build(&self.core, &Core::key(key)?, build)
+        self.get_or_build_with(key, BuildOptions::default(), build)
+    }
+
+    /// As [`get_or_build`](Self::get_or_build), with room reserved, a time to live or a pin.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_build`](Self::get_or_build), and `Full` where the room that is reserved cannot be had within the limit,
+    /// before `build` is called, or where the entry came out larger.
+    pub fn get_or_build_with(
+        &self,
+        key: &str,
+        options: BuildOptions,
+        build: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Lease> {
+        build::get_or_build(&self.core, &Core::key(key)?, options, build)
+    }
+
+    /// A lease on the entry, to read and to write in it: an empty one is made where there is none. Counts an access, and
+    /// measures the entry when the lease is dropped.
+    ///
+    /// Others see what is written as it is written, and a killed writer leaves half of it: this is how vcti-file-cache
+    /// works. [`get_or_build`](Self::get_or_build) publishes entries whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_build`](Self::get_or_build).
+    pub fn model(&self, key: &str) -> Result<Lease> {
+        let lease = self.get_or_build(key, |_| Ok(()))?;
+        self.core.open_in_place(&Core::key(key)?)?;
+        Ok(lease.in_place())
     }
 
     /// Whether there is such an entry. Counts nothing; it may be gone the next moment.
@@ -99,15 +162,34 @@ impl DirCache {
     ///
     /// `Invalid` as for [`get`](Self::get), `Io` where the index fails.
     pub fn contains(&self, key: &str) -> Result<bool> {
-        self.core.index.is_live(Core::key(key)?.as_str())
+        let entry = self.core.index.present(Core::key(key)?.as_str())?;
+        Ok(entry.is_some_and(|entry| !entry.is_expired(now_ns())))
+    }
+
+    /// Keeps the entry from eviction until it is unpinned; whether there is one. It can be removed all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`contains`](Self::contains).
+    pub fn pin(&self, key: &str) -> Result<bool> {
+        self.core.index.pin(Core::key(key)?.as_str(), true)
+    }
+
+    /// Lets the entry be evicted again; whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`contains`](Self::contains).
+    pub fn unpin(&self, key: &str) -> Result<bool> {
+        self.core.index.pin(Core::key(key)?.as_str(), false)
     }
 
     /// Removes the entry; whether there was one.
     ///
     /// # Errors
     ///
-    /// `Locked` while anybody has a lease on it; `Invalid` as for [`get`](Self::get); `Io` where its files cannot be
-    /// removed: it stays whole, or its name is free and what is left of it is removed later.
+    /// `Locked` while anybody has a lease on it; `Invalid` as for [`get`](Self::get); `Io` where its directory cannot be
+    /// moved away: it stays whole. Files that cannot be deleted then are told to the observer and tried again each cycle.
     pub fn remove(&self, key: &str) -> Result<bool> {
         let key = Core::key(key)?;
         match self.core.remove(&key)? {
@@ -120,13 +202,22 @@ impl DirCache {
         }
     }
 
-    /// What is known of each entry, ordered by key.
+    /// Removes all entries but those under a lease, pinned ones too; returns the keys that went, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`remove`](Self::remove), but never `Locked`; what comes after the failure stays.
+    pub fn clear(&self) -> Result<Vec<String>> {
+        self.core.clear()
+    }
+
+    /// What is known of each entry, ordered by key; all accesses of all processes are counted.
     ///
     /// # Errors
     ///
     /// `Io` or `Corrupt` where the index fails.
     pub fn entries(&self) -> Result<Vec<EntryInfo>> {
-        self.core.settle_releases()?;
+        self.core.count_uses()?;
         Ok(self.core.index.live()?.into_iter().map(Row::info).collect())
     }
 
@@ -197,8 +288,8 @@ impl DirCache {
         self.core.evict(policy)
     }
 
-    /// Runs one cycle, as the background thread does: finishes what dead processes left, evicts, and brings every
-    /// `.cache_meta` up to date. Returns the keys that went.
+    /// Runs one cycle, as the background thread does: finishes what dead processes left, removes what has expired, evicts,
+    /// and brings every `.cache_meta` up to date. Returns the keys that went.
     ///
     /// # Errors
     ///
@@ -219,6 +310,8 @@ impl DirCache {
             size: snapshot.total_size,
             evict_above: self.core.options.evict_above,
             overage: snapshot.overage,
+            limit: self.core.options.limit,
+            used: self.core.index.counters()?.used,
             unfinished: self.core.index.unfinished()?.len() as u64,
         })
     }

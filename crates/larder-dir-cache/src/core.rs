@@ -1,27 +1,27 @@
 //! What a cache and its leases share.
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     ffi::OsStr,
-    fs,
+    fs::{self, Metadata},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    sync::Mutex,
 };
 
 use crossbeam_channel::Sender;
 use larder_storage::{
     Digest, Error, ErrorKind, Key, LocalStorage, RESERVED_SEGMENT, Result, flight::Flights,
-    lock::FileLock, time::now_ns,
 };
 
 use crate::{
-    Options, Snapshot,
-    index::{self, Index, Row, State},
+    Options, Snapshot, boot,
+    index::{self, Index, Use},
+    journal::Journal,
     meta,
     observer::Watch,
     scan::{TAG, scan},
-    settle::is_real_dir,
+    settings::{self, Agreement, Settings},
+    settle::{is_absent, is_real_dir},
 };
 
 const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -34,8 +34,11 @@ pub(crate) struct Core {
     pub(crate) index: Index,
     pub(crate) flights: Flights,
     pub(crate) options: Options,
-    /// When leases ended that the index does not know of yet.
-    released: Mutex<BTreeMap<Key, i64>>,
+    pub(crate) journal: Journal,
+    /// Uses that could not be noted, by the numbers of their entries.
+    pub(crate) unsaved: Mutex<HashMap<i64, Use>>,
+    pub(crate) boot: i64,
+    _agreement: Agreement,
     /// Asks the background thread for a cycle.
     wake: Sender<()>,
 }
@@ -44,15 +47,53 @@ impl Core {
     pub(crate) fn open(root: &Path, options: Options, wake: Sender<()>) -> Result<Self> {
         options.check()?;
         let storage = LocalStorage::open(root, options.durability)?;
-        let root = storage.root();
-        refuse_foreign(root)?;
-        if !root.join(TAG).exists() {
-            storage.stage().write(&root.join(TAG), TAG_TEXT.as_bytes())?;
+        refuse_foreign(storage.root())?;
+        let tag = storage.root().join(TAG);
+        if !tag.exists() {
+            storage.stage().write(&tag, TAG_TEXT.as_bytes())?;
         }
-        let index = Index::open(root, options.durability)?;
-        let flights = Flights::across_processes(root.join(RESERVED_SEGMENT).join("flights"));
-        let core = Self { storage, index, flights, options, released: Mutex::default(), wake };
+        let index = Index::open(storage.root(), options.durability)?;
+        let settings = Settings::of(&options);
+        Self::new(storage, index, options, &settings, wake)
+    }
+
+    /// Opens a cache that is there, with the settings that it has.
+    pub(crate) fn open_existing(root: &Path, wake: Sender<()>) -> Result<Self> {
+        if !is_ours(root) {
+            let message = "is no directory cache: name the root of one";
+            return Err(Error::new(ErrorKind::NotFound, message).at_path(root));
+        }
+        let defaults = Options::default();
+        let storage = LocalStorage::open(root, defaults.durability)?;
+        let index = Index::open(storage.root(), defaults.durability)?;
+        let settings = Settings::recorded(&index)?.unwrap_or_else(|| Settings::of(&defaults));
+        Self::new(storage, index, settings.options(), &settings, wake)
+    }
+
+    fn new(
+        storage: LocalStorage,
+        index: Index,
+        options: Options,
+        settings: &Settings,
+        wake: Sender<()>,
+    ) -> Result<Self> {
+        let reserved = storage.root().join(RESERVED_SEGMENT);
+        let agreement = settings::agree(&reserved, &index, settings)
+            .map_err(|error| error.at_path(storage.root()))?;
+        let core = Self {
+            flights: Flights::across_processes(reserved.join("flights")),
+            journal: Journal::new(reserved.join("accesses")),
+            boot: boot::current(),
+            unsaved: Mutex::default(),
+            _agreement: agreement,
+            storage,
+            index,
+            options,
+            wake,
+        };
         core.reconcile()?;
+        core.journal.sweep(&core.index)?;
+        core.empty_trash()?;
         Ok(core)
     }
 
@@ -74,15 +115,27 @@ impl Core {
 
     /// Where the entry lies or would lie. Two keys must not mean one directory, so no link is followed.
     pub(crate) fn path(&self, key: &Key) -> Result<PathBuf> {
+        self.place(key).map(|(path, _)| path)
+    }
+
+    /// Where the entry lies or would lie, and whether there is a directory. A disk that does not answer has not lost it.
+    pub(crate) fn place(&self, key: &Key) -> Result<(PathBuf, bool)> {
         let mut path = self.storage.root().to_owned();
+        let mut found: Option<Metadata> = None;
         for segment in key.segments() {
             path.push(segment);
-            if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            found = match fs::symlink_metadata(&path) {
+                Err(error) if is_absent(&error) => None,
+                found => Some(
+                    found.map_err(|error| Error::io(error, "cannot be examined").at_path(&path))?,
+                ),
+            };
+            if found.as_ref().is_some_and(Metadata::is_symlink) {
                 let message = "is a symbolic link: entries and the directories above them have to be real ones";
                 return Err(Error::new(ErrorKind::Invalid, message).at_path(path));
             }
         }
-        Ok(path)
+        Ok((path, found.is_some_and(|found| found.is_dir())))
     }
 
     /// The file whose shared lock is a lease on the entry, and whose exclusive lock is the right to take it away.
@@ -113,69 +166,11 @@ impl Core {
             Err(error) => self.watch().failed(&error, "looking whether there is too much"),
         }
     }
-
-    /// Notes the end of a lease that was `held` so long. A short one is kept in memory until somebody needs the order of
-    /// accesses; of a long one the other processes would think for too long that it ended when it began.
-    pub(crate) fn note_release(&self, key: &Key, held: Duration) {
-        self.lock_released().insert(key.clone(), now_ns());
-        if held >= self.options.interval
-            && let Err(error) = self.settle_releases()
-        {
-            self.watch().failed(&error, &format!("recording the end of a lease on {key}"));
-        }
-    }
-
-    /// Writes the noted ends of leases to the index.
-    pub(crate) fn settle_releases(&self) -> Result<()> {
-        let ends = std::mem::take(&mut *self.lock_released());
-        if ends.is_empty() {
-            return Ok(());
-        }
-        let written = self.index.released(ends.iter());
-        if written.is_err() {
-            let mut released = self.lock_released();
-            let later = std::mem::replace(&mut *released, ends);
-            released.extend(later);
-        }
-        written
-    }
-
-    fn lock_released(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, i64>> {
-        // A map is whole after each statement, whatever panicked beside it.
-        self.released.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Brings the `.cache_meta` of every entry up to the index.
-    pub(crate) fn sync_meta(&self) -> Result<()> {
-        self.settle_releases()?;
-        for key in self.index.behind()? {
-            if let Err(error) = self.sync_one(&key) {
-                self.watch().failed(&error, &format!("writing .cache_meta of {key}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn sync_one(&self, key: &Key) -> Result<()> {
-        let path = self.path(key)?;
-        // Under a lease the directory stays; without one, the file could bring a removed directory back.
-        let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(()) };
-        match self.index.find(key.as_str())? {
-            Some(row) if row.state == State::Live && is_real_dir(&path)? => {
-                self.write_meta(&path, &row)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn write_meta(&self, path: &Path, row: &Row) -> Result<()> {
-        meta::write(self.storage.stage(), path, row)?;
-        self.index.written(row)
-    }
 }
 
 impl Drop for Core {
     fn drop(&mut self) {
+        self.journal.end();
         if let Err(error) = self.sync_meta() {
             self.watch().failed(&error, "writing .cache_meta at close");
         }
@@ -198,7 +193,7 @@ fn refuse_foreign(root: &Path) -> Result<()> {
 }
 
 /// Whether there is our mark, or our index or what is left of it.
-fn is_ours(root: &Path) -> bool {
+pub(crate) fn is_ours(root: &Path) -> bool {
     let tagged = || fs::read(root.join(TAG)).is_ok_and(|text| text == TAG_TEXT.as_bytes());
     let index = |name: &OsStr| name.as_encoded_bytes().starts_with(index::FILE.as_bytes());
     let indexed = fs::read_dir(root.join(RESERVED_SEGMENT))

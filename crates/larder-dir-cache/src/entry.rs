@@ -14,8 +14,7 @@ pub struct EntryInfo {
     pub files: u64,
     /// When it was published, or for an adopted one last accessed before.
     pub built_at: SystemTime,
-    /// When a lease on it was last taken or released. Where another process held it for less than its interval, the
-    /// release shows after that process's next cycle.
+    /// When a lease on it was last taken or released.
     pub last_access: SystemTime,
     /// How many leases were taken on it, the builder's among them.
     pub access_count: u64,
@@ -78,6 +77,10 @@ pub struct Status {
     pub evict_above: u64,
     /// By how many bytes the sum is above the threshold.
     pub overage: u64,
-    /// Entries that are being published or removed, or were when their process died.
+    /// The hard limit, in bytes.
+    pub limit: Option<u64>,
+    /// What counts against it: the entries, what their builders may write, and what is being deleted, in bytes.
+    pub used: u64,
+    /// Entries that are being built, published or removed, or were when their process died.
     pub unfinished: u64,
 }

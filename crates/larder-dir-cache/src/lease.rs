@@ -1,12 +1,11 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
 };
 
 use larder_storage::{Key, Result, lock::FileLock, time::now_ns};
 
-use crate::{core::Core, settle::is_real_dir};
+use crate::{core::Core, index::Present, journal::Event};
 
 /// The right to use one entry. While it lives, no process evicts or removes the entry; when it is dropped, or its
 /// process dies, it ends at once.
@@ -17,9 +16,11 @@ use crate::{core::Core, settle::is_real_dir};
 pub struct Lease {
     core: Arc<Core>,
     key: Key,
+    id: i64,
     path: PathBuf,
     built: bool,
-    since: Instant,
+    /// Whether the holder may write into the entry, so that it is measured in the end.
+    in_place: bool,
     _lock: FileLock,
 }
 
@@ -38,21 +39,38 @@ impl Lease {
     pub fn built(&self) -> bool {
         self.built
     }
+
+    /// Whether the directory is still there. It is, unless another program removed it.
+    pub fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    /// Lets the holder write into the entry.
+    pub(crate) fn in_place(mut self) -> Self {
+        self.in_place = true;
+        self
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.core.note_release(&self.key, self.since.elapsed());
+        if self.in_place {
+            self.core.measure_again(&self.key, &self.path);
+        }
+        self.core.note(self.id, Event::Release);
     }
 }
 
 /// Takes a lease on an entry that is there.
 pub(crate) fn take(core: &Arc<Core>, key: &Key) -> Result<Option<Lease>> {
-    // A miss has to leave no lock file behind, so the index is asked first.
-    if !core.index.is_live(key.as_str())? {
-        return Ok(None);
-    }
-    match Claim::new(core, key)?.redeem()? {
+    let file = core.lease_file(key);
+    let lock = match FileLock::shared_existing(&file)? {
+        Some(lock) => lock,
+        // A miss has to leave no lock file behind, so the index is asked first.
+        None if core.index.present(key.as_str())?.is_none() => return Ok(None),
+        None => FileLock::shared(&file)?,
+    };
+    match Claim::holding(core, key, lock).redeem(now_ns())? {
         Redeemed::Lease(lease) => Ok(Some(lease)),
         Redeemed::Nothing(_) => Ok(None),
     }
@@ -76,28 +94,43 @@ pub(crate) enum Redeemed<'a> {
 impl<'a> Claim<'a> {
     /// Waits for whoever removes the entry.
     pub(crate) fn new(core: &'a Arc<Core>, key: &'a Key) -> Result<Self> {
-        let lock = FileLock::shared(&core.lease_file(key))?;
-        Ok(Self { lock, tidy: Tidy { core, key, due: true } })
+        Ok(Self::holding(core, key, FileLock::shared(&core.lease_file(key))?))
     }
 
-    /// Counts an access and makes a lease of the claim, if the entry is there.
-    pub(crate) fn redeem(self) -> Result<Redeemed<'a>> {
+    fn holding(core: &'a Arc<Core>, key: &'a Key, lock: FileLock) -> Self {
+        Self { lock, tidy: Tidy { core, key, due: true } }
+    }
+
+    /// Counts an access and makes a lease of the claim, if the entry is there, whole, and not expired at `now_ns`.
+    pub(crate) fn redeem(self, now_ns: i64) -> Result<Redeemed<'a>> {
         let (core, key) = (self.tidy.core, self.tidy.key);
-        let path = core.path(key)?;
-        let found = is_real_dir(&path)? && core.index.touch(key.as_str(), now_ns())?;
-        Ok(if found { Redeemed::Lease(self.lease(path, false)) } else { Redeemed::Nothing(self) })
+        let Some(entry) = core.index.present(key.as_str())? else {
+            return Ok(Redeemed::Nothing(self));
+        };
+        let (path, is_there) = core.place(key)?;
+        if !is_there || entry.is_expired(now_ns) || !core.is_whole(key, &path, &entry)? {
+            return Ok(Redeemed::Nothing(self));
+        }
+        core.note(entry.id, Event::Access);
+        Ok(Redeemed::Lease(self.lease(entry.id, path, false)))
     }
 
     /// Makes a lease of the claim on what was built under it.
-    pub(crate) fn built(self, path: PathBuf) -> Lease {
-        self.lease(path, true)
+    pub(crate) fn built(self, id: i64, path: PathBuf) -> Lease {
+        self.lease(id, path, true)
     }
 
-    fn lease(self, path: PathBuf, built: bool) -> Lease {
+    fn lease(self, id: i64, path: PathBuf, built: bool) -> Lease {
         let Self { lock, mut tidy } = self;
         tidy.due = false;
         let (core, key) = (Arc::clone(tidy.core), tidy.key.clone());
-        Lease { core, key, path, built, since: Instant::now(), _lock: lock }
+        Lease { core, key, id, path, built, in_place: false, _lock: lock }
+    }
+}
+
+impl Present {
+    pub(crate) fn is_expired(&self, now_ns: i64) -> bool {
+        self.expires_at_ns.is_some_and(|end_ns| end_ns <= now_ns)
     }
 }
 

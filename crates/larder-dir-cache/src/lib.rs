@@ -52,12 +52,15 @@
 //! - A lease binds Larder, not other programs: vcti-file-cache on the same root evicts what it likes.
 //! - Local disks only, as the index is an SQLite database and leases are file locks.
 
+mod accesses;
+mod boot;
 mod build;
 mod cache;
 mod core;
 mod entry;
 mod evict;
 mod index;
+mod journal;
 mod lease;
 mod meta;
 mod observer;
@@ -65,7 +68,9 @@ mod options;
 mod policy;
 mod recount;
 mod scan;
+mod settings;
 mod settle;
+mod trash;
 mod tree;
 mod verify;
 mod worker;
@@ -78,8 +83,9 @@ pub use entry::{EntryInfo, Snapshot, Status};
 pub use index::FORMAT_VERSION;
 pub use lease::Lease;
 pub use meta::META_FORMAT_VERSION;
-pub use observer::Observer;
-pub use options::Options;
+pub use observer::{LoggingObserver, Observer};
+pub use options::{BuildOptions, Options};
 pub use policy::{Gdsf, Lfu, Lru, Policy, SizedLru};
 pub use recount::Recount;
+pub use tree::Measure;
 pub use verify::VerifyReport;

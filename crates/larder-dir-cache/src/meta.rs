@@ -38,6 +38,8 @@ pub(crate) struct Ours {
     pub(crate) built_at_ns: i64,
     pub(crate) build_cost_ns: Option<u64>,
     pub(crate) pinned: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at_ns: Option<i64>,
 }
 
 /// What a `.cache_meta` tells.
@@ -123,6 +125,7 @@ pub(crate) fn write(stage: &Stage, dir: &Path, row: &Row) -> Result<()> {
         built_at_ns: row.built_at_ns,
         build_cost_ns: row.build_cost_ns,
         pinned: row.pinned,
+        expires_at_ns: row.expires_at_ns,
     };
     let encode = |error| failed(io::Error::from(error));
     object.insert("larder".to_owned(), serde_json::to_value(ours).map_err(encode)?);

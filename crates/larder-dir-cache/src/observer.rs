@@ -24,6 +24,29 @@ pub trait Observer: Send + Sync {
     fn on_cycle_complete(&self, _total_size: u64, _entry_count: u64) {}
 }
 
+/// Hears all and logs it as events of `tracing`, with the target `larder_dir_cache`: failures as warnings, evictions and
+/// cycles as information, sizes for debugging.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoggingObserver;
+
+impl Observer for LoggingObserver {
+    fn on_evict(&self, key: &str) {
+        tracing::info!(key, "evicted");
+    }
+
+    fn on_size_update(&self, key: &str, size: u64) {
+        tracing::debug!(key, size, "measured");
+    }
+
+    fn on_error(&self, error: &Error, context: &str) {
+        tracing::warn!(context, "failed: {}", error.chain());
+    }
+
+    fn on_cycle_complete(&self, total_size: u64, entry_count: u64) {
+        tracing::info!(total_size, entry_count, "cycle complete");
+    }
+}
+
 /// The observer, if there is one, behind a wall that no panic passes.
 #[derive(Clone, Default)]
 pub(crate) struct Watch(pub(crate) Option<Arc<dyn Observer>>);

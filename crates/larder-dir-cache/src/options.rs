@@ -2,12 +2,15 @@ use std::{sync::Arc, time::Duration};
 
 use larder_storage::{Durability, Error, ErrorKind, Result};
 
-use crate::{Lru, Observer, Policy, observer::Watch};
+use crate::{Gdsf, Measure, Observer, Policy, observer::Watch};
 
 /// How a [`DirCache`](crate::DirCache) is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) evict_above: u64,
+    pub(crate) limit: Option<u64>,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) measure: Measure,
     pub(crate) interval: Duration,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) watch: Watch,
@@ -16,12 +19,15 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Evicts above 10 GiB by [`Lru`], in a background thread with a cycle a minute, with no observer.
+    /// Evicts above 10 GiB by [`Gdsf`], with no hard limit and no time to live, in a background thread with a cycle a minute, with no observer.
     fn default() -> Self {
         Self {
             evict_above: 10 << 30,
+            limit: None,
+            ttl: None,
+            measure: Measure::default(),
             interval: Duration::from_secs(60),
-            policy: Arc::new(Lru),
+            policy: Arc::new(Gdsf),
             watch: Watch::default(),
             durability: Durability::default(),
             background: true,
@@ -39,6 +45,31 @@ impl Options {
     #[must_use]
     pub fn evict_above(mut self, bytes: u64) -> Self {
         self.evict_above = bytes;
+        self
+    }
+
+    /// Never have more than this many bytes on the disk, with what is being built and what is being deleted: room is made
+    /// before a build, and one for which there is none fails with `Full`. A builder that is to be bound by it says what
+    /// it will write, by [`BuildOptions::reserve`]; of others only the result is refused where it is too large. The
+    /// cache's own bookkeeping and one file of metadata an entry come on top. None unless set.
+    #[must_use]
+    pub fn limit(mut self, bytes: u64) -> Self {
+        self.limit = Some(bytes);
+        self
+    }
+
+    /// How long entries are handed out after they were built, where [`BuildOptions::ttl`] says nothing else. For ever,
+    /// unless set.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// What counts as the size of an entry: what it occupies on the disk, unless set.
+    #[must_use]
+    pub fn measure(mut self, measure: Measure) -> Self {
+        self.measure = measure;
         self
     }
 
@@ -82,9 +113,49 @@ impl Options {
         if self.evict_above == 0 {
             return refuse("evict_above is 0 bytes: give the cache room for at least one entry");
         }
+        if self.limit.is_some_and(|limit| limit < self.evict_above) {
+            return refuse(
+                "the limit is below evict_above: nothing would be evicted before builds fail",
+            );
+        }
+        if self.ttl.is_some_and(|ttl| ttl.is_zero()) {
+            return refuse("the time to live is zero: entries would be gone before they are used");
+        }
         if self.interval.is_zero() {
             return refuse("the interval between cycles is zero: give it some time");
         }
         Ok(())
+    }
+}
+
+/// How one entry is built, for [`DirCache::get_or_build_with`](crate::DirCache::get_or_build_with).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BuildOptions {
+    pub(crate) reserve: Option<u64>,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) pinned: bool,
+}
+
+impl BuildOptions {
+    /// The most that the entry will occupy, in bytes: under a hard limit so much room is made before the builder starts
+    /// and kept for it. An entry that is larger is refused when it is done.
+    #[must_use]
+    pub fn reserve(mut self, bytes: u64) -> Self {
+        self.reserve = Some(bytes);
+        self
+    }
+
+    /// How long the entry is handed out after it was built.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Whether the entry is kept from eviction from the start.
+    #[must_use]
+    pub fn pinned(mut self, pinned: bool) -> Self {
+        self.pinned = pinned;
+        self
     }
 }

@@ -2,6 +2,7 @@ use std::{
     cmp::{Ordering, Reverse},
     collections::BinaryHeap,
     fmt,
+    sync::Arc,
 };
 
 use crate::EntryInfo;
@@ -76,6 +77,13 @@ impl Policy for SizedLru {
     fn victims(&self, entries: &[EntryInfo], bytes_needed: u64) -> Vec<String> {
         first_by(entries, bytes_needed, |entry| (entry.last_access, Reverse(entry.size)))
     }
+}
+
+/// The policy of ours that shows itself as `name`.
+pub(crate) fn named(name: &str) -> Option<Arc<dyn Policy>> {
+    let ours: [Arc<dyn Policy>; 4] =
+        [Arc::new(Gdsf), Arc::new(Lru), Arc::new(Lfu), Arc::new(SizedLru)];
+    ours.into_iter().find(|policy| format!("{policy:?}") == name)
 }
 
 /// The first entries in the order of `rank`, and then of their keys, that together have `bytes_needed`. Empty entries

@@ -1,7 +1,12 @@
+use std::{num::NonZero, thread};
+
 use larder_storage::{Key, Result, lock::FileLock};
 use serde::Serialize;
 
 use crate::{core::Core, index::State, settle::Settled, tree::measure};
+
+/// More would wait for the disk.
+const MOST_THREADS: usize = 8;
 
 /// What [`DirCache::recount`](crate::DirCache::recount) found and put right.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -31,20 +36,44 @@ impl Core {
             };
             list.push(key.as_str().to_owned());
         }
-        for key in self.index.live_keys()? {
-            match self.recount_one(&key) {
-                Ok(Correction { size, files }) => {
-                    if let Some(size) = size {
-                        self.watch().tell(|observer| observer.on_size_update(key.as_str(), size));
-                    }
-                    recount.corrected.extend(files.then(|| key.as_str().to_owned()));
-                }
-                Err(error) => self.watch().failed(&error, &format!("recounting {key}")),
-            }
-        }
+        recount.corrected = self.recount_all(&self.index.live_keys()?);
         let counters = self.index.counters()?;
         (recount.entries, recount.size) = (counters.entries, counters.size);
         Ok(recount)
+    }
+
+    /// Corrects the entries, on all processors; returns those whose files were not as recorded.
+    fn recount_all(&self, keys: &[Key]) -> Vec<String> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+        let share = keys.len().div_ceil(threads).max(1);
+        thread::scope(|scope| {
+            let shares: Vec<_> = keys
+                .chunks(share)
+                .map(|keys| {
+                    scope.spawn(|| {
+                        keys.iter().filter(|key| self.recount_or_tell(key)).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let corrected = shares.into_iter().flat_map(|share| share.join().unwrap_or_default());
+            corrected.map(|key| key.as_str().to_owned()).collect()
+        })
+    }
+
+    /// Corrects one entry, and tells the observer; whether its files were not as recorded.
+    fn recount_or_tell(&self, key: &Key) -> bool {
+        match self.recount_one(key) {
+            Ok(Correction { size, files }) => {
+                if let Some(size) = size {
+                    self.watch().tell(|observer| observer.on_size_update(key.as_str(), size));
+                }
+                files
+            }
+            Err(error) => {
+                self.watch().failed(&error, &format!("recounting {key}"));
+                false
+            }
+        }
     }
 
     /// Corrects one entry.
@@ -56,7 +85,7 @@ impl Core {
         if row.state != State::Live {
             return Ok(none);
         }
-        let tree = measure(&path)?;
+        let tree = measure(&path, self.options.measure)?;
         let size = (tree.size != row.size).then_some(tree.size);
         let correction = Correction { size, files: !tree.has_files_of(&row) };
         if correction.size.is_some() || correction.files {

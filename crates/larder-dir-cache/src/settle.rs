@@ -6,6 +6,7 @@
 //! | publishing | there, with other files | removed with its row: a power cut has damaged it |
 //! | publishing or live | gone | the row is deleted |
 //! | removing | there or gone | the removal goes on |
+//! | reserved | | the builder's stage is swept, and the row deleted |
 //! | none | marked with `.cache_meta` | adopted |
 //! | live | there | nothing |
 //! | none | unmarked or gone | nothing |
@@ -15,7 +16,7 @@
 
 use std::{fs, io, path::Path};
 
-use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock};
+use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock, publish::Stage};
 
 use crate::{
     core::Core,
@@ -100,7 +101,13 @@ impl Core {
         let there = is_real_dir(&path)?;
         match self.index.find(key.as_str())? {
             Some(row) if row.state == State::Removing => {
-                self.take_away(key, &path).map(|()| Settled::Gone)
+                self.take_away(row.id, key, &path).map(|()| Settled::Gone)
+            }
+            Some(row) if row.state == State::Reserved => {
+                // What the dead builder wrote takes room until it is swept.
+                Stage::sweep(self.storage.root())?;
+                self.index.unreserve(key.as_str())?;
+                self.settle_held(key)
             }
             Some(_) if !there => self.index.delete(key.as_str()).map(|_| Settled::Gone),
             Some(row) if row.state == State::Publishing => self.finish_interrupted(key, &path, row),
@@ -111,9 +118,9 @@ impl Core {
 
     /// Completes what was renamed to its place, if it still has the files that it was built with.
     fn finish_interrupted(&self, key: &Key, path: &Path, row: Row) -> Result<Settled> {
-        let tree = measure(path)?;
+        let tree = measure(path, self.options.measure)?;
         if !tree.has_files_of(&row) {
-            return self.take_away(key, path).map(|()| Settled::Gone);
+            return self.take_away(row.id, key, path).map(|()| Settled::Gone);
         }
         self.index.correct(&row.key, &tree)?;
         let row = Row { size: tree.size, ..row };
@@ -133,12 +140,13 @@ impl Core {
             Err(error) if error.kind() == ErrorKind::Corrupt => (None, Some(error)),
             Err(error) => return Err(error),
         };
-        let tree = measure(path)?;
+        let tree = measure(path, self.options.measure)?;
         let last_access_ns =
             meta.as_ref().map_or_else(|| meta::last_access_ns(path), |meta| meta.last_access_ns);
         let access_count = meta.as_ref().map_or(0, |meta| meta.access_count);
         let ours = meta.and_then(|meta| meta.ours);
         let row = Row {
+            id: 0,
             key: key.as_str().to_owned(),
             state: State::Live,
             size: tree.size,
@@ -150,27 +158,37 @@ impl Core {
             // What `.cache_meta` says is left as it is until the entry is used.
             meta_count: i64::try_from(access_count).unwrap_or(i64::MAX),
             build_cost_ns: ours.as_ref().and_then(|ours| ours.build_cost_ns),
-            pinned: ours.is_some_and(|ours| ours.pinned),
+            pinned: ours.as_ref().is_some_and(|ours| ours.pinned),
+            expires_at_ns: ours.and_then(|ours| ours.expires_at_ns),
+            priority: 0.0,
+            checked_boot: Some(self.boot),
         };
-        self.index.insert(key, &row)?;
+        // It is there in any case, whatever the limit.
+        self.index.insert(key, &row, None)?;
         Ok(match damage {
             Some(error) => Settled::EnteredDamaged(row.size, error),
             None => Settled::Entered(row.size),
         })
     }
 
-    /// Removes the directory of a row that says `removing` or `publishing`, and then the row. Where the directory cannot
-    /// be moved, the one stays a live entry, and the other is settled again later.
-    pub(crate) fn take_away(&self, key: &Key, path: &Path) -> Result<()> {
+    /// Moves the directory of a row that says `removing` or `publishing` into the trash, and then the row. Where the
+    /// directory cannot be moved, the one stays a live entry, and the other is settled again later.
+    pub(crate) fn move_away(&self, id: i64, key: &Key, path: &Path) -> Result<()> {
         // Unmarked first, so that the trash holds nothing that the Python package takes for an entry.
-        let removed = meta::remove(path).and_then(|()| self.storage.stage().discard(path));
-        if removed.is_err() && is_real_dir(path)? {
+        let moved = meta::remove(path).and_then(|()| self.retire(key, id));
+        if moved.is_err() && is_real_dir(path)? {
             self.index.abandon_removal(key.as_str())?;
         } else {
-            self.index.delete(key.as_str())?;
+            self.index.throw_away(key.as_str())?;
             self.prune(path);
         }
-        removed.map(|_| ())
+        moved.map(|_| ())
+    }
+
+    /// Moves the directory of a row into the trash and deletes it there.
+    pub(crate) fn take_away(&self, id: i64, key: &Key, path: &Path) -> Result<()> {
+        self.move_away(id, key, path)?;
+        self.delete_trash(id).map(|_| ())
     }
 
     /// Removes the directories above `path` that held only it, so that their names are free for entries.

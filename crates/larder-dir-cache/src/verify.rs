@@ -3,7 +3,14 @@ use std::{collections::BTreeSet, fmt::Display, path::Path};
 use larder_storage::{ErrorKind, Key, Problem, Result, lock::FileLock};
 use serde::Serialize;
 
-use crate::{core::Core, index::Row, meta, scan::scan, settle::is_real_dir, tree::measure};
+use crate::{
+    core::Core,
+    index::{Row, State},
+    meta,
+    scan::scan,
+    settle::is_real_dir,
+    tree::measure,
+};
 
 /// What [`DirCache::verify`](crate::DirCache::verify) found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -98,14 +105,12 @@ impl Core {
     fn verify_entry(&self, key: &Key) -> Result<Option<String>> {
         let path = self.path(key)?;
         let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(None) };
-        if !self.index.is_live(key.as_str())? {
-            return Ok(None);
-        }
-        let Some(row) = self.index.find(key.as_str())? else { return Ok(None) };
+        let row = self.index.find(key.as_str())?.filter(|row| row.state == State::Live);
+        let Some(row) = row else { return Ok(None) };
         if !is_real_dir(&path)? {
             return Ok(Some(format!("its directory is gone: {RECOUNT}")));
         }
-        let tree = measure(&path)?;
+        let tree = measure(&path, self.options.measure)?;
         if !tree.has_files_of(&row) {
             let what = format!(
                 "has {} files of {} bytes where {} of {} were published: remove it, or accept it by a recount",

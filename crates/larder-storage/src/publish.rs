@@ -25,6 +25,7 @@ mod unnamed;
 
 use area::Area;
 use room::Room;
+pub use tree::remove_dir;
 
 /// Builds files and directories out of sight and publishes them under `root` by one rename each.
 ///
@@ -403,20 +404,6 @@ impl StagedDir {
 
 fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
-}
-
-/// Removes a directory with all that is in it, file by file, also where directories in it may not be written; whether
-/// there was one.
-///
-/// # Errors
-///
-/// `Io` where a part of it cannot be removed: what can be is gone then.
-pub fn remove_dir(dir: &Path) -> Result<bool> {
-    match tree::remove(dir) {
-        Err(error) if is_absent(&error) && !is_there(dir) => Ok(false),
-        Err(error) => Err(Error::io(error, "cannot be removed").at_path(dir)),
-        Ok(()) => Ok(true),
-    }
 }
 
 /// Makes a directory and those above it where they are missing. At [`Durability::Power`] their names are flushed, also

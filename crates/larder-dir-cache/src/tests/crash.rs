@@ -5,8 +5,9 @@ use larder_storage::{Digest, publish::Stage};
 use super::*;
 use crate::index::{Index, Row, State};
 
-fn row(key: &str, state: State) -> Row {
+pub(super) fn row(key: &str, state: State) -> Row {
     Row {
+        id: 0,
         key: key.to_owned(),
         state,
         size: 1,
@@ -18,6 +19,9 @@ fn row(key: &str, state: State) -> Row {
         meta_count: -1,
         build_cost_ns: Some(77),
         pinned: false,
+        expires_at_ns: None,
+        priority: 0.0,
+        checked_boot: None,
     }
 }
 
@@ -28,7 +32,7 @@ fn reopened(root: &Path, key: &str, state: State, directory: bool) -> DirCache {
     if directory {
         fs::create_dir_all(root.join(key)).unwrap();
         fill(&root.join(key), 8).unwrap();
-        let built = measure(&root.join(key)).unwrap();
+        let built = measure(&root.join(key), Measure::Occupied).unwrap();
         (row.files, row.listing) = (built.files, built.listing);
     }
     insert(root, &row);
@@ -37,7 +41,7 @@ fn reopened(root: &Path, key: &str, state: State, directory: bool) -> DirCache {
 
 fn insert(root: &Path, row: &Row) {
     let index = Index::open(root, Default::default()).unwrap();
-    index.insert(&row.key.parse().unwrap(), row).unwrap();
+    index.insert(&row.key.parse().unwrap(), row, None).unwrap();
 }
 
 #[test]
@@ -68,7 +72,7 @@ fn what_a_power_cut_left_of_a_publication_is_built_again() {
     let entry = dir.path().join("a/b");
     fs::create_dir_all(&entry).unwrap();
     fill(&entry, 8).unwrap();
-    let built = measure(&entry).unwrap();
+    let built = measure(&entry, Measure::Occupied).unwrap();
     // The name came to the disk, and what was in the file did not.
     File::create(entry.join("data")).unwrap();
     insert(dir.path(), &Row { files: 1, listing: built.listing, ..row("a/b", State::Publishing) });
@@ -115,7 +119,7 @@ fn killed_before_or_after_the_rename_of_a_removal() {
 fn a_cycle_settles_it_too() {
     let dir = tempfile::tempdir().unwrap();
     let cache = open(dir.path(), PLENTY);
-    cache.core.index.insert(&"a".parse().unwrap(), &row("a", State::Publishing)).unwrap();
+    cache.core.index.insert(&"a".parse().unwrap(), &row("a", State::Publishing), None).unwrap();
     assert_eq!(cache.status().unwrap().unfinished, 1);
     assert_eq!(cache.verify().unwrap().problems.len(), 1);
     cache.run_once().unwrap();
@@ -129,7 +133,7 @@ fn so_does_the_next_who_wants_to_build() {
     {
         let dir = tempfile::tempdir().unwrap();
         let cache = open(dir.path(), PLENTY);
-        cache.core.index.insert(&"a".parse().unwrap(), &row("a", state)).unwrap();
+        cache.core.index.insert(&"a".parse().unwrap(), &row("a", state), None).unwrap();
         if directory {
             fs::create_dir_all(dir.path().join("a")).unwrap();
         }
@@ -183,7 +187,7 @@ fn a_lost_index_is_made_anew_from_the_entries() {
 fn opening_a_sound_cache_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     drop(build(&open(dir.path(), PLENTY), "a/b", 8));
-    let listing = || crate::tree::measure(dir.path()).unwrap().listing;
+    let listing = || crate::tree::measure(dir.path(), Measure::Occupied).unwrap().listing;
     let meta = || fs::metadata(dir.path().join("a/b/.cache_meta")).unwrap().modified().unwrap();
     drop(open(dir.path(), PLENTY));
     let before = (listing(), meta());

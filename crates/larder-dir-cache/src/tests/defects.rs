@@ -53,7 +53,8 @@ fn a_size_is_known_before_any_cycle() {
 #[test]
 fn one_overage_costs_one_entry_and_no_empty_one() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = open(dir.path(), disk(16) * 5 / 4);
+    let options = quiet(20 * KIB).measure(Measure::Apparent);
+    let cache = DirCache::open(dir.path(), options).unwrap();
     for n in 0..20 {
         drop(cache.get_or_build(&format!("empty{n}"), |_| Ok(())).unwrap());
     }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::Lru;
 
 /// Answers with what it was made with, or panics.
 #[derive(Debug)]
@@ -179,10 +178,8 @@ fn what_cannot_be_removed_stays_an_entry_and_is_told() {
     let options = quiet(disk(16) * 5 / 2).observer(Arc::clone(&recorder) as _);
     let cache = DirCache::open(dir.path(), options).unwrap();
     // Where trash would go, there is a file.
-    let stage = cache.root().join(".larder/stage");
-    fs::remove_file(stage.join("lock")).unwrap();
-    fs::remove_dir(&stage).unwrap();
-    File::create(&stage).unwrap();
+    let trash = cache.root().join(".larder/trash");
+    File::create(&trash).unwrap();
 
     assert!(cache.evict().unwrap().is_empty());
     let heard = recorder.heard();
@@ -193,7 +190,7 @@ fn what_cannot_be_removed_stays_an_entry_and_is_told() {
         "unmarked before it would have gone to the trash"
     );
 
-    fs::remove_file(&stage).unwrap();
+    fs::remove_file(&trash).unwrap();
     cache.core.sync_meta().unwrap();
     assert_eq!(meta(&cache, "a")["access_count"], 1);
     assert_sound(&cache);

@@ -1,5 +1,19 @@
 use super::*;
 
+/// Removes a directory with all that is in it, file by file, also where directories in it may not be written; whether
+/// there was one.
+///
+/// # Errors
+///
+/// `Io` where a part of it cannot be removed: what can be is gone then.
+pub fn remove_dir(dir: &Path) -> Result<bool> {
+    match remove(dir) {
+        Err(error) if is_absent(&error) && !is_there(dir) => Ok(false),
+        Err(error) => Err(Error::io(error, "cannot be removed").at_path(dir)),
+        Ok(()) => Ok(true),
+    }
+}
+
 /// Removes a directory and all in it, also where unpacking left directories that their owner may not write.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     match fs::remove_dir_all(dir) {

@@ -1,0 +1,117 @@
+//! How the uses of entries come to the index, and from there to their `.cache_meta`.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{MutexGuard, PoisonError},
+};
+
+use larder_storage::{Key, Result, lock::FileLock, time::now_ns};
+
+use crate::{
+    core::Core,
+    index::{Present, Row, State, Use},
+    journal::Event,
+    meta,
+    settle::is_real_dir,
+    tree::{measure, unknown_listing},
+};
+
+impl Core {
+    /// Notes a use. Where that fails, as on a full disk, it is kept in memory: who has an entry may go on.
+    pub(crate) fn note(&self, id: i64, event: Event) {
+        let at_ns = now_ns();
+        if let Err(error) = self.journal.note(&self.index, id, event, at_ns) {
+            let mut unsaved = self.lock_unsaved();
+            let used = unsaved.entry(id).or_default();
+            used.accesses += u64::from(event == Event::Access);
+            used.last_ns = used.last_ns.max(at_ns);
+            drop(unsaved);
+            self.watch().failed(&error, "noting an access, which is kept in memory meanwhile");
+        }
+    }
+
+    /// Counts in the index what all processes have noted.
+    pub(crate) fn count_uses(&self) -> Result<()> {
+        let unsaved = std::mem::take(&mut *self.lock_unsaved());
+        if !unsaved.is_empty()
+            && let Err(error) = self.index.count(&unsaved)
+        {
+            let mut later = self.lock_unsaved();
+            for (id, used) in unsaved {
+                let sum = later.entry(id).or_default();
+                sum.accesses += used.accesses;
+                sum.last_ns = sum.last_ns.max(used.last_ns);
+            }
+            return Err(error);
+        }
+        self.journal.fold(&self.index)
+    }
+
+    fn lock_unsaved(&self) -> MutexGuard<'_, HashMap<i64, Use>> {
+        // A map is whole after each statement, whatever panicked beside it.
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the `.cache_meta` of every entry up to the index.
+    pub(crate) fn sync_meta(&self) -> Result<()> {
+        self.count_uses()?;
+        for key in self.index.behind()? {
+            if let Err(error) = self.sync_one(&key) {
+                self.watch().failed(&error, &format!("writing .cache_meta of {key}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_one(&self, key: &Key) -> Result<()> {
+        // Under a lease the directory stays; without one, the file could bring a removed directory back.
+        let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(()) };
+        let (path, is_there) = self.place(key)?;
+        match self.index.find(key.as_str())? {
+            Some(row) if row.state == State::Live && is_there => self.write_meta(&path, &row),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_meta(&self, path: &Path, row: &Row) -> Result<()> {
+        meta::write(self.storage.stage(), path, row)?;
+        self.index.written(row)
+    }
+
+    /// Whether the files of an entry are as they were built, where a crash of the machine since may have cost some. One
+    /// whose files are not is announced to be removed.
+    pub(crate) fn is_whole(&self, key: &Key, path: &Path, entry: &Present) -> Result<bool> {
+        if entry.checked_boot.is_none_or(|boot| boot == self.boot) {
+            return Ok(true);
+        }
+        let Some(row) = self.index.find(key.as_str())? else { return Ok(false) };
+        if measure(path, self.options.measure)?.has_files_of(&row) {
+            return self.index.checked(entry.id, self.boot);
+        }
+        self.index.begin_removal(key.as_str())?;
+        Ok(false)
+    }
+
+    /// Lets somebody write into a published entry: nobody knows then what its files should be.
+    pub(crate) fn open_in_place(&self, key: &Key) -> Result<()> {
+        self.index.set_listing(key.as_str(), &unknown_listing()).map(|_| ())
+    }
+
+    /// Measures an entry that was written in place.
+    pub(crate) fn measure_again(&self, key: &Key, path: &Path) {
+        let measured = is_real_dir(path).and_then(|is_there| {
+            if !is_there {
+                return Ok(());
+            }
+            let tree = measure(path, self.options.measure)?;
+            self.index.correct(key.as_str(), &tree)?;
+            self.watch().tell(|observer| observer.on_size_update(key.as_str(), tree.size));
+            self.wake_if_over();
+            Ok(())
+        });
+        if let Err(error) = measured {
+            self.watch().failed(&error, &format!("measuring {key}"));
+        }
+    }
+}

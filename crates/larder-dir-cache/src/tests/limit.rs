@@ -1,0 +1,98 @@
+//! The hard limit: room is reserved before it is used.
+
+use super::*;
+use crate::{BuildOptions, index::State};
+
+fn limited(root: &Path, limit: u64) -> DirCache {
+    DirCache::open(root, quiet(limit).limit(limit)).unwrap()
+}
+
+fn reserving(cache: &DirCache, key: &str, bytes: u64, kib: u64) -> Result<Lease> {
+    let options = BuildOptions::default().reserve(bytes);
+    cache.get_or_build_with(key, options, |stage| fill(stage, kib))
+}
+
+#[test]
+fn room_is_made_before_the_builder_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = limited(dir.path(), 2 * disk(16));
+    for key in ["a", "b"] {
+        drop(reserving(&cache, key, disk(16), 16).unwrap());
+    }
+    let options = BuildOptions::default().reserve(disk(16));
+    let built = cache.get_or_build_with("c", options, |stage| {
+        assert!(!cache.root().join("a").exists(), "its room was needed");
+        let status = cache.status().unwrap();
+        assert_eq!((status.used, status.size), (2 * disk(16), disk(16)));
+        fill(stage, 16)
+    });
+    assert!(built.unwrap().built());
+    assert_eq!(keys(&cache), ["b", "c"]);
+    assert_eq!(cache.status().unwrap().used, 2 * disk(16));
+    assert_sound(&cache);
+}
+
+#[test]
+fn who_finds_no_room_is_told_before_he_builds_and_nothing_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = limited(dir.path(), 3 * disk(16));
+    let held = [build(&cache, "a", 16), build(&cache, "b", 16)];
+    cache.pin("a").unwrap();
+    cache.pin("b").unwrap();
+    drop(build(&cache, "free", 16));
+    let options = BuildOptions::default().reserve(2 * disk(16));
+    let refused = cache.get_or_build_with("c", options, |_| panic!("refused before"));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
+    assert_eq!(keys(&cache), ["a", "b", "free"], "what would not have sufficed stays");
+    let huge = BuildOptions::default().reserve(4 * disk(16));
+    let refused = cache.get_or_build_with("c", huge, |_| panic!("refused before"));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
+    drop(held);
+    assert_sound(&cache);
+}
+
+#[test]
+fn an_overrun_is_refused_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = limited(dir.path(), 8 * disk(16));
+    let refused = reserving(&cache, "a", disk(16) - 1, 16).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Full);
+    assert_eq!((cache.status().unwrap().used, keys(&cache).len()), (0, 0));
+    assert_sound(&cache);
+}
+
+#[test]
+fn what_reserved_nothing_finds_its_room_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = limited(dir.path(), 2 * disk(16));
+    for key in ["a", "b", "c"] {
+        drop(build(&cache, key, 16));
+    }
+    assert_eq!(keys(&cache), ["b", "c"]);
+    let held = (cache.get("b").unwrap(), cache.get("c").unwrap());
+    let refused = cache.get_or_build("d", |stage| fill(stage, 16)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Full);
+    drop(held);
+    assert_sound(&cache);
+}
+
+#[test]
+fn what_a_killed_builder_reserved_is_free_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = limited(dir.path(), 2 * disk(16));
+    let key = "dead".parse().unwrap();
+    let mut row = super::crash::row("dead", State::Reserved);
+    row.size = 2 * disk(16);
+    cache.core.index.insert(&key, &row, None).unwrap();
+    assert_eq!(cache.status().unwrap().used, 2 * disk(16));
+    drop(reserving(&cache, "next", disk(16), 16).unwrap());
+    assert_eq!(cache.status().unwrap().used, disk(16));
+    assert_sound(&cache);
+}
+
+#[test]
+fn a_limit_has_room_for_the_threshold() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = DirCache::open(dir.path(), quiet(2).limit(1)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+}
