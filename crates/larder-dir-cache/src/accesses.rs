@@ -56,27 +56,29 @@ impl Core {
     /// Brings the `.cache_meta` of every entry up to the index.
     pub(crate) fn sync_meta(&self) -> Result<()> {
         self.count_uses()?;
+        let mut written = Vec::new();
         for key in self.index.behind()? {
-            if let Err(error) = self.sync_one(&key) {
-                self.watch().failed(&error, &format!("writing .cache_meta of {key}"));
+            match self.sync_one(&key) {
+                Ok(row) => written.extend(row),
+                Err(error) => {
+                    self.watch().failed(&error, &format!("writing .cache_meta of {key}"));
+                }
             }
         }
-        Ok(())
+        self.index.written(&written)
     }
 
-    fn sync_one(&self, key: &Key) -> Result<()> {
+    /// Writes the `.cache_meta` of one entry; what it says.
+    fn sync_one(&self, key: &Key) -> Result<Option<Row>> {
         // Under a lease the directory stays; without one, the file could bring a removed directory back.
-        let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(()) };
+        let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(None) };
         let (path, is_there) = self.place(key)?;
-        match self.index.find(key.as_str())? {
-            Some(row) if row.state == State::Live && is_there => self.write_meta(&path, &row),
-            _ => Ok(()),
-        }
-    }
-
-    fn write_meta(&self, path: &Path, row: &Row) -> Result<()> {
-        meta::write(self.storage.stage(), path, row)?;
-        self.index.written(row)
+        let row = self.index.find(key.as_str())?;
+        let Some(row) = row.filter(|row| row.state == State::Live && is_there) else {
+            return Ok(None);
+        };
+        meta::write(self.storage.stage(), &path, &row)?;
+        Ok(Some(row))
     }
 
     /// Whether the files of an entry are as they were built, where a crash of the machine since may have cost some. One

@@ -16,6 +16,9 @@ use crate::{
 /// The flight of evictions: one at a time on a root, or two would both free what one has to. No entry has this key.
 const EVICTION: &str = "";
 
+/// Builders that need room look at all entries at most so many times while all of them are replaced.
+const BATCHES: u64 = 64;
+
 /// What became of an attempt to remove an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
@@ -29,8 +32,8 @@ pub(crate) enum Removal {
 enum Goal {
     /// The sizes of the entries are not above the threshold.
     Threshold,
-    /// So many bytes are in use at most, with what is being built and deleted.
-    Used(u64),
+    /// At most `needed` bytes are in use, with what is being built and deleted; if it can be, no more than `wanted`.
+    Used { needed: u64, wanted: u64 },
 }
 
 /// What an eviction has done, to be told when its flight is over.
@@ -86,9 +89,17 @@ impl Core {
         if freed > 0 {
             return Ok(true);
         }
-        let goal = Goal::Used(before.saturating_sub(bytes));
+        let goal = self.room(before.saturating_sub(bytes))?;
         let (gone, done) = self.evict_until(self.options.policy.as_ref(), goal)?;
         done.map(|()| !gone.is_empty() || self.index.counters().is_ok_and(|now| now.used < before))
+    }
+
+    /// The goal of a builder that needs others to have `needed` bytes at most. Each eviction looks at all entries, so of
+    /// many some more go at once than this builder needs.
+    fn room(&self, needed: u64) -> Result<Goal> {
+        let Counters { entries, size, .. } = self.index.counters()?;
+        let spare = if entries < BATCHES { 0 } else { size / BATCHES };
+        Ok(Goal::Used { needed, wanted: needed.saturating_sub(spare) })
     }
 
     /// What went, and why it ended.
@@ -112,7 +123,7 @@ impl Core {
     }
 
     fn evict_alone(&self, policy: &dyn Policy, goal: Goal, outcome: &mut Outcome) -> Result<()> {
-        if self.overage(goal)? == 0 {
+        if self.missed(goal)? == 0 {
             return Ok(());
         }
         self.count_uses()?;
@@ -120,18 +131,18 @@ impl Core {
         // Doubled each round, so that a cache of many leased entries is asked about a few times, not once for each.
         let mut factor = 1_u64;
         loop {
-            let overage = self.overage(goal)?;
+            let excess = self.excess(goal)?;
             let candidates = self.candidates(goal, &outcome.tried)?;
-            if overage == 0 || !goal.is_met_by(overage, &candidates) {
+            if excess == 0 || !goal.can_be_met(self.missed(goal)?, &candidates) {
                 return Ok(());
             }
-            let victims = ask(policy, &candidates, overage.saturating_mul(factor))?;
+            let victims = ask(policy, &candidates, excess.saturating_mul(factor))?;
             let offered: HashMap<&str, f64> =
                 candidates.iter().map(|entry| (entry.key.as_str(), entry.priority)).collect();
             let before = outcome.tried.len();
             for key in &victims {
                 let Some(priority) = offered.get(key.as_str()) else { continue };
-                if self.overage(goal)? == 0 {
+                if self.excess(goal)? == 0 {
                     return Ok(());
                 }
                 if outcome.tried.insert(key.clone()) && self.evict_one(key, outcome) {
@@ -146,12 +157,20 @@ impl Core {
     }
 
     /// By how many bytes the goal is missed.
-    fn overage(&self, goal: Goal) -> Result<u64> {
+    fn missed(&self, goal: Goal) -> Result<u64> {
         let Counters { size, used, .. } = self.index.counters()?;
         Ok(match goal {
             Goal::Threshold => size.saturating_sub(self.options.evict_above),
-            Goal::Used(most) => used.saturating_sub(most),
+            Goal::Used { needed, .. } => used.saturating_sub(needed),
         })
+    }
+
+    /// How many bytes are to go.
+    fn excess(&self, goal: Goal) -> Result<u64> {
+        match goal {
+            Goal::Threshold => self.missed(goal),
+            Goal::Used { wanted, .. } => Ok(self.index.counters()?.used.saturating_sub(wanted)),
+        }
     }
 
     /// Asks the policy what to remember of all that was accessed since the last eviction.
@@ -250,10 +269,9 @@ impl Core {
 
 impl Goal {
     /// Whether it is worth evicting: where there must be room and there is not enough to be had, nothing goes.
-    fn is_met_by(self, overage: u64, candidates: &[EntryInfo]) -> bool {
-        self == Self::Threshold
-            || candidates.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.size))
-                >= overage
+    fn can_be_met(self, missed: u64, candidates: &[EntryInfo]) -> bool {
+        let all = || candidates.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.size));
+        self == Self::Threshold || all() >= missed
     }
 }
 

@@ -185,7 +185,7 @@ fn an_access_while_the_metadata_is_written_is_written_next_time() {
     let index = &cache.core.index;
     let as_written = index.find("m").unwrap().unwrap();
     cache.entries().unwrap();
-    index.written(&as_written).unwrap();
+    index.written(std::slice::from_ref(&as_written)).unwrap();
     assert_eq!(index.behind().unwrap().len(), 1, "the end of the lease is not in the file");
 
     cache.run_once().unwrap();
@@ -194,7 +194,7 @@ fn an_access_while_the_metadata_is_written_is_written_next_time() {
     let mut tree = measure(&cache.root().join("m"), Measure::Occupied).unwrap();
     tree.size += 512;
     index.correct("m", &tree).unwrap();
-    index.written(&as_written).unwrap();
+    index.written(std::slice::from_ref(&as_written)).unwrap();
     assert_eq!(index.behind().unwrap().len(), 1, "the corrected size is not in the file");
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use larder::{
     Larder,
-    dir_cache::{self, DirCache},
+    dir_cache::DirCache,
     embedding_shards::{self, EmbeddingCache},
     kv_cache::{self, KvCache},
     layout,
@@ -118,7 +118,7 @@ fn shards(dir: &Path) -> Result<EmbeddingCache> {
 }
 
 fn dirs(dir: &Path) -> Result<DirCache> {
-    DirCache::open(dir, dir_cache::Options::default().background(false))
+    DirCache::open_existing(dir)
 }
 
 fn records(dir: &Path) -> Result<ProvenanceStore<Vec<u8>>> {

@@ -8,19 +8,26 @@ use super::{Index, Row};
 use crate::tree::Tree;
 
 impl Index {
-    /// Records that `.cache_meta` has what `row` says, unless there was an access or a correction since.
-    pub(crate) fn written(&self, row: &Row) -> Result<()> {
+    /// Records that each `.cache_meta` has what its row says, unless there was an access or a correction since.
+    pub(crate) fn written(&self, rows: &[Row]) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         self.accesses().write(|tx| {
-            let update = "UPDATE entry SET meta_count = ?2
-                          WHERE key = ?1 AND last_access_ns = ?3 AND size = ?4 AND files = ?5 AND pinned = ?6";
-            tx.prepare_cached(update)?.execute(params![
-                row.key,
-                row.access_count,
-                row.last_access_ns,
-                row.size,
-                row.files,
-                row.pinned
-            ])?;
+            let mut update = tx.prepare_cached(
+                "UPDATE entry SET meta_count = ?2
+                 WHERE key = ?1 AND last_access_ns = ?3 AND size = ?4 AND files = ?5 AND pinned = ?6",
+            )?;
+            for row in rows {
+                update.execute(params![
+                    row.key,
+                    row.access_count,
+                    row.last_access_ns,
+                    row.size,
+                    row.files,
+                    row.pinned
+                ])?;
+            }
             Ok(())
         })
     }

@@ -96,3 +96,27 @@ fn a_limit_has_room_for_the_threshold() {
     let refused = DirCache::open(dir.path(), quiet(2).limit(1)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
 }
+
+#[test]
+fn of_many_entries_some_go_at_once() {
+    #[derive(Debug, Default)]
+    struct Counting(std::sync::atomic::AtomicUsize);
+    impl Policy for Counting {
+        fn victims(&self, entries: &[EntryInfo], bytes_needed: u64) -> Vec<String> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Lru.victims(entries, bytes_needed)
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let asked = Arc::new(Counting::default());
+    let limit = 256 * disk(4);
+    let options = quiet(limit).limit(limit).policy(Arc::clone(&asked) as _);
+    let cache = DirCache::open(dir.path(), options).unwrap();
+    for n in 0..256 + 64 {
+        drop(reserving(&cache, &n.to_string(), disk(4), 4).unwrap());
+    }
+    let asked = asked.0.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((8..=17).contains(&asked), "asked {asked} times for room for 64");
+    let left = cache.entry_count().unwrap();
+    assert!((250..=256).contains(&left), "{left} are left");
+}
