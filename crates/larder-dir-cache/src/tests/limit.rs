@@ -1,5 +1,9 @@
 //! The hard limit: room is reserved before it is used.
 
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::{BuildOptions, index::State};
 
@@ -119,4 +123,37 @@ fn of_many_entries_some_go_at_once() {
     assert!((8..=17).contains(&asked), "asked {asked} times for room for 64");
     let left = cache.entry_count().unwrap();
     assert!((250..=256).contains(&left), "{left} are left");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Each step builds an entry of so many blocks, and then holds it or lets all go.
+    #[test]
+    fn what_is_used_never_passes_the_limit(
+        steps in prop::collection::vec((0_usize..8, 1_u64..9, any::<bool>()), 1..40)
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let limit = 6 * disk(16);
+        let cache = limited(dir.path(), limit);
+        let mut held: HashMap<usize, (Lease, u64)> = HashMap::new();
+        for (key, blocks, hold) in steps {
+            let bytes = disk(4 * blocks);
+            match reserving(&cache, &key.to_string(), bytes, 4 * blocks) {
+                Ok(lease) if hold => {
+                    let size = info(&cache, lease.key()).size;
+                    held.insert(key, (lease, size));
+                }
+                Ok(_) => held.clear(),
+                Err(error) => {
+                    prop_assert_eq!(error.kind(), ErrorKind::Full);
+                    let in_use: u64 = held.values().map(|(_, size)| size).sum();
+                    prop_assert!(in_use + bytes > limit, "there was room: {}", error);
+                }
+            }
+            prop_assert!(cache.status().unwrap().used <= limit);
+            prop_assert!(held.values().all(|(lease, _)| lease.path().join("data").exists()));
+            assert_sound(&cache);
+        }
+    }
 }

@@ -23,6 +23,10 @@ enum Step {
     Get(usize),
     Remove(usize),
     Evict(usize),
+    Pin(usize, bool),
+    /// Writes so many KiB in place.
+    Write(usize, u64),
+    Clear,
     Cycle,
     Reopen,
     Recount,
@@ -35,6 +39,7 @@ struct Entry {
     /// When it was built and last accessed, in steps.
     built: usize,
     accessed: usize,
+    pinned: bool,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -43,12 +48,21 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (key.clone(), 1_u64..15).prop_map(|(key, blocks)| Step::Build(key, blocks * 4)),
         1 => key.clone().prop_map(Step::FailToBuild),
         3 => key.clone().prop_map(Step::Get),
-        1 => key.prop_map(Step::Remove),
+        1 => key.clone().prop_map(Step::Remove),
+        1 => (key.clone(), any::<bool>()).prop_map(|(key, pinned)| Step::Pin(key, pinned)),
+        1 => (key, 1_u64..15).prop_map(|(key, blocks)| Step::Write(key, blocks * 4)),
+        1 => Just(Step::Clear),
         3 => (0_usize..3).prop_map(Step::Evict),
         1 => Just(Step::Cycle),
         1 => Just(Step::Reopen),
         1 => Just(Step::Recount),
     ]
+}
+
+impl Entry {
+    fn new(kib: u64, now: usize) -> Self {
+        Self { kib, count: 1, built: now, accessed: now, pinned: false }
+    }
 }
 
 type Model = BTreeMap<&'static str, Entry>;
@@ -57,7 +71,8 @@ type Model = BTreeMap<&'static str, Entry>;
 fn victims(model: &Model, policy: usize) -> Vec<&'static str> {
     let mut total: u64 = model.values().map(|entry| size(entry.kib)).sum();
     let newest = model.iter().max_by_key(|(_, entry)| entry.built).map(|(key, _)| *key);
-    let mut order: Vec<_> = model.iter().filter(|(key, _)| Some(**key) != newest).collect();
+    let may_go = |key: &str, entry: &Entry| Some(key) != newest && !entry.pinned;
+    let mut order: Vec<_> = model.iter().filter(|(key, entry)| may_go(key, entry)).collect();
     // No two steps are at one time, so the sizes never decide.
     order.sort_by_key(|(_, entry)| (if policy == 1 { entry.count } else { 0 }, entry.accessed));
     let mut gone = Vec::new();
@@ -94,7 +109,7 @@ fn run(cache: &DirCache, model: &mut Model, now: usize, step: &Step) {
                 assert_eq!(built.unwrap_err().kind(), ErrorKind::Full);
             } else {
                 assert!(built.unwrap().built());
-                model.insert(KEYS[key], Entry { kib, count: 1, built: now, accessed: now });
+                model.insert(KEYS[key], Entry::new(kib, now));
             }
         }
         Step::FailToBuild(key) => {
@@ -109,6 +124,22 @@ fn run(cache: &DirCache, model: &mut Model, now: usize, step: &Step) {
             assert_eq!(cache.remove(KEYS[key]).unwrap(), model.remove(KEYS[key]).is_some())
         }
         Step::Evict(policy) => evict(cache, model, policy),
+        Step::Pin(key, pinned) => {
+            let key = KEYS[key];
+            let found = if pinned { cache.pin(key) } else { cache.unpin(key) };
+            assert_eq!(found.unwrap(), model.contains_key(key));
+            model.entry(key).and_modify(|entry| entry.pinned = pinned);
+        }
+        Step::Write(key, kib) => {
+            let lease = cache.model(KEYS[key]).unwrap();
+            fill(lease.path(), kib).unwrap();
+            drop(lease);
+            if !access(model, KEYS[key], now) {
+                model.insert(KEYS[key], Entry::new(kib, now));
+            }
+            model.entry(KEYS[key]).and_modify(|entry| entry.kib = kib);
+        }
+        Step::Clear => assert!(cache.clear().unwrap().iter().eq(std::mem::take(model).keys())),
         Step::Cycle => {
             let expected = victims(model, 0);
             assert_eq!(cache.run_once().unwrap(), expected);
@@ -124,11 +155,11 @@ fn check(cache: &DirCache, model: &Model) {
         .entries()
         .unwrap()
         .into_iter()
-        .map(|entry| (entry.key, entry.size, entry.access_count))
+        .map(|entry| (entry.key, entry.size, entry.access_count, entry.pinned))
         .collect();
     let expected: Vec<_> = model
         .iter()
-        .map(|(key, entry)| ((*key).to_owned(), size(entry.kib), entry.count))
+        .map(|(key, entry)| ((*key).to_owned(), size(entry.kib), entry.count, entry.pinned))
         .collect();
     assert_eq!(found, expected);
     for (key, entry) in model {
