@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod bounds;
+mod collection;
 mod compact;
 mod embed;
 mod faults;

@@ -32,7 +32,7 @@ fn rows(f: &Fixture) -> BTreeMap<String, (String, u64)> {
 
 /// Checks that both indexes say the same of all windows, and that these are the ones.
 #[track_caller]
-fn check(f: &Fixture, cache: &EmbeddingCache, windows: impl IntoIterator<Item = u32>) {
+pub(super) fn check(f: &Fixture, cache: &EmbeddingCache, windows: impl IntoIterator<Item = u32>) {
     let keys: Vec<_> = windows.into_iter().map(key).collect();
     let found = cache.index.find(&keys).unwrap().into_iter();
     let expected = keys.iter().zip(found).map(|(key, found)| {
