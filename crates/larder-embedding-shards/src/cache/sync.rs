@@ -126,7 +126,7 @@ impl EmbeddingCache {
             }
         }
         self.index.forget(gone, heirs)?;
-        self.follow_in_python(gone, None)?;
+        self.follow_in_python(gone)?;
         Ok(problems)
     }
 

@@ -97,7 +97,7 @@ impl EmbeddingCache {
         self.adopt(&path)?;
         self.compare(&path, records)?;
         // Perhaps somebody was stopped before.
-        self.follow_in_python(&[], Some(&path))?;
+        self.follow_in_python(&[])?;
         self.flush(&path)?;
         Ok(path)
     }
@@ -167,7 +167,7 @@ impl EmbeddingCache {
             Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
             added => added?,
         }
-        self.follow_in_python(&[], Some(path))?;
+        self.follow_in_python(&[])?;
         Ok(true)
     }
 

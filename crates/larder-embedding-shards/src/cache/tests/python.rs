@@ -116,6 +116,30 @@ fn what_was_not_entered_is_entered_when_the_cache_is_opened() {
 }
 
 #[test]
+fn a_block_that_was_written_anew_with_as_many_rows_is_entered_anew() {
+    let f = Fixture::new();
+    let cache = open(&f);
+    let block = cache.write_shard("enc", "1", 0, &records(0..5)).unwrap();
+    // Without the option: other rows, then the same in another order.
+    let rewrite = |rows: &[WindowRecord]| {
+        f.cache.remove(&Removal::Shard(block.clone())).unwrap();
+        f.cache.write_shard("enc", "1", 0, rows).unwrap();
+    };
+    rewrite(&records(5..10));
+    check(&f, &open(&f), 5..10);
+    let turned: Vec<_> = records(5..10).into_iter().rev().collect();
+    rewrite(&turned);
+    check(&f, &open(&f), 5..10);
+    rewrite(&[records(5..6), records(7..8), records(6..7), records(8..10)].concat());
+    cache.write_shard("enc", "1", 1, &records(20..25)).unwrap();
+    check(&f, &cache, (5..10).chain(20..25));
+    // An index that counts anew, since it was lost.
+    drop(cache);
+    fs::remove_dir_all(f.dir.path().join(".larder")).unwrap();
+    check(&f, &open(&f), (5..10).chain(20..25));
+}
+
+#[test]
 fn a_damaged_shard_keeps_nobody_from_opening_the_cache() {
     let f = Fixture::new();
     let damaged = f.write(0, 0..5);
