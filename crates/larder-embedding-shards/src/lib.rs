@@ -184,6 +184,7 @@ mod index;
 mod key;
 mod number;
 mod path;
+mod progress;
 mod python_index;
 mod record;
 mod report;

@@ -7,6 +7,7 @@ use super::{EmbeddingCache, sync::problem};
 use crate::{
     CompactReport, Embedding, ShardId, ShardInfo, WindowKey,
     path::{legacy_shard_at, shard_at, shard_path_for},
+    progress::Steps,
     record::invalid,
     shard::{Contents, Layout, REPLACES_KEY, Replaced, Shard, encode_with},
 };
@@ -62,13 +63,14 @@ impl EmbeddingCache {
     pub fn compact(&self, options: CompactOptions) -> Result<CompactReport> {
         let report = CompactReport { problems: self.refresh()?, ..CompactReport::default() };
         let CompactOptions { target_bytes } = options;
-        let mut compaction = Compaction { cache: self, target_bytes, report, left: HashSet::new() };
-        for info in self.shards()?.into_iter().filter(|info| info.dim.is_none()) {
-            compaction.rewrite(&info)?;
-        }
-        while compaction.merge_once()? {}
-        self.handles.clear();
-        Ok(compaction.report)
+        self.observer.watch(|steps| {
+            let left = HashSet::new();
+            let mut compaction = Compaction { cache: self, steps, target_bytes, report, left };
+            compaction.rewrite_all()?;
+            while compaction.merge_once()? {}
+            self.handles.clear();
+            Ok(compaction.report)
+        })
     }
 
     /// Publishes and indexes these rows in the block of `id` or, where that is taken, in the next one that is left to
@@ -187,6 +189,7 @@ pub(super) fn parts_of(shard: &Shard) -> Result<Vec<(ShardId, Contents)>> {
 /// One run of [`EmbeddingCache::compact`].
 struct Compaction<'a> {
     cache: &'a EmbeddingCache,
+    steps: &'a Steps,
     target_bytes: u64,
     report: CompactReport,
     /// What is not to be tried again.
@@ -197,6 +200,17 @@ struct Compaction<'a> {
 type Alike = Vec<(i64, ShardId, ShardInfo)>;
 
 impl Compaction<'_> {
+    /// Rewrites the shards of the Python package.
+    fn rewrite_all(&mut self) -> Result<()> {
+        let mut theirs = self.cache.shards()?;
+        theirs.retain(|info| info.dim.is_none());
+        for (done, info) in (1..).zip(&theirs) {
+            self.rewrite(info)?;
+            self.steps.report("rewrite", done, theirs.len());
+        }
+        Ok(())
+    }
+
     /// Rewrites a shard of the Python package.
     fn rewrite(&mut self, info: &ShardInfo) -> Result<()> {
         let written = match self.try_rewrite(&info.path) {
@@ -239,10 +253,11 @@ impl Compaction<'_> {
     /// Merges all that can be merged now; whether there was any.
     fn merge_once(&mut self) -> Result<bool> {
         let mut any = false;
-        for group in self.groups()? {
-            for batch in batches(group, self.target_bytes) {
-                any |= self.merge(&batch)?;
-            }
+        let groups = self.groups()?.into_iter();
+        let all: Vec<_> = groups.flat_map(|group| batches(group, self.target_bytes)).collect();
+        for (done, batch) in (1..).zip(&all) {
+            any |= self.merge(batch)?;
+            self.steps.report("merge", done, all.len());
         }
         Ok(any)
     }

@@ -39,27 +39,29 @@ impl EmbeddingCache {
     /// Follows what a killed process, or one without the option, did; compares the shards' paths and one number.
     pub(super) fn mend_python_index(&self) -> Result<()> {
         let Some(python) = &self.python else { return Ok(()) };
-        let is_in_step = |(gone, mark): (Vec<String>, i64)| -> Result<bool> {
-            Ok(gone.is_empty() && mark == self.mark()?)
-        };
-        if is_in_step(self.gone_and_mark(python)?)? {
+        if self.differences(python)?.is_none() {
             return Ok(());
         }
         let _alone = self.write_alone()?;
-        let (gone, _) = self.gone_and_mark(python)?;
+        let Some((gone, lacking)) = self.differences(python)? else { return Ok(()) };
         python.write(|session| {
             gone.iter().try_for_each(|path| redirect(&self.index, session, path))?;
-            self.catch_up(session)
+            lacking.iter().try_for_each(|path| self.enter_readable(session, path))?;
+            self.catch_up(session, &lacking)
         })
     }
 
-    /// The shards that only the Python package's index has, and its mark.
-    fn gone_and_mark(&self, python: &PythonIndex) -> Result<(Vec<String>, i64)> {
+    /// The shards that only the Python package's index has, and those that it lacks; `None` where it is in step.
+    fn differences(&self, python: &PythonIndex) -> Result<Option<(Vec<String>, HashSet<Key>)>> {
         let (theirs, mark) = python.shards()?;
         let ours = self.index.shards()?;
         let known: HashSet<&str> = ours.iter().map(Key::as_str).collect();
-        let gone = theirs.into_iter().filter(|path| !known.contains(&**path)).collect();
-        Ok((gone, mark))
+        let gone: Vec<_> =
+            theirs.iter().filter(|path| !known.contains(&***path)).cloned().collect();
+        let lacking: HashSet<_> =
+            ours.into_iter().filter(|path| !theirs.contains(path.as_str())).collect();
+        let is_in_step = gone.is_empty() && lacking.is_empty() && mark == self.mark()?;
+        Ok((!is_in_step).then_some((gone, lacking)))
     }
 
     /// Follows a change of our index, which dropped these shards or added others. The caller writes alone.
@@ -69,26 +71,31 @@ impl EmbeddingCache {
             for path in dropped {
                 redirect(&self.index, session, path.as_str())?;
             }
-            self.catch_up(session)
+            self.catch_up(session, &HashSet::new())
         })
     }
 
-    /// Enters the shards that were added to our index since the Python package's had them all.
-    fn catch_up(&self, session: &Session<'_>) -> Result<()> {
+    /// Enters the shards that were added to our index since the Python package's had them all, but for those that were
+    /// `entered` just now.
+    fn catch_up(&self, session: &Session<'_>, entered: &HashSet<Key>) -> Result<()> {
         let (last, mark) = (self.mark()?, session.mark()?);
         if mark == last {
             return Ok(());
         }
         // Where our index was made anew without the old one, it counts from the beginning.
         let known = if mark > last { 0 } else { mark };
-        for path in self.index.added_after(known)? {
-            match self.enter(session, &path) {
-                // Whoever reads it is told, and `repair` moves it aside.
-                Err(error) if is_its_own_fault(&error) => {}
-                entered => entered?,
-            }
-        }
+        let added = self.index.added_after(known)?;
+        let mut rest = added.iter().filter(|path| !entered.contains(*path));
+        rest.try_for_each(|path| self.enter_readable(session, path))?;
         session.set_mark(last)
+    }
+
+    /// Enters a shard unless it is damaged: whoever reads it is told, and `repair` moves it aside.
+    fn enter_readable(&self, session: &Session<'_>, path: &Key) -> Result<()> {
+        match self.enter(session, path) {
+            Err(error) if is_its_own_fault(&error) => Ok(()),
+            entered => entered,
+        }
     }
 
     /// What the mark of the Python package's index is where it is in step.

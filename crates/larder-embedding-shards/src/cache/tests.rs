@@ -21,6 +21,7 @@ mod import;
 mod machines;
 mod matrix;
 mod model;
+mod progress;
 mod python;
 mod racing;
 mod reading;
