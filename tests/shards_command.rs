@@ -183,6 +183,78 @@ fn a_scan_is_printed_or_written_to_a_file() {
 }
 
 #[test]
+fn a_collection_holds_the_rows_of_all_sources() {
+    let dir = sources();
+    let collection = ["--collection", "b/c", "--python-index"];
+    let args = put("halves.npy", &collection);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    for _ in 0..2 {
+        assert_eq!(printed(dir.path(), &args), "10 rows in 1 shards\n");
+    }
+    let listed: Value = serde_json::from_str(&printed(dir.path(), &["ls", "--json"])).unwrap();
+    let path = listed[0]["path"].as_str().unwrap();
+    assert!(listed.as_array().unwrap().len() == 1 && path.ends_with("/setb%2Fc_0.parquet"));
+    for (source, rows) in [("a", 8), ("b/c", 2), ("d", 0)] {
+        let found = printed(dir.path(), &["scan", "--source", source]);
+        assert_eq!(found.lines().count(), 1 + rows, "{source}");
+    }
+    assert!(dir.path().join("root/shards/embeddings/index.sqlite").is_file());
+    let contig = put("halves.npy", &[]);
+    let contig: Vec<&str> = contig.iter().map(String::as_str).collect();
+    assert_refused(&shards(dir.path(), &contig), 1, &["already"]);
+}
+
+#[test]
+fn sources_in_turn_get_a_shard_each_and_a_key_in_full_is_found() {
+    let dir = sources();
+    let keys = fs::read_to_string(dir.path().join("keys.tsv")).unwrap();
+    let turned = keys.lines().enumerate().map(|(row, line)| {
+        let source = if row % 2 == 0 { "\ta\t" } else { "\tb/c\t" };
+        format!("{}\n", line.replace("\ta\t", source).replace("\tb/c\t", source))
+    });
+    fs::write(dir.path().join("keys.tsv"), turned.collect::<String>()).unwrap();
+    let args = put("singles.npy", &[]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    assert_eq!(printed(dir.path(), &args), "10 rows in 2 shards\n");
+    let hash = hash(7);
+    let get = ["get", &hash, "--encoder-hash", ENCODER, "--layer", "0", "--dtype", "fp32"];
+    let whole = [&get[..], &["--pool", "global_mean", "--radius", "0"]].concat();
+    let found = objects(&printed(dir.path(), &whole));
+    assert_eq!((found.len(), &found[0]["embedding"][1]), (1, &json!(7.25)));
+    assert_eq!(printed(dir.path(), &get), printed(dir.path(), &whole));
+    let other = [&get[..], &["--pool", "global_mean", "--radius", "1"]].concat();
+    assert_eq!(shards(dir.path(), &other).status.code(), Some(3));
+}
+
+#[test]
+fn what_lies_in_a_directory_is_looked_at_there() {
+    let dir = filled();
+    let own = dir.path().join("root/shards");
+    let look = |what: &str| {
+        let mut command = larder();
+        // No root is asked for.
+        command
+            .args(["shards", what, "--dir"])
+            .arg(&own)
+            .arg("--root")
+            .arg(dir.path().join("none"));
+        command.output().unwrap()
+    };
+    assert!(text(&look("status").stdout).contains("rows        20"));
+    assert!(text(&look("verify").stdout).contains("No problem was found."));
+    let listed: Value = serde_json::from_str(&printed(dir.path(), &["ls", "--json"])).unwrap();
+    let damaged = own.join(listed[0]["path"].as_str().unwrap());
+    fs::write(&damaged, "no Parquet").unwrap();
+    assert_refused(&look("verify"), 1, &["problems found: 1"]);
+    let repaired = look("repair");
+    assert!(text(&repaired.stdout).contains(".quarantine"), "{}", text(&repaired.stderr));
+    assert!(!damaged.exists() && look("verify").status.success());
+    let typo = shards(dir.path(), &["repair", "--dir", "typo"]);
+    assert_refused(&typo, 2, &["typo", "no such directory"]);
+    assert!(!dir.path().join("none").exists() && !dir.path().join("typo").exists());
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_ends_a_scan() {
     let dir = filled();
     let mut command = larder();

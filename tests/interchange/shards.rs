@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use larder::{
     embedding_shards::{
-        Dtype, Embedding, EmbeddingCache, Options, PoolType, WindowKey, WindowRecord, bf16, f16,
+        Dtype, Embedding, EmbeddingCache, Group, Options, PoolType, WindowKey, WindowRecord, bf16,
+        f16,
     },
     storage::ErrorKind,
 };
@@ -161,11 +162,13 @@ fn what_is_written_here_is_read_by_the_package_after_its_own_reindexing() {
     let theirs = rows.as_array().unwrap().clone();
     let cache = open(dir.path());
     let mut ours = Vec::new();
-    for (dtype, contig, first) in
-        [(Dtype::Fp16, "1", 100), (Dtype::Bf16, "a/b", 120), (Dtype::Fp32, "é", 140)]
-    {
-        let records = records(dtype, contig, first);
-        cache.write_shard("org/model", contig, 0, &records).unwrap();
+    for (dtype, group, first) in [
+        (Dtype::Fp16, Group::from("1"), 100),
+        (Dtype::Bf16, Group::from("a/b"), 120),
+        (Dtype::Fp32, Group::Collection("é".into()), 140),
+    ] {
+        let records = records(dtype, group.name(), first);
+        cache.write_shard("org/model", group, 0, &records).unwrap();
         ours.extend(records.iter().map(row));
     }
     let keys = dir.path().join("keys.json");

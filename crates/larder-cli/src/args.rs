@@ -11,7 +11,7 @@ mod shards;
 
 pub(crate) use array::{Array, Arrays};
 pub(crate) use kv::{AnyCache, Cache, Kv, Set};
-pub(crate) use shards::{Hash, KeyFilter, Put, Removed, Scan, Shards, ShardsDir, hash};
+pub(crate) use shards::{Changed, Hash, KeyFilter, Put, Removed, Scan, Shards, ShardsDir, hash};
 
 /// On-disk caches for scientific and machine-learning pipelines.
 ///

@@ -4,11 +4,13 @@ use std::{
 };
 
 use larder_storage::{
-    Durability, Error, LocalStorage, Problem, RESERVED_SEGMENT, Result, Storage, flight::Flights,
-    lock::FileLock,
+    Durability, Error, LocalStorage, Problem, Progress, RESERVED_SEGMENT, Result, Storage,
+    flight::Flights, lock::FileLock,
 };
 
-use crate::{Status, handles::Handles, index::Index, python_index::PythonIndex};
+use crate::{
+    Status, handles::Handles, index::Index, progress::Observer, python_index::PythonIndex,
+};
 
 mod compact;
 mod embed;
@@ -40,6 +42,7 @@ pub struct Options {
     verify: Verify,
     embedded_rows: usize,
     python_index: bool,
+    observer: Observer,
 }
 
 /// When the bytes of a row that is read are checked against the checksum that binds them to their key. Rows that have
@@ -59,7 +62,8 @@ impl Default for Options {
     fn default() -> Self {
         let (durability, verify) = (Durability::default(), Verify::default());
         let (open_shards, embedded_rows) = (256, 1024);
-        Self { durability, open_shards, verify, embedded_rows, python_index: false }
+        let (python_index, observer) = (false, Observer::default());
+        Self { durability, open_shards, verify, embedded_rows, python_index, observer }
     }
 }
 
@@ -102,6 +106,15 @@ impl Options {
         self.python_index = is_kept;
         self
     }
+
+    /// Who hears, from a thread of its own, how many shards [`compact`](EmbeddingCache::compact),
+    /// [`import_python`](EmbeddingCache::import_python), [`reindex`](EmbeddingCache::reindex),
+    /// [`repair`](EmbeddingCache::repair) and [`verify`](EmbeddingCache::verify) are through with; nobody unless set.
+    #[must_use]
+    pub fn progress(mut self, observer: Arc<dyn Progress>) -> Self {
+        self.observer = Observer(Some(observer));
+        self
+    }
 }
 
 /// A cache of embeddings: immutable Parquet shards in a storage, and a local index of their rows.
@@ -118,6 +131,7 @@ pub struct EmbeddingCache {
     flights: Flights,
     /// The Python package's index, where it is kept in step.
     python: Option<PythonIndex>,
+    observer: Observer,
     skipped: Vec<Problem>,
 }
 
@@ -153,7 +167,8 @@ impl EmbeddingCache {
         index_dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Self> {
-        let Options { durability, open_shards, verify, embedded_rows, python_index } = options;
+        let Options { durability, open_shards, verify, embedded_rows, python_index, observer } =
+            options;
         let python = python_index.then(|| PythonIndex::of(&*storage, durability)).transpose()?;
         let index_dir = absolute(index_dir.as_ref())?;
         let index = Index::open(&index_dir, durability)?;
@@ -171,6 +186,7 @@ impl EmbeddingCache {
             embedded_rows,
             flights,
             python,
+            observer,
             skipped,
         };
         cache.skipped = cache.synchronise()?;

@@ -217,6 +217,28 @@ impl Index {
         self.db.read(|db| Ok(db.query_row("SELECT max(id) FROM shard", [], |row| row.get(0))?))
     }
 
+    /// The id of the shard that was added last, whether or not it is still there; 0 where there was none. It never falls.
+    pub(crate) fn last_added(&self) -> Result<i64> {
+        self.db.read(|db| {
+            let last = "SELECT seq FROM sqlite_sequence WHERE name = 'shard'";
+            Ok(db.query_row(last, [], |row| row.get(0)).optional()?.unwrap_or(0))
+        })
+    }
+
+    /// The paths of the shards that were added after that with the id `last`, in that order.
+    pub(crate) fn added_after(&self, last: i64) -> Result<Vec<Key>> {
+        self.db.read(|db| {
+            let mut select =
+                db.prepare_cached("SELECT path FROM shard WHERE id > ?1 ORDER BY id")?;
+            let mut rows = select.query([last])?;
+            let mut shards = Vec::new();
+            while let Some(row) = rows.next()? {
+                shards.push(path_of(row, 0)?);
+            }
+            Ok(shards)
+        })
+    }
+
     pub(crate) fn totals(&self) -> Result<Totals> {
         self.db.read(|db| {
             let sums = "SELECT count(*), ifnull(sum(rows), 0), ifnull(sum(length), 0) FROM shard";

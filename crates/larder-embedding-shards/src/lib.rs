@@ -30,11 +30,12 @@
 //! so that the bytes of a row can be computed: a read is one look into the index and one positioned read. Shards that
 //! the Python package geno-lewm 0.2.1 wrote are read unchanged when they lie in the same place.
 //!
+//! A shard holds rows of one contig or document, or of many as a [`Group::Collection`], which suits chunks of short texts.
 //! A training loop reads many rows at once into one matrix, and what is missing is made on the way, once among all threads
 //! and processes that ask:
 //!
 //! ```
-//! # use larder_embedding_shards::{Dtype, Embedding, EmbeddingCache, Options, PoolType, WindowKey, WindowRecord, text_hash};
+//! # use larder_embedding_shards::{Dtype, Embedding, EmbeddingCache, Group, Options, PoolType, WindowKey, WindowRecord, text_hash};
 //! # fn main() -> larder_storage::Result<()> {
 //! # let dir = tempfile::tempdir().map_err(|e| larder_storage::Error::io(e, "cannot make a directory"))?;
 //! # let cache = EmbeddingCache::open(dir.path(), Options::default())?;
@@ -47,7 +48,8 @@
 //!     pool_radius: 0,
 //!     dtype: Dtype::Fp32,
 //! });
-//! cache.read_or_embed("org/model", "hamlet", &keys, |missing| {
+//! let plays = Group::Collection("plays".into());
+//! cache.read_or_embed("org/model", plays, &keys, |missing| {
 //!     assert_eq!(missing.len(), 2);
 //!     let row = |(at, key): (i64, &WindowKey)| {
 //!         WindowRecord::new("hamlet", at, at + 1, *key, Embedding::Fp32(vec![0.5; 384]))
@@ -169,8 +171,6 @@
 //!   [`repair`](EmbeddingCache::repair), [`compact`](EmbeddingCache::compact) and
 //!   [`read_record`](EmbeddingCache::read_record). Shards of the Python package have no checksums: damage that still
 //!   decodes is not seen.
-//! - All rows of a shard have one `chrom`, and compaction merges those of one: of many short documents give the
-//!   collection's name as `chrom`, and their own in a column of yours.
 //! - A directory that may not be written is read as it was when it was opened, after a writer that closed the cache.
 //! - Shards that were removed or merged take room until the processes that have them open read others or end.
 //! - Little-endian machines.
@@ -178,11 +178,13 @@
 mod cache;
 mod checked;
 mod embedding;
+mod group;
 mod handles;
 mod index;
 mod key;
 mod number;
 mod path;
+mod progress;
 mod python_index;
 mod record;
 mod report;
@@ -195,6 +197,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 pub use cache::{CompactOptions, EmbeddingCache, Options, Removal, ShardWriter, Verify};
 pub use embedding::Embedding;
+pub use group::Group;
 pub use half::{bf16, f16};
 pub use key::{Dtype, PoolType, WindowKey, text_hash, window_hash};
 pub use number::Number;

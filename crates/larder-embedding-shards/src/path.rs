@@ -1,10 +1,13 @@
 use larder_storage::{Digest, Error, ErrorKind, Key, Result};
 
-use crate::{Dtype, INDEX_DB_NAME, PoolType, WindowKey, key::hex, record::invalid};
+use crate::{Dtype, Group, INDEX_DB_NAME, PoolType, WindowKey, key::hex, record::invalid};
 
 /// The directory of all shards.
 pub(crate) const SHARDS: &str = "embeddings";
 const QUARANTINE: &str = ".quarantine";
+/// How the names of files begin, by what their rows are of.
+const CONTIG: &str = "chr";
+const COLLECTION: &str = "set";
 
 /// What the rows of one shard have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,9 +24,9 @@ pub struct ShardId {
     pub pool_radius: u32,
     /// The type of the numbers.
     pub dtype: Dtype,
-    /// The contig; any text but the empty one.
-    pub contig: String,
-    /// The number of the block of windows on that contig.
+    /// Its contig or collection; any name but the empty one.
+    pub group: Group,
+    /// The number of the block of windows of that contig or collection.
     pub stride_block: u64,
 }
 
@@ -31,7 +34,7 @@ impl ShardId {
     /// The shard in which a row with `key` belongs.
     pub fn of(
         encoder_id: impl Into<String>,
-        contig: impl Into<String>,
+        group: impl Into<Group>,
         stride_block: u64,
         key: &WindowKey,
     ) -> Self {
@@ -42,14 +45,16 @@ impl ShardId {
             pool_type: key.pool_type,
             pool_radius: key.pool_radius,
             dtype: key.dtype,
-            contig: contig.into(),
+            group: group.into(),
             stride_block,
         }
     }
 
     fn check(&self) -> Result<()> {
-        if self.encoder_id.is_empty() || self.contig.is_empty() {
-            return Err(invalid("a shard needs an encoder id and a contig that are not empty"));
+        if self.encoder_id.is_empty() || self.group.name().is_empty() {
+            return Err(invalid(
+                "a shard needs an encoder id and a contig or collection that are not empty",
+            ));
         }
         let id = self.encoder_id.to_ascii_lowercase();
         // SQLite has files of its own beside the index.
@@ -67,19 +72,23 @@ impl ShardId {
 /// `embeddings/<encoder_id>/<encoder_hash>/<state_layer>/<pool_type>_<pool_radius>/<dtype>/chr<contig>_<stride_block>.parquet`.
 ///
 /// The encoder's name and the contig are written as [`Key::encode`] does it and the hash as 64 hexadecimal digits, so
-/// different shards never meet.
+/// different shards never meet. For a collection it is `set<collection>_<stride_block>.parquet`.
 ///
 /// # Errors
 ///
-/// `Invalid` where the encoder's name or the contig is empty or too long for a file name, or where the former is
+/// `Invalid` where the encoder's name or the contig's or collection's is empty or too long for a file name, or where the former is
 /// `.quarantine` or begins with `index.sqlite`.
 pub fn shard_path_for(id: &ShardId) -> Result<Key> {
     id.check()?;
     let ShardId { state_layer, pool_type, pool_radius, dtype, stride_block, .. } = id;
-    let (encoder, contig) = (Key::encode(&id.encoder_id)?, Key::encode(&id.contig)?);
+    let (encoder, name) = (Key::encode(&id.encoder_id)?, Key::encode(id.group.name())?);
+    let prefix = match id.group {
+        Group::Contig(_) => CONTIG,
+        Group::Collection(_) => COLLECTION,
+    };
     let hash = hex(&id.encoder_hash);
     Key::new(format!(
-        "{SHARDS}/{encoder}/{hash}/{state_layer}/{pool_type}_{pool_radius}/{dtype}/chr{contig}_{stride_block}.parquet"
+        "{SHARDS}/{encoder}/{hash}/{state_layer}/{pool_type}_{pool_radius}/{dtype}/{prefix}{name}_{stride_block}.parquet"
     ))
 }
 
@@ -89,14 +98,18 @@ pub fn shard_path_for(id: &ShardId) -> Result<Key> {
 ///
 /// # Errors
 ///
-/// `Invalid` as [`shard_path_for`], and where a name holds what a [`Key`] may not hold.
+/// `Invalid` as [`shard_path_for`], where a name holds what a [`Key`] may not hold, and for collections, which the
+/// package does not have.
 pub fn legacy_shard_path_for(id: &ShardId) -> Result<Key> {
     id.check()?;
     let ShardId { state_layer, pool_type, pool_radius, stride_block, .. } = id;
+    let Group::Contig(contig) = &id.group else {
+        return Err(invalid("the Python package has no collections: name a contig"));
+    };
     let (encoder, contig) =
-        (id.encoder_id.replace(['/', '\\'], "__"), id.contig.replace(['/', '\\'], "__"));
+        (id.encoder_id.replace(['/', '\\'], "__"), contig.replace(['/', '\\'], "__"));
     Key::new(format!(
-        "{SHARDS}/{encoder}/{state_layer}/{pool_type}_{pool_radius}/chr{contig}_{stride_block}.parquet"
+        "{SHARDS}/{encoder}/{state_layer}/{pool_type}_{pool_radius}/{CONTIG}{contig}_{stride_block}.parquet"
     ))
 }
 
@@ -105,7 +118,7 @@ pub(crate) fn shard_at(path: &Key) -> Option<ShardId> {
     let segments: Vec<&str> = path.segments().collect();
     let [SHARDS, encoder, hash, layer, pool, dtype, file] = segments[..] else { return None };
     let (pool_type, pool_radius) = pool.rsplit_once('_')?;
-    let (contig, stride_block) = contig_and_block(file)?;
+    let (group, stride_block) = group_and_block(file)?;
     let id = ShardId {
         encoder_id: Key::decode(encoder)?,
         encoder_hash: *hash.parse::<Digest>().ok()?.as_bytes(),
@@ -113,7 +126,7 @@ pub(crate) fn shard_at(path: &Key) -> Option<ShardId> {
         pool_type: pool_type.parse().ok()?,
         pool_radius: pool_radius.parse().ok()?,
         dtype: dtype.parse().ok()?,
-        contig: Key::decode(contig)?,
+        group,
         stride_block,
     };
     // A number has other spellings, too.
@@ -124,12 +137,20 @@ pub(crate) fn shard_at(path: &Key) -> Option<ShardId> {
 pub(crate) fn legacy_shard_at(path: &Key) -> Option<(&str, u64)> {
     let segments: Vec<&str> = path.segments().collect();
     let [SHARDS, encoder, _layer, _pool, file] = segments[..] else { return None };
-    Some((encoder, contig_and_block(file)?.1))
+    Some((encoder, name_and_block(file, CONTIG)?.1))
 }
 
-fn contig_and_block(file: &str) -> Option<(&str, u64)> {
-    let (contig, block) = file.strip_prefix("chr")?.strip_suffix(".parquet")?.rsplit_once('_')?;
-    Some((contig, block.parse().ok()?))
+fn group_and_block(file: &str) -> Option<(Group, u64)> {
+    let of = |prefix, group: fn(String) -> Group| {
+        let (name, block) = name_and_block(file, prefix)?;
+        Some((group(Key::decode(name)?), block))
+    };
+    of(CONTIG, Group::Contig).or_else(|| of(COLLECTION, Group::Collection))
+}
+
+fn name_and_block<'a>(file: &'a str, prefix: &str) -> Option<(&'a str, u64)> {
+    let (name, block) = file.strip_prefix(prefix)?.strip_suffix(".parquet")?.rsplit_once('_')?;
+    Some((name, block.parse().ok()?))
 }
 
 /// Whether an object below [`SHARDS`] is a shard: quarantined ones are not.
@@ -156,6 +177,10 @@ mod tests {
         ShardId::of(encoder, contig, 7, &key(1))
     }
 
+    fn collection(name: &str) -> ShardId {
+        ShardId { group: Group::Collection(name.to_owned()), ..id("org/model", "X") }
+    }
+
     #[test]
     fn names_everything_that_tells_shards_apart() {
         let id = id("org/model", "X");
@@ -164,6 +189,10 @@ mod tests {
         assert_eq!(shard_path_for(&id).unwrap().as_str(), path);
         let legacy = "embeddings/org__model/3/centered_mean_128/chrX_7.parquet";
         assert_eq!(legacy_shard_path_for(&id).unwrap().as_str(), legacy);
+        let path = shard_path_for(&collection("X/Y")).unwrap();
+        assert!(path.as_str().ends_with("/fp32/setX%2FY_7.parquet"), "{path}");
+        let legacy = legacy_shard_path_for(&collection("X"));
+        assert_eq!(legacy.unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]
@@ -177,6 +206,10 @@ mod tests {
             let (encoder, block) = legacy_shard_at(&legacy).unwrap();
             assert_eq!((encoder, block, shard_at(&legacy)), ("a__b", 7, None));
         }
+        for name in ["X", "1_7", "chr1", "a/b", "é"] {
+            let path = shard_path_for(&collection(name)).unwrap();
+            assert_eq!(shard_at(&path), Some(collection(name)));
+        }
         let other = shard_path_for(&id("a", "1")).unwrap().as_str().replace("_7.", "_07.");
         assert_eq!(shard_at(&Key::new(other).unwrap()), None);
     }
@@ -189,6 +222,7 @@ mod tests {
         let (a, mut b) = (id("a", "1_7"), id("a", "1"));
         b.stride_block = 77;
         assert_ne!(shard_path_for(&a).unwrap(), shard_path_for(&b).unwrap());
+        assert_ne!(path("org/model", "1"), shard_path_for(&collection("1")).unwrap());
     }
 
     #[test]
@@ -205,6 +239,7 @@ mod tests {
                 ErrorKind::Invalid
             );
         }
+        assert_eq!(shard_path_for(&collection("")).unwrap_err().kind(), ErrorKind::Invalid);
         assert_eq!(
             shard_path_for(&id(&"é".repeat(200), "1")).unwrap_err().kind(),
             ErrorKind::Invalid

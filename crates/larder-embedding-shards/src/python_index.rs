@@ -39,6 +39,9 @@ const CREATE: &str = "
     CREATE INDEX IF NOT EXISTS idx_shard_path ON window_index(shard_path);
 ";
 
+/// Where the mark is: the package does not use it, and a file that it makes anew has 0.
+const MARK: &str = "user_version";
+
 /// How long another program may hold the database.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -68,15 +71,15 @@ impl PythonIndex {
         Ok(Self { root: root.to_owned(), path, durability })
     }
 
-    /// The paths of all shards that it has rows of.
-    pub(crate) fn shards(&self) -> Result<BTreeSet<String>> {
+    /// The paths of all shards that it has rows of, and its mark, see [`Session::mark`].
+    pub(crate) fn shards(&self) -> Result<(BTreeSet<String>, i64)> {
         if !self.path.exists() {
-            return Ok(BTreeSet::new());
+            return Ok((BTreeSet::new(), 0));
         }
         let db = self.open()?;
-        let list = || -> rusqlite::Result<BTreeSet<String>> {
+        let list = || -> rusqlite::Result<(BTreeSet<String>, i64)> {
             if is_blank(&db)? {
-                return Ok(BTreeSet::new());
+                return Ok((BTreeSet::new(), 0));
             }
             // One look into the index of the paths for each of them, whatever the number of rows.
             let mut next =
@@ -86,7 +89,7 @@ impl PythonIndex {
                 last.clone_from(&path);
                 paths.insert(path);
             }
-            Ok(paths)
+            Ok((paths, mark(&db)?))
         };
         list().map_err(|error| self.failed(error))
     }
@@ -208,13 +211,14 @@ impl Session<'_> {
         work(&self.tx).map_err(|error| self.index.failed(error))
     }
 
-    /// How many rows of a shard there are.
-    pub(crate) fn count(&self, path: &str) -> Result<u64> {
-        self.run(|db| {
-            let mut count =
-                db.prepare_cached("SELECT count(*) FROM window_index WHERE shard_path = ?1")?;
-            count.query_row([path], |row| row.get(0))
-        })
+    /// The number that [`set_mark`](Self::set_mark) left; 0 in a file that the package made.
+    pub(crate) fn mark(&self) -> Result<i64> {
+        self.run(mark)
+    }
+
+    /// Leaves a number, at most `i32::MAX`, where the package does not look.
+    pub(crate) fn set_mark(&self, mark: i64) -> Result<()> {
+        self.run(|db| db.pragma_update(None, MARK, mark))
     }
 
     /// Enters rows of a shard; those of other shards with the same keys give way.
@@ -294,6 +298,10 @@ fn key_of(row: &Row<'_>) -> rusqlite::Result<Option<WindowKey>> {
         })
     };
     Ok(key())
+}
+
+fn mark(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, MARK, |row| row.get(0))
 }
 
 /// Whether there is nothing in it, as where the package was killed before it made its tables.

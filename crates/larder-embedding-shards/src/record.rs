@@ -6,7 +6,7 @@ use crate::{CACHE_SCHEMA_VERSION, Embedding, WindowKey};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WindowRecord {
-    /// The contig that the window lies on; not empty.
+    /// The contig or document that the window lies on; not empty.
     pub chrom: String,
     /// Where the window starts, in bases from the contig's start.
     pub start_bp: i64,

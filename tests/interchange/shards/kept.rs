@@ -1,6 +1,6 @@
 //! The package's `read_embedding` on an index that we keep in step for it, and the import of a cache that it wrote.
 
-use larder::embedding_shards::{CompactOptions, Removal};
+use larder::embedding_shards::{CompactOptions, Group, Removal};
 use tempfile::TempDir;
 
 use super::*;
@@ -23,9 +23,13 @@ impl Shared {
         EmbeddingCache::open(self.dir.path(), Options::default().python_index(true)).unwrap()
     }
 
-    fn write(&mut self, cache: &EmbeddingCache, dtype: Dtype, contig: &str, first: u8) {
-        let records = records(dtype, contig, first);
-        cache.write_shard("org/model", contig, 0, &records).unwrap();
+    fn write(&mut self, cache: &EmbeddingCache, dtype: Dtype, group: impl Into<Group>, first: u8) {
+        let group = group.into();
+        let mut records = records(dtype, group.name(), first);
+        if matches!(group, Group::Collection(_)) {
+            records[0].chrom = "a source of its own".into();
+        }
+        cache.write_shard("org/model", group, 0, &records).unwrap();
         self.rows.extend(records.iter().map(row));
     }
 
@@ -49,7 +53,7 @@ fn the_package_finds_every_row_in_the_index_that_is_kept_for_it() {
     let Some(mut shared) = Shared::new() else { return };
     let cache = shared.open();
     shared.write(&cache, Dtype::Fp16, "1", 100);
-    shared.write(&cache, Dtype::Fp32, "a/b", 140);
+    shared.write(&cache, Dtype::Fp32, Group::Collection("a/b".into()), 140);
     shared.check(&cache);
 
     let report = cache.compact(CompactOptions::default()).unwrap();

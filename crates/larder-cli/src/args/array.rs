@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{Look, range};
+use super::range;
 
 /// Which arrays.
 #[derive(Debug, Args)]
@@ -73,8 +73,21 @@ pub(crate) enum Array {
         #[arg(required = true)]
         keys: Vec<String>,
     },
-    #[command(flatten)]
-    Look(Look),
+    /// Show what it holds
+    Status {
+        #[command(flatten)]
+        arrays: Arrays,
+    },
+    /// Read everything back and check it against its checksums, where its format has them
+    Verify {
+        #[command(flatten)]
+        arrays: Arrays,
+    },
+    /// Move what is damaged aside, delete nothing, and make anew what can be derived
+    Repair {
+        #[command(flatten)]
+        arrays: Arrays,
+    },
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use larder::{
     storage::{Digest, Error},
 };
 
-use super::{Look, range};
+use super::range;
 
 /// Which cache.
 #[derive(Debug, Args)]
@@ -16,6 +16,16 @@ pub(crate) struct ShardsDir {
     /// Use the cache in this directory, such as one of geno-lewm, and not that under the root
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// Which cache is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Changed {
+    #[command(flatten)]
+    pub(crate) cache: ShardsDir,
+    /// Keep the index that geno-lewm reads in step, and make it where it is missing
+    #[arg(long)]
+    pub(crate) python_index: bool,
 }
 
 /// What can be asked.
@@ -29,7 +39,8 @@ pub(crate) enum Shards {
     },
     /// Print rows by the hashes of their windows, as JSON, one a line
     #[command(
-        after_help = "Where a hash has rows of several keys, the options say which. A hash that is not there is named, and then the exit code is 3.\n\n\
+        after_help = "Where a hash has rows of several keys, the options say which. A hash that is not there is named, and then the exit code is 3.\n\
+                      With all of --encoder-hash, --layer, --pool, --radius and --dtype a row is one look into the index; without one of them the keys of all rows are read first.\n\n\
                       Examples:\n  \
                       larder shards get 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n  \
                       larder shards get --layer 12 --dtype fp16 --npy rows.npy $(cat hashes.txt)"
@@ -44,9 +55,10 @@ pub(crate) enum Shards {
                       text         whose SHA-256 is taken as it is\n  \
                       source       the contig or document, also called chrom\n  \
                       start, end   where the window lies in it, also called start_bp and end_bp\n\
-                      The same again changes nothing. Where a source has shards already, --first-block says where new rows go.\n\n\
+                      Each source has shards of its own; --collection puts rows of many short documents into the same ones.\n\
+                      The same again changes nothing. Where a source or collection has shards already, --first-block says where new rows go.\n\n\
                       Example:\n  \
-                      larder shards put chunks.npy --keys chunks.tsv --encoder-id org/model --encoder-hash $(sha256sum model.bin | cut -c -64)"
+                      larder shards put chunks.npy --keys chunks.tsv --encoder-id org/model --encoder-hash $(sha256sum model.bin | cut -c -64) --collection essays"
     )]
     Put(Put),
     /// Print all rows that have something in common, or write them to a file
@@ -65,10 +77,7 @@ pub(crate) enum Shards {
     },
     /// Make the index anew from the shards
     #[command(after_help = "Example:\n  larder shards reindex --dir ~/.geno-lewm-cache")]
-    Reindex {
-        #[command(flatten)]
-        cache: ShardsDir,
-    },
+    Reindex(Changed),
     /// Merge small shards, and rewrite those of geno-lewm so that a row is one read
     #[command(
         after_help = "Keys and numbers stay what they are. Shards that cannot be rewritten stay and are named, and then the exit code is 1.\n\n\
@@ -76,7 +85,7 @@ pub(crate) enum Shards {
     )]
     Compact {
         #[command(flatten)]
-        cache: ShardsDir,
+        cache: Changed,
         /// How many MiB of embeddings a shard may get
         #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..1 << 20))]
         target_mib: u64,
@@ -88,7 +97,7 @@ pub(crate) enum Shards {
     )]
     Rm {
         #[command(flatten)]
-        cache: ShardsDir,
+        cache: Changed,
         #[command(flatten)]
         what: Removed,
     },
@@ -105,13 +114,23 @@ pub(crate) enum Shards {
     )]
     Import {
         #[command(flatten)]
-        cache: ShardsDir,
+        cache: Changed,
         /// The directory of geno-lewm's cache
         #[arg(value_name = "FROM", value_hint = ValueHint::DirPath)]
         from: PathBuf,
     },
-    #[command(flatten)]
-    Look(Look),
+    /// Show what it holds
+    Status {
+        #[command(flatten)]
+        cache: ShardsDir,
+    },
+    /// Read everything back and check it against its checksums, where its format has them
+    Verify {
+        #[command(flatten)]
+        cache: ShardsDir,
+    },
+    /// Move what is damaged aside, delete nothing, and make anew what can be derived
+    Repair(Changed),
 }
 
 /// Which shards are removed: one of these.
@@ -171,7 +190,7 @@ pub(crate) struct Get {
 #[derive(Debug, Args)]
 pub(crate) struct Put {
     #[command(flatten)]
-    pub(crate) cache: ShardsDir,
+    pub(crate) cache: Changed,
     /// The .npy file: two axes, of f2, f4 or the bf16 of ml_dtypes
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
@@ -196,7 +215,10 @@ pub(crate) struct Put {
     /// The type to store: fp16, bf16 or fp32 [default: that of the file]
     #[arg(long, value_name = "TYPE", value_parser = parsed::<Dtype>)]
     pub(crate) dtype: Option<Dtype>,
-    /// The number that the first new shard of each source gets
+    /// Write the rows of all sources into shards of this collection
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collection: Option<String>,
+    /// The number that the first new shard of each source, or of the collection, gets
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) first_block: u64,
 }

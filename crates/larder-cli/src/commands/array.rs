@@ -17,7 +17,7 @@ use super::{
     make_root,
 };
 use crate::{
-    args::{Array, Arrays},
+    args::{Array, Arrays, Look},
     output::{self, Table},
 };
 
@@ -26,7 +26,8 @@ use crate::{
 /// # Errors
 /// `NotFound` where the arrays, or the one that is named, are not there; else those of the store.
 pub(super) fn run(root: &dyn Fn() -> Result<PathBuf>, what: Array, json: bool) -> Result<()> {
-    let existing = |arrays: Arrays| existing(root, arrays);
+    let look = |arrays, what| look::run_in(&dir(root, arrays)?, Store::Array, what, json);
+    let existing = |arrays: Arrays| open(&dir(root, arrays)?);
     match what {
         Array::Ls { arrays, prefix } => list(&existing(arrays)?, &prefix, json),
         Array::Info { arrays, key } => {
@@ -50,14 +51,16 @@ pub(super) fn run(root: &dyn Fn() -> Result<PathBuf>, what: Array, json: bool) -
         }
         Array::Rows { arrays, key, rows } => print_rows(&existing(arrays)?, &key, rows, json),
         Array::Purge { arrays, keys } => purge(&existing(arrays)?, &keys, json),
-        Array::Look(what) => look::run(&root()?, &[Store::Array], what, json),
+        Array::Status { arrays } => look(arrays, Look::Status),
+        Array::Verify { arrays } => look(arrays, Look::Verify),
+        Array::Repair { arrays } => look(arrays, Look::Repair),
     }
 }
 
-/// The arrays that are there; a directory that was mistyped is not made.
-fn existing(root: &dyn Fn() -> Result<PathBuf>, arrays: Arrays) -> Result<ArrayStore> {
+/// The directory of the arrays that are there; one that was mistyped is not made.
+fn dir(root: &dyn Fn() -> Result<PathBuf>, arrays: Arrays) -> Result<PathBuf> {
     match arrays.dir {
-        Some(dir) if dir.is_dir() => open(&dir),
+        Some(dir) if dir.is_dir() => Ok(dir),
         Some(dir) => {
             let message = "there is no such directory: name one that has arrays";
             Err(Error::new(ErrorKind::NotFound, message).at_path(dir))
@@ -65,7 +68,7 @@ fn existing(root: &dyn Fn() -> Result<PathBuf>, arrays: Arrays) -> Result<ArrayS
         None => {
             let root = root()?;
             look::check_root(&root)?;
-            open(&root.join(layout::ARRAYS))
+            Ok(root.join(layout::ARRAYS))
         }
     }
 }

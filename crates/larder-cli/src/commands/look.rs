@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use larder::{
     Larder,
     dir_cache::DirCache,
-    embedding_shards::{self, EmbeddingCache},
+    embedding_shards::EmbeddingCache,
     kv_cache::{self, KvCache},
     layout,
     lazy_array::{self, ArrayStore},
@@ -15,6 +15,7 @@ use larder::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::shards;
 use crate::{args::Look, output};
 
 mod text;
@@ -53,12 +54,11 @@ impl Store {
         })
     }
 
-    fn look(self, root: &Path, what: Look) -> Result<Value> {
-        let dir = self.dir(root);
+    fn look(self, dir: &Path, what: Look) -> Result<Value> {
         match what {
-            Look::Status => self.status(&dir),
-            Look::Verify => self.verify(&dir),
-            Look::Repair => self.repair(&dir),
+            Look::Status => self.status(dir),
+            Look::Verify => self.verify(dir),
+            Look::Repair => self.repair(dir),
         }
     }
 
@@ -66,7 +66,7 @@ impl Store {
         match self {
             Self::Kv => each_namespace(dir, |cache| value(&cache.status()?)),
             Self::Array => value(&arrays(dir)?.status()?),
-            Self::Shards => value(&shards(dir)?.status()?),
+            Self::Shards => value(&shards::open(dir)?.status()?),
             Self::Dirs => value(&dirs(dir)?.status()?),
             Self::Provenance => value(&records(dir)?.status()?),
         }
@@ -76,7 +76,7 @@ impl Store {
         match self {
             Self::Kv => each_namespace(dir, |cache| value(&cache.verify()?)),
             Self::Array => value(&arrays(dir)?.verify()?),
-            Self::Shards => value(&shards(dir)?.verify()?),
+            Self::Shards => value(&shards::open(dir)?.verify()?),
             Self::Dirs => value(&dirs(dir)?.verify()?),
             Self::Provenance => value(&records(dir)?.verify()?),
         }
@@ -94,7 +94,7 @@ impl Store {
             Self::Array => Ok(json!({ "moved": arrays(dir)?.repair()? })),
             Self::Shards => {
                 let index = EmbeddingCache::repair_index(dir)?;
-                let report = shards(dir)?.repair()?;
+                let report = shards::open(dir)?.repair()?;
                 let quarantined = report.quarantined.iter().map(ToString::to_string);
                 let moved: Vec<_> = index
                     .map(|path| path.display().to_string())
@@ -111,10 +111,6 @@ impl Store {
 
 fn arrays(dir: &Path) -> Result<ArrayStore> {
     ArrayStore::open(dir, lazy_array::Options::default())
-}
-
-fn shards(dir: &Path) -> Result<EmbeddingCache> {
-    EmbeddingCache::open(dir, embedding_shards::Options::default())
 }
 
 fn dirs(dir: &Path) -> Result<DirCache> {
@@ -149,15 +145,39 @@ pub(crate) fn run(root: &Path, stores: &[Store], what: Look, json: bool) -> Resu
     check_root(root)?;
     let mut found = Map::new();
     for store in stores {
-        found.insert(store.name().to_owned(), store.look(root, what).unwrap_or_else(failed));
+        found.insert(
+            store.name().to_owned(),
+            store.look(&store.dir(root), what).unwrap_or_else(failed),
+        );
     }
+    show(root, stores, found, what, json)
+}
+
+/// The same for one store, which lies in `dir`.
+///
+/// # Errors
+/// `Corrupt` where something is wrong, after it was printed.
+pub(crate) fn run_in(dir: &Path, store: Store, what: Look, json: bool) -> Result<()> {
+    let report = store.look(dir, what).unwrap_or_else(failed);
+    let found = Map::from_iter([(store.name().to_owned(), report)]);
+    show(dir, &[store], found, what, json)
+}
+
+/// Prints what was found at `place`, and fails where something is wrong.
+fn show(
+    place: &Path,
+    stores: &[Store],
+    found: Map<String, Value>,
+    what: Look,
+    json: bool,
+) -> Result<()> {
     let problems = problems(&found);
     if json {
-        output::json(&document(root, stores, what, found, &problems))?;
+        output::json(&document(place, stores, what, found, &problems))?;
     } else {
         output::print(&text::render(&found, &problems, what))?;
     }
-    conclude(problems.len(), root, HELP)
+    conclude(problems.len(), place, HELP)
 }
 
 /// Prints what was found of one namespace of the lookup cache, in `dir`; `help` says what to do about problems.

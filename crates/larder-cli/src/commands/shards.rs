@@ -3,13 +3,14 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use larder::{
     embedding_shards::{self, EmbeddingCache, Options},
     layout,
-    storage::{Error, ErrorKind, Result},
+    storage::{Error, ErrorKind, Progress, Result},
 };
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     make_root,
 };
 use crate::{
-    args::{KeyFilter, Shards, ShardsDir},
+    args::{Changed, KeyFilter, Look, Put, Shards, ShardsDir},
     output::{self, Table},
 };
 
@@ -40,6 +41,11 @@ pub(super) fn run(
     json: bool,
 ) -> Result<ExitCode> {
     let existing = |cache: ShardsDir| existing(root, cache);
+    let changed = |Changed { cache, python_index }| {
+        let dir = existing(cache)?;
+        Ok::<_, Error>((open_with(&dir, python_index)?, dir))
+    };
+    let look = |dir: &Path, what| look::run_in(dir, Store::Shards, what, json);
     match what {
         Shards::Ls { cache } => {
             let dir = existing(cache)?;
@@ -55,12 +61,7 @@ pub(super) fn run(
                 what.npy.as_deref(),
             );
         }
-        Shards::Put(what) => {
-            let keys = put::count(&what)?;
-            let dir = what.cache.dir.clone().map_or_else(|| made(&root()?), Ok)?;
-            let source = put::Source::open(&dir, &what, keys)?;
-            source.write(&open(&dir)?, &what, json)?;
-        }
+        Shards::Put(what) => put(root, &what, json)?,
         Shards::Scan(mut what) => {
             let dir = existing(std::mem::replace(&mut what.cache, ShardsDir { dir: None }))?;
             let cache = open(&dir)?;
@@ -73,21 +74,22 @@ pub(super) fn run(
             variant::show(&cache, json)?;
             check(&cache, &dir)?;
         }
-        Shards::Reindex { cache } => tend::reindex(&existing(cache)?, json)?,
-        Shards::Compact { cache, target_mib } => {
-            tend::compact(&existing(cache)?, target_mib, json)?
-        }
-        Shards::Rm { cache, what } => tend::remove(&existing(cache)?, what, json)?,
-        Shards::ExportIndex { cache } => tend::export_index(&existing(cache)?, json)?,
-        Shards::Import { cache, from } => {
-            if !from.is_dir() {
-                let message = "there is no such directory: name that of geno-lewm's cache";
-                return Err(Error::new(ErrorKind::NotFound, message).at_path(from));
+        Shards::Reindex(cache) => tend::reindex(&changed(cache)?, json)?,
+        Shards::Compact { cache, target_mib } => tend::compact(&changed(cache)?, target_mib, json)?,
+        Shards::Rm { cache, what } => tend::remove(&changed(cache)?, what, json)?,
+        Shards::ExportIndex { cache } => tend::export_index(&open(&existing(cache)?)?, json)?,
+        Shards::Import { cache, from } => import(root, &cache, &from, json)?,
+        Shards::Status { cache } => look(&existing(cache)?, Look::Status)?,
+        Shards::Verify { cache } => look(&existing(cache)?, Look::Verify)?,
+        Shards::Repair(Changed { cache, python_index }) => {
+            let dir = existing(cache)?;
+            let repaired = look(&dir, Look::Repair);
+            if python_index {
+                // Opened with it, it is brought into step.
+                open_with(&dir, true)?;
             }
-            let dir = cache.dir.map_or_else(|| made(&root()?), Ok)?;
-            tend::import(&dir, &from, json)?;
+            repaired?;
         }
-        Shards::Look(what) => look::run(&root()?, &[Store::Shards], what, json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -108,13 +110,60 @@ fn existing(root: &dyn Fn() -> Result<PathBuf>, cache: ShardsDir) -> Result<Path
     }
 }
 
-fn made(root: &Path) -> Result<PathBuf> {
-    make_root(root)?;
+/// The directory of a cache that is made where it is missing.
+fn made(root: &dyn Fn() -> Result<PathBuf>, cache: &ShardsDir) -> Result<PathBuf> {
+    if let Some(dir) = &cache.dir {
+        return Ok(dir.clone());
+    }
+    let root = root()?;
+    make_root(&root)?;
     Ok(root.join(layout::SHARDS))
 }
 
-fn open(dir: &Path) -> Result<EmbeddingCache> {
-    EmbeddingCache::open(dir, Options::default())
+/// Nothing is made where the keys are wrong.
+fn put(root: &dyn Fn() -> Result<PathBuf>, what: &Put, json: bool) -> Result<()> {
+    let keys = put::count(what)?;
+    let Changed { cache, python_index } = &what.cache;
+    let dir = made(root, cache)?;
+    put::Source::open(&dir, what, keys)?.write(&open_with(&dir, *python_index)?, what, json)
+}
+
+fn import(
+    root: &dyn Fn() -> Result<PathBuf>,
+    Changed { cache, python_index }: &Changed,
+    from: &Path,
+    json: bool,
+) -> Result<()> {
+    if !from.is_dir() {
+        let message = "there is no such directory: name that of geno-lewm's cache";
+        return Err(Error::new(ErrorKind::NotFound, message).at_path(from));
+    }
+    tend::import(&open_with(&made(root, cache)?, *python_index)?, from, json)
+}
+
+/// Opens the cache in a directory; what takes long draws a bar.
+///
+/// # Errors
+/// Those of the cache.
+pub(super) fn open(dir: &Path) -> Result<EmbeddingCache> {
+    open_with(dir, false)
+}
+
+/// The same; `python_index` says whether geno-lewm's index is kept in step.
+fn open_with(dir: &Path, python_index: bool) -> Result<EmbeddingCache> {
+    let options = Options::default().python_index(python_index);
+    EmbeddingCache::open(dir, options.progress(Arc::new(Bar(bar(0, "shards")))))
+}
+
+/// A bar over the shards of one step after the other.
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn report(&self, step: &str, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_message(step.to_owned());
+        self.0.set_position(done);
+    }
 }
 
 /// Fails where rows may be missing from what was printed, because shards could not be indexed.
@@ -171,12 +220,12 @@ fn own(error: arrow_schema::ArrowError) -> Error {
     }
 }
 
-/// A bar over so many rows, which is drawn only where somebody watches.
-fn bar(rows: u64) -> ProgressBar {
-    let bar = ProgressBar::new(rows);
-    if let Ok(style) = ProgressStyle::with_template("{msg:10} {bar:40} {pos}/{len} rows  {elapsed}")
-    {
-        bar.set_style(style);
+/// A bar over so many rows or shards, which is drawn only where somebody watches, and gone when it is dropped.
+fn bar(count: u64, unit: &str) -> ProgressBar {
+    let bar = ProgressBar::new(count).with_finish(ProgressFinish::AndClear);
+    let template = format!("{{msg:10}} {{bar:40}} {{pos}}/{{len}} {unit}  {{elapsed}}");
+    match ProgressStyle::with_template(&template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
-    bar
 }

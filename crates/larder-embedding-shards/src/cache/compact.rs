@@ -7,6 +7,7 @@ use super::{EmbeddingCache, sync::problem};
 use crate::{
     CompactReport, Embedding, ShardId, ShardInfo, WindowKey,
     path::{legacy_shard_at, shard_at, shard_path_for},
+    progress::Steps,
     record::invalid,
     shard::{Contents, Layout, REPLACES_KEY, Replaced, Shard, encode_with},
 };
@@ -62,13 +63,14 @@ impl EmbeddingCache {
     pub fn compact(&self, options: CompactOptions) -> Result<CompactReport> {
         let report = CompactReport { problems: self.refresh()?, ..CompactReport::default() };
         let CompactOptions { target_bytes } = options;
-        let mut compaction = Compaction { cache: self, target_bytes, report, left: HashSet::new() };
-        for info in self.shards()?.into_iter().filter(|info| info.dim.is_none()) {
-            compaction.rewrite(&info)?;
-        }
-        while compaction.merge_once()? {}
-        self.handles.clear();
-        Ok(compaction.report)
+        self.observer.watch(|steps| {
+            let left = HashSet::new();
+            let mut compaction = Compaction { cache: self, steps, target_bytes, report, left };
+            compaction.rewrite_all()?;
+            while compaction.merge_once()? {}
+            self.handles.clear();
+            Ok(compaction.report)
+        })
     }
 
     /// Publishes and indexes these rows in the block of `id` or, where that is taken, in the next one that is left to
@@ -170,7 +172,7 @@ pub(super) fn parts_of(shard: &Shard) -> Result<Vec<(ShardId, Contents)>> {
             .embedding
             .exactly(record.key.dtype)
             .ok_or_else(|| invalid(format!("it holds a number that is no {}", record.key.dtype)))?;
-        let id = ShardId::of(encoder_id, &record.chrom, block, &record.key);
+        let id = ShardId::of(encoder_id, record.chrom.as_str(), block, &record.key);
         let place = (shard_path_for(&id)?, record.embedding.len());
         if let Some(first) = seen.insert(record.key, record.embedding.clone()) {
             if same_numbers(&first, &record.embedding) {
@@ -187,6 +189,7 @@ pub(super) fn parts_of(shard: &Shard) -> Result<Vec<(ShardId, Contents)>> {
 /// One run of [`EmbeddingCache::compact`].
 struct Compaction<'a> {
     cache: &'a EmbeddingCache,
+    steps: &'a Steps,
     target_bytes: u64,
     report: CompactReport,
     /// What is not to be tried again.
@@ -194,9 +197,20 @@ struct Compaction<'a> {
 }
 
 /// Small shards that may be merged, in the order of their blocks.
-type Group = Vec<(i64, ShardId, ShardInfo)>;
+type Alike = Vec<(i64, ShardId, ShardInfo)>;
 
 impl Compaction<'_> {
+    /// Rewrites the shards of the Python package.
+    fn rewrite_all(&mut self) -> Result<()> {
+        let mut theirs = self.cache.shards()?;
+        theirs.retain(|info| info.dim.is_none());
+        for (done, info) in (1..).zip(&theirs) {
+            self.rewrite(info)?;
+            self.steps.report("rewrite", done, theirs.len());
+        }
+        Ok(())
+    }
+
     /// Rewrites a shard of the Python package.
     fn rewrite(&mut self, info: &ShardInfo) -> Result<()> {
         let written = match self.try_rewrite(&info.path) {
@@ -239,17 +253,18 @@ impl Compaction<'_> {
     /// Merges all that can be merged now; whether there was any.
     fn merge_once(&mut self) -> Result<bool> {
         let mut any = false;
-        for group in self.groups()? {
-            for batch in batches(group, self.target_bytes) {
-                any |= self.merge(&batch)?;
-            }
+        let groups = self.groups()?.into_iter();
+        let all: Vec<_> = groups.flat_map(|group| batches(group, self.target_bytes)).collect();
+        for (done, batch) in (1..).zip(&all) {
+            any |= self.merge(batch)?;
+            self.steps.report("merge", done, all.len());
         }
         Ok(any)
     }
 
     /// The shards that are smaller than they may be, by all that they have in common.
-    fn groups(&mut self) -> Result<Vec<Group>> {
-        let mut alike: BTreeMap<(Key, usize), Group> = BTreeMap::new();
+    fn groups(&mut self) -> Result<Vec<Alike>> {
+        let mut alike: BTreeMap<(Key, usize), Alike> = BTreeMap::new();
         for (number, info) in self.cache.index.list()? {
             let (Some(id), Some(dim)) = (shard_at(&info.path), info.dim) else { continue };
             if self.left.contains(&info.path) || embedding_bytes(&id, &info) >= self.target_bytes {
@@ -267,8 +282,8 @@ impl Compaction<'_> {
     }
 
     /// Parts a group by the columns that are none of ours.
-    fn by_extra(&mut self, group: Group) -> Result<Vec<Group>> {
-        let mut parts: BTreeMap<Fields, Group> = BTreeMap::new();
+    fn by_extra(&mut self, group: Alike) -> Result<Vec<Alike>> {
+        let mut parts: BTreeMap<Fields, Alike> = BTreeMap::new();
         for member in group {
             match self.cache.open_shard(&member.2.path) {
                 Err(error) if is_its_own_fault(&error) => self.leave(&member.2.path, &error),
@@ -279,7 +294,7 @@ impl Compaction<'_> {
     }
 
     /// Puts one shard in the place of these; `false` where that was not to be done.
-    fn merge(&mut self, batch: &Group) -> Result<bool> {
+    fn merge(&mut self, batch: &Alike) -> Result<bool> {
         let (mut merged, mut replaced) = (Merged::default(), Vec::new());
         for (number, _, info) in batch {
             match self.append(&mut merged, &info.path) {
@@ -373,8 +388,8 @@ fn embedding_bytes(id: &ShardId, info: &ShardInfo) -> u64 {
 }
 
 /// Cuts a group into those that fit into one shard; where that is only one, it is left as it is.
-fn batches(group: Group, target_bytes: u64) -> Vec<Group> {
-    let mut batches: Vec<Group> = Vec::new();
+fn batches(group: Alike, target_bytes: u64) -> Vec<Alike> {
+    let mut batches: Vec<Alike> = Vec::new();
     let (mut bytes, mut rows) = (0, 0);
     for member in group {
         let (more_bytes, more_rows) = (embedding_bytes(&member.1, &member.2), member.2.rows);

@@ -6,16 +6,18 @@ use super::{
     EmbeddingCache,
     compact::{FIRST_BLOCK, is_its_own_fault},
 };
-use crate::{Embedding, ShardId, WindowKey, WindowRecord, path::shard_path_for, record::invalid};
+use crate::{
+    Embedding, Group, ShardId, WindowKey, WindowRecord, path::shard_path_for, record::invalid,
+};
 
 impl EmbeddingCache {
     /// The embeddings of `keys` in the same order, of which `embed` makes those that are missing, some at a time
     /// ([`Options::embedded_rows`](crate::Options::embedded_rows)): it is given their keys, each once, and returns a row
     /// for each, in any order. What one call makes is published as a shard of its own before the next call, in the first
-    /// block of `contig` that comes after all that are there, so what was embedded is not lost where a later call fails.
+    /// block of `group` that comes after all that are there, so what was embedded is not lost where a later call fails.
     ///
     /// Of all threads and processes with this index that ask for rows of one encoder (its name, hash, layer, pool and
-    /// dtype) and contig, one embeds at a time, and the next one looks again what is missing: nothing is embedded twice.
+    /// dtype) and group, one embeds at a time, and the next one looks again what is missing: nothing is embedded twice.
     /// No lock is held meanwhile but the right to do so. Where other machines may write to the storage, because it is no
     /// local directory, their shards are looked for before anything is embedded; two machines that embed at the same
     /// time may do so twice, and the rows of one of them are kept.
@@ -24,16 +26,16 @@ impl EmbeddingCache {
     ///
     /// What `embed` fails with; `Invalid` where what it returns is not a row for each key, or, before it is called, where
     /// the missing keys differ in more than their windows; `Locked` where this thread is embedding for the same encoder
-    /// and contig already; otherwise as [`read`](Self::read) and [`write_shard`](Self::write_shard).
+    /// and group already; otherwise as [`read`](Self::read) and [`write_shard`](Self::write_shard).
     pub fn read_or_embed(
         &self,
         encoder_id: &str,
-        contig: &str,
+        group: impl Into<Group>,
         keys: &[WindowKey],
         mut embed: impl FnMut(&[WindowKey]) -> Result<Vec<WindowRecord>>,
     ) -> Result<Vec<Embedding>> {
         if let Some(first) = self.missing(keys)?.first() {
-            let id = ShardId::of(encoder_id, contig, 0, first);
+            let id = ShardId::of(encoder_id, group, 0, first);
             let _embedding = self.flights.enter(shard_path_for(&id)?.as_str())?;
             if self.storage.local_root().is_none() {
                 // Another machine may have made them. What is wrong with its shards is told by `refresh`.
@@ -57,11 +59,16 @@ impl EmbeddingCache {
     fn write_next(&self, id: &ShardId, mut records: Vec<WindowRecord>) -> Result<()> {
         let mut id = ShardId { stride_block: self.next_block(id, 0..FIRST_BLOCK)?, ..id.clone() };
         while !records.is_empty() {
-            let error =
-                match self.write_shard(&id.encoder_id, &id.contig, id.stride_block, &records) {
-                    Err(error) if is_its_own_fault(&error) => error,
-                    written => return written.map(drop),
-                };
+            let error = match self.write_rows(
+                &id.encoder_id,
+                id.group.clone(),
+                id.stride_block,
+                &records,
+                None,
+            ) {
+                Err(error) if is_its_own_fault(&error) => error,
+                written => return written.map(drop),
+            };
             let keys: Vec<WindowKey> = records.iter().map(|record| record.key).collect();
             let mut there = self.contains_many(&keys)?.into_iter();
             let before = records.len();
@@ -83,7 +90,7 @@ impl EmbeddingCache {
         Ok(missing.map(|(key, _)| *key).collect())
     }
 
-    /// The number after those of all indexed blocks of the same encoder and contig, among these.
+    /// The number after those of all indexed blocks of the same encoder and group, among these.
     pub(super) fn next_block(&self, id: &ShardId, among: Range<u64>) -> Result<u64> {
         let first = shard_path_for(&ShardId { stride_block: 0, ..id.clone() })?;
         let stem = first.as_str().strip_suffix("0.parquet").unwrap_or_default();
@@ -96,7 +103,7 @@ impl EmbeddingCache {
         if next < among.end {
             Ok(next)
         } else {
-            Err(invalid("the last block of the contig is taken"))
+            Err(invalid("the last block of the contig or collection is taken"))
         }
     }
 }

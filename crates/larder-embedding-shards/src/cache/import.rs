@@ -40,18 +40,21 @@ impl EmbeddingCache {
             (path.parent(), legacy_shard_at(path).map(|(_, block)| block))
         });
         let mut report = ImportReport::default();
-        for path in &paths {
-            match self.import_shard(&theirs, path) {
-                Err(error) if is_its_own_fault(&error) => {
-                    report.problems.push(problem(path, &error));
+        self.observer.watch(|steps| {
+            for (done, path) in (1..).zip(&paths) {
+                match self.import_shard(&theirs, path) {
+                    Err(error) if is_its_own_fault(&error) => {
+                        report.problems.push(problem(path, &error));
+                    }
+                    rows => {
+                        report.rows += rows?;
+                        report.shards += 1;
+                    }
                 }
-                rows => {
-                    report.rows += rows?;
-                    report.shards += 1;
-                }
+                steps.report("import", done, paths.len());
             }
-        }
-        Ok(report)
+            Ok(report)
+        })
     }
 
     /// Returns how many rows are new.

@@ -6,7 +6,7 @@ use larder_storage::{Key, Result};
 
 use super::{EmbeddingCache, compact::is_its_own_fault};
 use crate::{
-    index::Index,
+    index::{Found, Index},
     python_index::{PythonIndex, PythonRow, Session},
 };
 
@@ -29,74 +29,93 @@ impl EmbeddingCache {
     pub(super) fn export_python_index_alone(&self) -> Result<PathBuf> {
         let python = PythonIndex::of(&*self.storage, self.durability)?;
         python.replace(|session| {
-            for (_, info) in self.index.list()? {
-                self.enter(session, &info.path)?;
+            for path in self.index.added_after(0)? {
+                self.enter(session, &path)?;
             }
-            Ok(())
+            session.set_mark(self.mark()?)
         })
     }
 
-    /// Enters what a killed process, or one without the option, did not; compares the shards' paths alone.
+    /// Follows what a killed process, or one without the option, did; compares the shards' paths and one number.
     pub(super) fn mend_python_index(&self) -> Result<()> {
         let Some(python) = &self.python else { return Ok(()) };
         if self.differences(python)?.is_none() {
             return Ok(());
         }
         let _alone = self.write_alone()?;
-        let Some((extra, lacking)) = self.differences(python)? else { return Ok(()) };
+        let Some((gone, lacking)) = self.differences(python)? else { return Ok(()) };
         python.write(|session| {
-            extra.iter().try_for_each(|path| redirect(&self.index, session, path))?;
-            for path in &lacking {
-                match self.enter(session, path) {
-                    // Whoever reads it is told, and `repair` moves it aside.
-                    Err(error) if is_its_own_fault(&error) => {}
-                    entered => entered?,
-                }
-            }
-            Ok(())
+            gone.iter().try_for_each(|path| redirect(&self.index, session, path))?;
+            lacking.iter().try_for_each(|path| self.enter_readable(session, path))?;
+            self.catch_up(session, &lacking)
         })
     }
 
-    /// The shards that only the Python package's index has, and those that it lacks.
-    fn differences(&self, python: &PythonIndex) -> Result<Option<(Vec<String>, Vec<Key>)>> {
-        let ours = self.index.list()?;
-        let theirs = python.shards()?;
-        let known: HashSet<&str> = ours.iter().map(|(_, info)| info.path.as_str()).collect();
-        let extra: Vec<_> =
+    /// The shards that only the Python package's index has, and those that it lacks; `None` where it is in step.
+    fn differences(&self, python: &PythonIndex) -> Result<Option<(Vec<String>, HashSet<Key>)>> {
+        let (theirs, mark) = python.shards()?;
+        let ours = self.index.shards()?;
+        let known: HashSet<&str> = ours.iter().map(Key::as_str).collect();
+        let gone: Vec<_> =
             theirs.iter().filter(|path| !known.contains(&***path)).cloned().collect();
-        let lacks = |path: &Key| !theirs.contains(path.as_str());
-        let lacking: Vec<_> = ours.into_iter().map(|(_, info)| info.path).filter(lacks).collect();
-        Ok((!extra.is_empty() || !lacking.is_empty()).then_some((extra, lacking)))
+        let lacking: HashSet<_> =
+            ours.into_iter().filter(|path| !theirs.contains(path.as_str())).collect();
+        let is_in_step = gone.is_empty() && lacking.is_empty() && mark == self.mark()?;
+        Ok((!is_in_step).then_some((gone, lacking)))
     }
 
-    /// Follows a change of our index: these shards were dropped, and then one was added. The caller writes alone.
-    pub(super) fn follow_in_python(&self, dropped: &[Key], added: Option<&Key>) -> Result<()> {
+    /// Follows a change of our index, which dropped these shards or added others. The caller writes alone.
+    pub(super) fn follow_in_python(&self, dropped: &[Key]) -> Result<()> {
         let Some(python) = &self.python else { return Ok(()) };
         python.write(|session| {
             for path in dropped {
                 redirect(&self.index, session, path.as_str())?;
             }
-            added.map_or(Ok(()), |path| self.enter(session, path))
+            self.catch_up(session, &HashSet::new())
         })
     }
 
-    /// Enters the rows that our index finds in a shard.
-    fn enter(&self, session: &Session<'_>, path: &Key) -> Result<()> {
-        let shard = self.open_shard(path)?;
-        let rows = shard.entries()?;
-        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
-        let found = self.index.find(&keys)?;
-        let held = found.iter().map(|row| row.as_ref().is_some_and(|row| row.shard.path == *path));
-        let held: Vec<bool> = held.collect();
-        let count = held.iter().filter(|held| **held).count();
-        if session.count(path.as_str())? == count as u64 {
+    /// Enters the shards that were added to our index since the Python package's had them all, but for those that were
+    /// `entered` just now.
+    fn catch_up(&self, session: &Session<'_>, entered: &HashSet<Key>) -> Result<()> {
+        let (last, mark) = (self.mark()?, session.mark()?);
+        if mark == last {
             return Ok(());
         }
-        let times = shard.created()?;
-        let rows = rows.iter().zip(times).zip(held).filter(|(_, held)| *held);
+        // Where our index was made anew without the old one, it counts from the beginning.
+        let known = if mark > last { 0 } else { mark };
+        let added = self.index.added_after(known)?;
+        let mut rest = added.iter().filter(|path| !entered.contains(*path));
+        rest.try_for_each(|path| self.enter_readable(session, path))?;
+        session.set_mark(last)
+    }
+
+    /// Enters a shard unless it is damaged: whoever reads it is told, and `repair` moves it aside.
+    fn enter_readable(&self, session: &Session<'_>, path: &Key) -> Result<()> {
+        match self.enter(session, path) {
+            Err(error) if is_its_own_fault(&error) => Ok(()),
+            entered => entered,
+        }
+    }
+
+    /// What the mark of the Python package's index is where it is in step.
+    fn mark(&self) -> Result<i64> {
+        Ok(self.index.last_added()?.min(i32::MAX.into()))
+    }
+
+    /// Enters the rows that our index finds in a shard, in the place of those that are there for its path.
+    fn enter(&self, session: &Session<'_>, path: &Key) -> Result<()> {
+        let shard = self.open_shard(path)?;
+        let (rows, times) = (shard.entries()?, shard.created()?);
+        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+        let found = self.index.find(&keys)?;
+        let is_held =
+            |found: &Option<Found>| found.as_ref().is_some_and(|it| it.shard.path == *path);
+        let held = rows.iter().zip(times).zip(&found).filter(|(_, found)| is_held(found));
+        redirect(&self.index, session, path.as_str())?;
         session.insert(
             path.as_str(),
-            rows.map(|((row, created), _)| PythonRow { key: row.key, row: row.row, created }),
+            held.map(|((row, created), _)| PythonRow { key: row.key, row: row.row, created }),
         )
     }
 }

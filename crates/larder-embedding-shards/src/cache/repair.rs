@@ -5,6 +5,7 @@ use crate::{
     RepairReport, VerifyReport,
     index::Indexed,
     path::quarantine_path,
+    progress::Steps,
     shard::{RowEntry, Shard},
 };
 
@@ -16,10 +17,14 @@ impl EmbeddingCache {
     ///
     /// As [`reindex`](Self::reindex), and where a shard cannot be moved.
     pub fn repair(&self) -> Result<RepairReport> {
+        self.observer.watch(|steps| self.repair_with(steps))
+    }
+
+    fn repair_with(&self, steps: &Steps) -> Result<RepairReport> {
         let _alone = self.write_alone()?;
         let shards = self.list()?;
         let mut quarantined = Vec::new();
-        for path in &shards {
+        for (done, path) in (1..).zip(&shards) {
             match self.open_whole(path).and_then(|shard| shard.verify()) {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     quarantined.push(self.quarantine(path)?.to_string());
@@ -28,11 +33,12 @@ impl EmbeddingCache {
                 Err(error) if is_its_own_fault(&error) => {}
                 verified => drop(verified?),
             }
+            steps.report("repair", done, shards.len());
         }
         Ok(RepairReport {
             checked_shards: shards.len() as u64,
             quarantined,
-            reindex: self.reindex_alone()?,
+            reindex: self.reindex_alone(steps)?,
         })
     }
 
@@ -66,6 +72,10 @@ impl EmbeddingCache {
     ///
     /// `Io` or `Backend` where the shards cannot be listed or the index cannot be read.
     pub fn verify(&self) -> Result<VerifyReport> {
+        self.observer.watch(|steps| self.verify_with(steps))
+    }
+
+    fn verify_with(&self, steps: &Steps) -> Result<VerifyReport> {
         let mut report = VerifyReport { shards: 0, rows: 0, problems: Vec::new() };
         let listed = self.list()?;
         let mut gone = match self.index.verify().and_then(|()| self.index.shards()) {
@@ -75,7 +85,7 @@ impl EmbeddingCache {
             }
             indexed => indexed?,
         };
-        for path in &listed {
+        for (done, path) in (1..).zip(&listed) {
             report.shards += 1;
             let indexed = gone.remove(path);
             match self.open_whole(path).and_then(|shard| Ok((shard.verify()?, shard))) {
@@ -90,6 +100,7 @@ impl EmbeddingCache {
                 }
                 Err(error) => report.problems.push(problem(path, &error)),
             }
+            steps.report("verify", done, listed.len());
         }
         let mut gone: Vec<_> =
             gone.into_iter().map(|path| Problem::new(path, "is in the index and gone")).collect();

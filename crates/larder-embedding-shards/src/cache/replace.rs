@@ -35,7 +35,7 @@ impl EmbeddingCache {
         } else {
             self.index.take_over(&shard, rows, gone, &replaced)?
         };
-        self.follow_in_python(&[&dropped[..], &changed].concat(), Some(path))?;
+        self.follow_in_python(&[&dropped[..], &changed].concat())?;
         for path in &dropped {
             self.storage.remove(path)?;
         }

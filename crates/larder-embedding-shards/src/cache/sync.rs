@@ -14,6 +14,7 @@ use crate::{
     ReindexReport, ShardInfo,
     index::{Entry, sorted},
     path::{SHARDS, is_shard},
+    progress::Steps,
     shard::{InMemory, Shard},
 };
 
@@ -126,7 +127,7 @@ impl EmbeddingCache {
             }
         }
         self.index.forget(gone, heirs)?;
-        self.follow_in_python(gone, None)?;
+        self.follow_in_python(gone)?;
         Ok(problems)
     }
 
@@ -163,12 +164,14 @@ impl EmbeddingCache {
     /// `Io`, `Full` or `Backend` where the shards cannot be listed or read, or the index cannot be written: then the old
     /// one stays. A shard that is damaged is no error.
     pub fn reindex(&self) -> Result<ReindexReport> {
-        let _alone = self.write_alone()?;
-        self.reindex_alone()
+        self.observer.watch(|steps| {
+            let _alone = self.write_alone()?;
+            self.reindex_alone(steps)
+        })
     }
 
     /// As [`reindex`](Self::reindex); the caller writes alone.
-    pub(super) fn reindex_alone(&self) -> Result<ReindexReport> {
+    pub(super) fn reindex_alone(&self, steps: &Steps) -> Result<ReindexReport> {
         // Compactions that were killed are completed where the old index is there to tell: then nobody misses a row.
         let is_completed = match self.synchronise_alone() {
             Err(error) if error.kind() == ErrorKind::Corrupt => false,
@@ -179,8 +182,10 @@ impl EmbeddingCache {
         self.handles.clear();
         let (mut unfinished, mut problems) = (Vec::new(), Vec::new());
         let (count, taken) = self.index.replace(|index| {
-            let mut count = (0, 0);
+            let (mut count, mut done) = ((0, 0), 0);
             self.read_entries(&listed, |path, read| {
+                done += 1;
+                steps.report("reindex", done, listed.len());
                 match read {
                     // Removed since it was listed.
                     Err(error) if error.kind() == ErrorKind::NotFound => {}

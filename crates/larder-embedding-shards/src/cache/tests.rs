@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod bounds;
+mod collection;
 mod compact;
 mod embed;
 mod faults;
@@ -20,6 +21,7 @@ mod import;
 mod machines;
 mod matrix;
 mod model;
+mod progress;
 mod python;
 mod racing;
 mod reading;

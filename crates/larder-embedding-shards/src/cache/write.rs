@@ -5,7 +5,7 @@ use larder_storage::{Bytes, Error, ErrorKind, Key, PutIf, Result};
 
 use super::{EmbeddingCache, sync::removed};
 use crate::{
-    ShardId, WindowKey, WindowRecord,
+    Group, ShardId, WindowKey, WindowRecord,
     path::shard_path_for,
     record::invalid,
     shard::{InMemory, Layout, RowEntry, Shard, check_extra, encode},
@@ -28,18 +28,18 @@ impl EmbeddingCache {
     /// - `Conflict`, and nothing was written, where the shard is there and lacks one of the keys or holds another
     ///   embedding for it, or where another shard holds one of the keys (and it is not as said above).
     /// - `Invalid` where there are no rows, a key comes twice, a row breaks a rule of [`WindowRecord::new`], or the
-    ///   rows do not share contig, encoder hash, layer, pool, radius, dtype and length.
+    ///   rows do not share contig (but for a [`Group::Collection`]), encoder hash, layer, pool, radius, dtype and length.
     /// - `Corrupt` where the shard is there and damaged, and `Format` where it is of a newer version.
     /// - `Full`, `Io` or `Backend` where the storage or the index fails. Where that is after the shard was published,
     ///   the next [`open`](Self::open) or `write_shard` of it completes the work.
     pub fn write_shard(
         &self,
         encoder_id: &str,
-        contig: &str,
+        group: impl Into<Group>,
         stride_block: u64,
         records: &[WindowRecord],
     ) -> Result<Key> {
-        self.write_rows(encoder_id, contig, stride_block, records, None)
+        self.write_rows(encoder_id, group.into(), stride_block, records, None)
     }
 
     /// As [`write_shard`](Self::write_shard), with columns of your own beside those of the rows: `extra` has one row for
@@ -55,24 +55,24 @@ impl EmbeddingCache {
     pub fn write_shard_with(
         &self,
         encoder_id: &str,
-        contig: &str,
+        group: impl Into<Group>,
         stride_block: u64,
         records: &[WindowRecord],
         extra: &RecordBatch,
     ) -> Result<Key> {
         check_extra(extra, records.len())?;
-        self.write_rows(encoder_id, contig, stride_block, records, Some(extra))
+        self.write_rows(encoder_id, group.into(), stride_block, records, Some(extra))
     }
 
     pub(super) fn write_rows(
         &self,
         encoder_id: &str,
-        contig: &str,
+        group: Group,
         stride_block: u64,
         records: &[WindowRecord],
         extra: Option<&RecordBatch>,
     ) -> Result<Key> {
-        let id = check(encoder_id, contig, stride_block, records)?;
+        let id = check(encoder_id, group, stride_block, records)?;
         let order = by_key(records)?;
         let path = shard_path_for(&id)?;
         let prepare = || self.prepare(&path, records, &order, extra);
@@ -97,7 +97,7 @@ impl EmbeddingCache {
         self.adopt(&path)?;
         self.compare(&path, records)?;
         // Perhaps somebody was stopped before.
-        self.follow_in_python(&[], Some(&path))?;
+        self.follow_in_python(&[])?;
         self.flush(&path)?;
         Ok(path)
     }
@@ -167,7 +167,7 @@ impl EmbeddingCache {
             Err(error) if error.kind() == ErrorKind::Conflict => return Ok(false),
             added => added?,
         }
-        self.follow_in_python(&[], Some(path))?;
+        self.follow_in_python(&[])?;
         Ok(true)
     }
 
@@ -214,7 +214,7 @@ fn conflict(path: &Key, message: impl Into<String>) -> Error {
 /// Checks that the rows make up one shard, but for keys that come twice; returns which.
 fn check(
     encoder_id: &str,
-    contig: &str,
+    group: Group,
     stride_block: u64,
     records: &[WindowRecord],
 ) -> Result<ShardId> {
@@ -227,8 +227,8 @@ fn check(
             invalid(format!("row {i} of the batch breaks a rule")).with_source(error)
         })?;
         let WindowKey { window_hash, .. } = record.key;
-        let differs = if record.chrom != contig {
-            "is of another contig than the shard"
+        let differs = if !group.holds(&record.chrom) {
+            "is of another contig than the shard, which is none of a collection"
         } else if record.key != (WindowKey { window_hash, ..first.key }) {
             "differs from the first one in encoder hash, layer, pool, radius or dtype"
         } else if record.embedding.len() != dim {
@@ -240,7 +240,7 @@ fn check(
             "row {i} of the batch {differs}: a shard holds rows that agree"
         )));
     }
-    Ok(ShardId::of(encoder_id, contig, stride_block, &first.key))
+    Ok(ShardId::of(encoder_id, group, stride_block, &first.key))
 }
 
 /// The numbers of the rows of one shard in the order of their keys, each of which is to come once.

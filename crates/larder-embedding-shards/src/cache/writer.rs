@@ -3,7 +3,7 @@ use arrow_select::concat::concat_batches;
 use larder_storage::{Key, Result};
 
 use super::EmbeddingCache;
-use crate::{WindowRecord, record::invalid, shard::check_extra};
+use crate::{Group, WindowRecord, record::invalid, shard::check_extra};
 
 const BYTES_PER_SHARD: u64 = 64 << 20;
 
@@ -11,18 +11,19 @@ const BYTES_PER_SHARD: u64 = 64 << 20;
 const ROWS_PER_SHARD: usize = 1 << 17;
 
 impl EmbeddingCache {
-    /// A writer that cuts any number of rows of one encoder and contig into shards: the blocks `first_block`,
-    /// `first_block + 1` and so on. The contig is any text that the rows share, such as the name of a document.
+    /// A writer that cuts any number of rows of one encoder and contig, or collection, into shards: the blocks
+    /// `first_block`, `first_block + 1` and so on. The contig is any text that the rows share, such as the name of a
+    /// document; rows of many short documents make up a [`Group::Collection`].
     pub fn writer(
         &self,
         encoder_id: impl Into<String>,
-        contig: impl Into<String>,
+        group: impl Into<Group>,
         first_block: u64,
     ) -> ShardWriter<'_> {
         ShardWriter {
             cache: self,
             encoder_id: encoder_id.into(),
-            contig: contig.into(),
+            group: group.into(),
             first_block,
             bytes_per_shard: BYTES_PER_SHARD,
             records: Vec::new(),
@@ -73,7 +74,7 @@ impl EmbeddingCache {
 pub struct ShardWriter<'a> {
     cache: &'a EmbeddingCache,
     encoder_id: String,
-    contig: String,
+    group: Group,
     first_block: u64,
     bytes_per_shard: u64,
     /// The rows of the next shard.
@@ -184,8 +185,8 @@ impl ShardWriter<'_> {
         };
         let block = self.first_block.checked_add(self.written.len() as u64);
         let block = block.ok_or_else(|| invalid("there is no block after the last one"))?;
-        let Self { cache, encoder_id, contig, records, .. } = &*self;
-        let key = cache.write_rows(encoder_id, contig, block, records, extra.as_ref())?;
+        let Self { cache, encoder_id, group, records, .. } = &*self;
+        let key = cache.write_rows(encoder_id, group.clone(), block, records, extra.as_ref())?;
         self.written.push(key);
         self.records.clear();
         self.extra.clear();

@@ -48,7 +48,10 @@ fn keys(
     hashes: &[Hash],
 ) -> Result<Vec<Option<WindowKey>>> {
     let mut found = vec![None; hashes.len()];
-    let variants: Vec<_> = variant::all(cache, scan(key))?.into_keys().collect();
+    let variants: Vec<_> = match variant::Variant::of(key) {
+        Some(variant) => vec![variant],
+        None => variant::all(cache, scan(key))?.into_keys().collect(),
+    };
     for variant in &variants {
         let keys: Vec<_> = hashes.iter().map(|hash| variant.key(hash.0)).collect();
         for (i, there) in cache.contains_many(&keys)?.into_iter().enumerate() {

@@ -1,9 +1,14 @@
 //! Embeddings of a `.npy` file into shards.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use larder::{
-    embedding_shards::{Dtype, Embedding, EmbeddingCache, WindowKey, WindowRecord, bf16, f16},
+    embedding_shards::{
+        Dtype, Embedding, EmbeddingCache, Group, ShardWriter, WindowKey, WindowRecord, bf16, f16,
+    },
     lazy_array::{DType, Element, LazyArray},
     storage::{Error, ErrorKind, Result},
 };
@@ -15,8 +20,8 @@ use super::{
 };
 use crate::{args::Put, output};
 
-/// From so many numbers on, what was read is written.
-const SHARD_NUMBERS: usize = 1 << 26;
+/// After so many numbers of several sources, what was read of each is written.
+const PENDING_NUMBERS: usize = 1 << 26;
 /// About how many numbers are read at once.
 const READ_NUMBERS: usize = 1 << 20;
 
@@ -85,8 +90,9 @@ impl Source {
         let array: LazyArray<N> = self.file.store.get(npy::KEY)?.ok_or_else(|| {
             Error::new(ErrorKind::Conflict, "the copy of the file was removed").at_path(&what.file)
         })?;
-        let (mut keys, bar) = (keys::read(&what.keys)?, bar(self.rows as u64));
-        let mut pending = Pending { cache, what, blocks: BTreeMap::new(), rows: 0, shards: 0 };
+        let (mut keys, bar) = (keys::read(&what.keys)?, bar(self.rows as u64, "rows"));
+        let (writers, written) = Default::default();
+        let mut pending = Pending { cache, what, writers, written, numbers: 0 };
         let step = (READ_NUMBERS / self.dim.max(1)).max(1);
         for start in (0..self.rows).step_by(step) {
             let rows = array.rows(start..self.rows.min(start + step))?;
@@ -99,30 +105,27 @@ impl Source {
                 let embedding = N::embedding(row.iter().copied().collect());
                 pending.push(window, converted(embedding, what.dtype)?)?;
             }
-            if pending.rows * self.dim >= SHARD_NUMBERS {
-                pending.write()?;
-            }
             bar.inc(rows.shape()[0] as u64);
         }
-        pending.write()?;
+        pending.finish()?;
         bar.finish_and_clear();
-        Ok(pending.shards)
+        Ok(pending.written.values().sum())
     }
 }
 
-/// Rows that are still to be written, by their sources.
+/// Rows on their way into shards.
 struct Pending<'a> {
     cache: &'a EmbeddingCache,
     what: &'a Put,
-    /// Of each source how many shards were written, and the rows of the next one.
-    blocks: BTreeMap<String, (u64, Vec<WindowRecord>)>,
-    /// How many they are.
-    rows: usize,
-    /// How many were written.
-    shards: u64,
+    /// By the name of the source, or of the collection.
+    writers: BTreeMap<String, ShardWriter<'a>>,
+    /// How many shards those wrote that are finished.
+    written: HashMap<String, u64>,
+    /// How many numbers came since they were.
+    numbers: usize,
 }
 
-impl Pending<'_> {
+impl<'a> Pending<'a> {
     fn push(&mut self, window: keys::Window, embedding: Embedding) -> Result<()> {
         let Put { encoder_hash, layer, pool, radius, .. } = self.what;
         let key = WindowKey {
@@ -134,23 +137,37 @@ impl Pending<'_> {
             dtype: embedding.dtype(),
         };
         let keys::Window { source, start, end, .. } = window;
+        let numbers = embedding.len();
         let row = WindowRecord::new(source.as_str(), start, end, key, embedding)?;
-        self.blocks.entry(source).or_default().1.push(row);
-        self.rows += 1;
-        Ok(())
+        let name = self.what.collection.clone().unwrap_or(source);
+        // One writer holds no more than a shard, and many may.
+        if self.numbers >= PENDING_NUMBERS && !self.writers.keys().eq([&name]) {
+            self.finish()?;
+        }
+        self.numbers += numbers;
+        self.writer(name).write([row]).map_err(advised)
     }
 
-    fn write(&mut self) -> Result<()> {
-        for (source, (written, rows)) in &mut self.blocks {
-            let rows = std::mem::take(rows);
-            if rows.is_empty() {
-                continue;
-            }
-            let block = self.what.first_block.saturating_add(*written);
-            self.cache.write_shard(&self.what.encoder_id, source, block, &rows).map_err(advised)?;
-            (*written, self.shards) = (*written + 1, self.shards + 1);
+    fn writer(&mut self, name: String) -> &mut ShardWriter<'a> {
+        let written = self.written.get(&name).copied().unwrap_or_default();
+        let (cache, what) = (self.cache, self.what);
+        self.writers.entry(name).or_insert_with_key(|name| {
+            let group = match what.collection {
+                Some(_) => Group::Collection(name.clone()),
+                None => Group::Contig(name.clone()),
+            };
+            let block = what.first_block.saturating_add(written);
+            cache.writer(&what.encoder_id, group, block)
+        })
+    }
+
+    /// Writes all rows that came.
+    fn finish(&mut self) -> Result<()> {
+        for (name, writer) in std::mem::take(&mut self.writers) {
+            let shards = writer.finish().map_err(advised)?;
+            *self.written.entry(name).or_default() += shards.len() as u64;
         }
-        self.rows = 0;
+        self.numbers = 0;
         Ok(())
     }
 }

@@ -140,7 +140,7 @@ fn to_parquet(
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .build();
     let stage = Stage::new(&dir, Durability::Process);
-    let (mut staged, bar) = (stage.file()?, bar(cache.status()?.rows));
+    let (mut staged, bar) = (stage.file()?, bar(cache.status()?.rows, "rows"));
     let mut writer =
         ArrowWriter::try_new(&mut staged, reader.schema(), Some(properties)).map_err(failed)?;
     let mut rows = 0;
@@ -193,7 +193,7 @@ fn to_npy(
         return Err(Error::new(ErrorKind::Corrupt, "the embeddings are no lists"));
     };
     let dim = usize::try_from(*dim).unwrap_or_default();
-    let (halves, bar) = (item.data_type() == &DataType::Float16, bar(rows as u64));
+    let (halves, bar) = (item.data_type() == &DataType::Float16, bar(rows as u64, "rows"));
     if halves {
         npy::write(file, rows, dim, |writer| fill::<Float16Type>(writer, reader, dim, &bar))?;
     } else {

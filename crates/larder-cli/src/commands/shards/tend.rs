@@ -1,23 +1,26 @@
 //! Looking after shards: each prints a report, and fails where the report has problems.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use larder::{
-    embedding_shards::{CompactOptions, Removal},
+    embedding_shards::{CompactOptions, EmbeddingCache, Removal},
     storage::{Error, ErrorKind, Key, Problem, Result},
 };
 use serde::Serialize;
 use serde_json::json;
 
-use super::{look, open};
+use super::look;
 use crate::{args::Removed, output};
+
+/// A cache and its directory.
+type Place = (EmbeddingCache, PathBuf);
 
 /// Makes the index anew.
 ///
 /// # Errors
 /// `Corrupt` where shards are left out, which are printed; else those of the cache.
-pub(super) fn reindex(dir: &Path, json: bool) -> Result<()> {
-    let report = open(dir)?.reindex()?;
+pub(super) fn reindex((cache, dir): &Place, json: bool) -> Result<()> {
+    let report = cache.reindex()?;
     let done = format!("indexed {} rows in {} shards", report.indexed_rows, report.indexed_shards);
     let help = "`larder shards repair` moves damaged shards aside";
     show(dir, &report, &report.problems, &done, help, json)
@@ -27,9 +30,9 @@ pub(super) fn reindex(dir: &Path, json: bool) -> Result<()> {
 ///
 /// # Errors
 /// As [`reindex`].
-pub(super) fn compact(dir: &Path, target_mib: u64, json: bool) -> Result<()> {
+pub(super) fn compact((cache, dir): &Place, target_mib: u64, json: bool) -> Result<()> {
     let options = CompactOptions::default().target_bytes(target_mib << 20);
-    let report = open(dir)?.compact(options)?;
+    let report = cache.compact(options)?;
     let (replaced, written, rows) = (report.replaced, report.written, report.rows);
     let done = format!("{replaced} shards became {written}, of {rows} rows");
     show(dir, &report, &report.problems, &done, "these shards stay as they are", json)
@@ -39,8 +42,8 @@ pub(super) fn compact(dir: &Path, target_mib: u64, json: bool) -> Result<()> {
 ///
 /// # Errors
 /// As [`reindex`].
-pub(super) fn remove(dir: &Path, what: Removed, json: bool) -> Result<()> {
-    let report = open(dir)?.remove(&removal(what)?)?;
+pub(super) fn remove((cache, dir): &Place, what: Removed, json: bool) -> Result<()> {
+    let report = cache.remove(&removal(what)?)?;
     let done = format!("removed {} shards", report.removed.len());
     show(dir, &report, &report.kept, &done, "these shards were kept", json)
 }
@@ -59,8 +62,8 @@ fn removal(what: Removed) -> Result<Removal> {
 ///
 /// # Errors
 /// Those of the cache.
-pub(super) fn export_index(dir: &Path, json: bool) -> Result<()> {
-    let index = open(dir)?.export_python_index()?;
+pub(super) fn export_index(cache: &EmbeddingCache, json: bool) -> Result<()> {
+    let index = cache.export_python_index()?;
     if json {
         return output::json(&json!({ "index_path": index }));
     }
@@ -71,8 +74,8 @@ pub(super) fn export_index(dir: &Path, json: bool) -> Result<()> {
 ///
 /// # Errors
 /// As [`reindex`].
-pub(super) fn import(dir: &Path, from: &Path, json: bool) -> Result<()> {
-    let report = open(dir)?.import_python(from)?;
+pub(super) fn import(cache: &EmbeddingCache, from: &Path, json: bool) -> Result<()> {
+    let report = cache.import_python(from)?;
     let done = format!("imported {} shards with {} new rows", report.shards, report.rows);
     show(from, &report, &report.problems, &done, "these shards were left out", json)
 }

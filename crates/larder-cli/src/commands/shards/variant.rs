@@ -14,7 +14,10 @@ use larder::{
 use serde_json::{Value, json};
 
 use super::own;
-use crate::output::{self, Table};
+use crate::{
+    args::KeyFilter,
+    output::{self, Table},
+};
 
 /// All of a key but its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +32,17 @@ pub(super) struct Variant {
 const COLUMNS: [&str; 5] = ["encoder_hash", "state_layer", "pool_type", "pool_radius", "dtype"];
 
 impl Variant {
+    /// The one that a filter lets through, where it says every part.
+    pub(super) fn of(filter: &KeyFilter) -> Option<Self> {
+        Some(Self {
+            encoder_hash: filter.encoder_hash?.0,
+            layer: filter.layer?,
+            pool: filter.pool?,
+            radius: filter.radius?,
+            dtype: filter.dtype?,
+        })
+    }
+
     pub(super) fn key(&self, window_hash: [u8; 32]) -> WindowKey {
         let Self { encoder_hash, layer, pool, radius, dtype } = *self;
         WindowKey {

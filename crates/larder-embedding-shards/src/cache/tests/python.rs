@@ -32,7 +32,7 @@ fn rows(f: &Fixture) -> BTreeMap<String, (String, u64)> {
 
 /// Checks that both indexes say the same of all windows, and that these are the ones.
 #[track_caller]
-fn check(f: &Fixture, cache: &EmbeddingCache, windows: impl IntoIterator<Item = u32>) {
+pub(super) fn check(f: &Fixture, cache: &EmbeddingCache, windows: impl IntoIterator<Item = u32>) {
     let keys: Vec<_> = windows.into_iter().map(key).collect();
     let found = cache.index.find(&keys).unwrap().into_iter();
     let expected = keys.iter().zip(found).map(|(key, found)| {
@@ -113,6 +113,30 @@ fn what_was_not_entered_is_entered_when_the_cache_is_opened() {
     check(&f, &open(&f), 0..10);
     fs::File::create(index_of(&f)).unwrap();
     check(&f, &open(&f), 0..10);
+}
+
+#[test]
+fn a_block_that_was_written_anew_with_as_many_rows_is_entered_anew() {
+    let f = Fixture::new();
+    let cache = open(&f);
+    let block = cache.write_shard("enc", "1", 0, &records(0..5)).unwrap();
+    // Without the option: other rows, then the same in another order.
+    let rewrite = |rows: &[WindowRecord]| {
+        f.cache.remove(&Removal::Shard(block.clone())).unwrap();
+        f.cache.write_shard("enc", "1", 0, rows).unwrap();
+    };
+    rewrite(&records(5..10));
+    check(&f, &open(&f), 5..10);
+    let turned: Vec<_> = records(5..10).into_iter().rev().collect();
+    rewrite(&turned);
+    check(&f, &open(&f), 5..10);
+    rewrite(&[records(5..6), records(7..8), records(6..7), records(8..10)].concat());
+    cache.write_shard("enc", "1", 1, &records(20..25)).unwrap();
+    check(&f, &cache, (5..10).chain(20..25));
+    // An index elsewhere, which counts from the beginning.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = EmbeddingCache::on(f.cache.storage.clone(), elsewhere.path(), kept()).unwrap();
+    check(&f, &other, (5..10).chain(20..25));
 }
 
 #[test]
