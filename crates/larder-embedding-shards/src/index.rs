@@ -253,13 +253,13 @@ impl Index {
 
     /// Adds a shard; returns how many of its rows another one holds already, which keeps them.
     pub(crate) fn add(&self, shard: &Shard, rows: Vec<RowEntry>) -> Result<u64> {
-        self.db.write(|tx| insert(tx, shard, rows))
+        self.db.write(|tx| insert(tx, &shard.info(rows.len()), rows))
     }
 
     /// Adds a new shard if `publish` does not fail, which is called when its rows are there to be committed.
     pub(crate) fn add_published(
         &self,
-        shard: &Shard,
+        shard: &ShardInfo,
         rows: Vec<RowEntry>,
         publish: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
@@ -288,15 +288,16 @@ impl Index {
 }
 
 /// Adds a shard and its rows; returns how many were left out because their key is taken.
-fn insert(tx: &Connection, shard: &Shard, rows: Vec<RowEntry>) -> Attempt<u64> {
-    let id = insert_shard(tx, shard, rows.len())?;
+fn insert(tx: &Connection, shard: &ShardInfo, rows: Vec<RowEntry>) -> Attempt<u64> {
+    let id = insert_shard(tx, shard)?;
     insert_rows(tx, id, &rows)
 }
 
-fn insert_shard(tx: &Connection, shard: &Shard, rows: usize) -> Attempt<i64> {
+fn insert_shard(tx: &Connection, shard: &ShardInfo) -> Attempt<i64> {
+    let ShardInfo { path, rows, bytes, dim } = shard;
     let mut add =
         tx.prepare_cached("INSERT INTO shard (path, length, rows, dim) VALUES (?1, ?2, ?3, ?4)")?;
-    Ok(add.insert(params![shard.path().as_str(), shard.len(), rows, shard.dim()])?)
+    Ok(add.insert(params![path.as_str(), bytes, rows, dim])?)
 }
 
 /// Adds rows of the shard `id`; returns how many were left out because their key is taken.

@@ -1,15 +1,19 @@
-use std::{panic::resume_unwind, sync::Arc, thread};
+use std::{panic::resume_unwind, thread};
 
 use arrow_array::RecordBatch;
-use larder_storage::{Bytes, Error, ErrorKind, Key, PutIf, Result};
+use larder_storage::{Error, ErrorKind, Key, PutIf, Result, Upload};
 
 use super::{EmbeddingCache, sync::removed};
 use crate::{
-    ShardId, WindowKey, WindowRecord,
+    ShardId, ShardInfo, WindowKey, WindowRecord,
     path::shard_path_for,
     record::invalid,
-    shard::{InMemory, Layout, RowEntry, Shard, check_extra, encode},
+    shard::{Encoded, Layout, RowEntry, check_extra, encode_into},
 };
+
+mod whole;
+
+use whole::Whole;
 
 impl EmbeddingCache {
     /// Writes the shard of these rows, indexes them and returns the shard's key. Rows without a time get the present
@@ -76,7 +80,7 @@ impl EmbeddingCache {
         let order = by_key(records)?;
         let path = shard_path_for(&id)?;
         let prepare = || self.prepare(&path, records, &order, extra);
-        // Encoded before others are kept waiting.
+        // Written before others are kept waiting.
         let mut early = if self.is_there(&path)? { None } else { Some(prepare()) };
         let _alone = self.write_alone()?;
         if self.index.has_shard(&path)? && !self.is_there(&path)? {
@@ -102,7 +106,7 @@ impl EmbeddingCache {
         Ok(path)
     }
 
-    /// Encodes a shard, and checks meanwhile that no other one holds a row of it.
+    /// Writes a shard out of sight, and checks meanwhile that no other one holds a row of it.
     fn prepare(
         &self,
         path: &Key,
@@ -111,17 +115,38 @@ impl EmbeddingCache {
         extra: Option<&RecordBatch>,
     ) -> Result<Prepared> {
         let sorted: Vec<WindowKey> = order.iter().map(|&row| records[row].key).collect();
-        let layout = Layout::of(records[0].key.dtype, records[0].embedding.len());
-        let (file, newest) = thread::scope(|scope| {
+        let (written, newest) = thread::scope(|scope| {
             let newest = scope.spawn(|| self.check_free(path, &sorted));
-            let file = encode(records, extra, layout);
-            (file, newest.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            let written = self.upload(path, records, extra);
+            (written, newest.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
-        let (file, newest) = (file?, newest?);
-        let shard = Shard::open(path, Arc::new(InMemory(file.clone())))?;
-        let rows = shard.entries_of(records.iter().map(|record| record.key))?;
-        let rows = order.iter().map(|&row| rows[row].clone()).collect();
-        Ok(Prepared { file, shard, rows, newest })
+        let ((upload, Encoded { len, rows: places }), newest) = (written?, newest?);
+        let (path, dim) = (path.clone(), Some(records[0].embedding.len()));
+        let shard = ShardInfo { path, rows: places.len() as u64, bytes: len, dim };
+        let entry = |&row: &usize| RowEntry {
+            key: records[row].key,
+            row: row as u64,
+            crc: Some(places[row].crc),
+            offset: Some(places[row].offset),
+        };
+        Ok(Prepared { upload, shard, rows: order.iter().map(entry).collect(), newest })
+    }
+
+    /// Writes a shard to where nobody sees it yet.
+    fn upload(
+        &self,
+        path: &Key,
+        records: &[WindowRecord],
+        extra: Option<&RecordBatch>,
+    ) -> Result<(Box<dyn Upload>, Encoded)> {
+        let layout = Layout::of(records[0].key.dtype, records[0].embedding.len());
+        let mut upload = match self.storage.local_root() {
+            Some(_) => self.storage.create(path)?,
+            // Object stores take a condition with a whole object alone.
+            None => Box::new(Whole::new(&self.storage, path, records, extra)?),
+        };
+        let encoded = encode_into(&mut upload, records, extra, &[], layout);
+        Ok((upload, encoded.map_err(|error| error.at_key(path))?))
     }
 
     /// Checks that the index has none of `keys` in another shard; returns the newest shard from before.
@@ -153,14 +178,14 @@ impl EmbeddingCache {
 
     /// Publishes and indexes a shard that is not there; `false` where somebody else has published it meanwhile.
     fn publish(&self, prepared: Prepared) -> Result<bool> {
-        let Prepared { file, shard, rows, newest } = prepared;
-        let path = shard.path();
+        let Prepared { upload, shard, rows, newest } = prepared;
+        let path = &shard.path;
         if self.index.newest_shard()? != newest {
             self.check_free(path, &rows.iter().map(|row| row.key).collect::<Vec<_>>())?;
         }
         let added = thread::scope(|scope| {
-            let put = scope.spawn(|| self.storage.put(path, file, PutIf::Absent));
-            let published = || put.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let commit = scope.spawn(|| upload.commit(PutIf::Absent));
+            let published = || commit.join().unwrap_or_else(|panic| resume_unwind(panic));
             self.index.add_published(&shard, rows, published)
         });
         match added {
@@ -199,8 +224,9 @@ impl EmbeddingCache {
 
 /// A shard that can be published.
 struct Prepared {
-    file: Bytes,
-    shard: Shard,
+    /// All of its bytes.
+    upload: Box<dyn Upload>,
+    shard: ShardInfo,
     /// In the order of their keys.
     rows: Vec<RowEntry>,
     /// The newest shard in the index before it was searched for these keys.

@@ -91,7 +91,7 @@ impl Index {
 
 impl Rebuild<'_> {
     pub(crate) fn add(&mut self, shard: &Shard, rows: Vec<Entry>) -> Attempt<()> {
-        let id = insert_shard(self.tx, shard, rows.len())?;
+        let id = insert_shard(self.tx, &shard.info(rows.len()))?;
         self.paths.insert(id, shard.path().clone());
         self.pending.extend(rows.into_iter().map(|row| (id, row)));
         if self.pending.len() >= RUN { self.insert() } else { Ok(()) }
