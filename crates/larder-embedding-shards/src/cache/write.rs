@@ -6,6 +6,7 @@ use larder_storage::{Error, ErrorKind, Key, PutIf, Result, Upload};
 use super::{EmbeddingCache, sync::removed};
 use crate::{
     ShardId, ShardInfo, WindowKey, WindowRecord,
+    index::{Entry, sorted},
     path::shard_path_for,
     record::invalid,
     shard::{Encoded, Layout, RowEntry, check_extra, encode_into},
@@ -77,9 +78,9 @@ impl EmbeddingCache {
         extra: Option<&RecordBatch>,
     ) -> Result<Key> {
         let id = check(encoder_id, contig, stride_block, records)?;
-        let order = by_key(records)?;
+        check_distinct(records)?;
         let path = shard_path_for(&id)?;
-        let prepare = || self.prepare(&path, records, &order, extra);
+        let prepare = || self.prepare(&path, records, extra);
         // Written before others are kept waiting.
         let mut early = if self.is_there(&path)? { None } else { Some(prepare()) };
         let _alone = self.write_alone()?;
@@ -111,25 +112,24 @@ impl EmbeddingCache {
         &self,
         path: &Key,
         records: &[WindowRecord],
-        order: &[usize],
         extra: Option<&RecordBatch>,
     ) -> Result<Prepared> {
-        let sorted: Vec<WindowKey> = order.iter().map(|&row| records[row].key).collect();
-        let (written, newest) = thread::scope(|scope| {
-            let newest = scope.spawn(|| self.check_free(path, &sorted));
+        let (written, free) = thread::scope(|scope| {
+            let free = scope.spawn(|| {
+                let rows = entries(records);
+                self.check_free(path, &rows).map(|newest| (rows, newest))
+            });
             let written = self.upload(path, records, extra);
-            (written, newest.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            (written, free.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
-        let ((upload, Encoded { len, rows: places }), newest) = (written?, newest?);
+        let ((upload, Encoded { len, rows: places }), (mut rows, newest)) = (written?, free?);
+        for row in &mut rows {
+            let place = places[row.row as usize];
+            (row.crc, row.offset) = (Some(place.crc), Some(place.offset));
+        }
         let (path, dim) = (path.clone(), Some(records[0].embedding.len()));
         let shard = ShardInfo { path, rows: places.len() as u64, bytes: len, dim };
-        let entry = |&row: &usize| RowEntry {
-            key: records[row].key,
-            row: row as u64,
-            crc: Some(places[row].crc),
-            offset: Some(places[row].offset),
-        };
-        Ok(Prepared { upload, shard, rows: order.iter().map(entry).collect(), newest })
+        Ok(Prepared { upload, shard, rows, newest })
     }
 
     /// Writes a shard to where nobody sees it yet.
@@ -149,11 +149,10 @@ impl EmbeddingCache {
         Ok((upload, encoded.map_err(|error| error.at_key(path))?))
     }
 
-    /// Checks that the index has none of `keys` in another shard; returns the newest shard from before.
-    fn check_free(&self, path: &Key, keys: &[WindowKey]) -> Result<Option<i64>> {
+    /// Checks that the index has none of `rows` in another shard; returns the newest shard from before.
+    fn check_free(&self, path: &Key, rows: &[Entry]) -> Result<Option<i64>> {
         let newest = self.index.newest_shard()?;
-        let found = self.index.find(keys)?;
-        match found.into_iter().flatten().find(|found| found.shard.path != *path) {
+        match self.index.find_elsewhere(rows, path)? {
             Some(found) => Err(conflict(
                 path,
                 format!("a row of it is in the shard {} already", found.shard.path),
@@ -181,7 +180,7 @@ impl EmbeddingCache {
         let Prepared { upload, shard, rows, newest } = prepared;
         let path = &shard.path;
         if self.index.newest_shard()? != newest {
-            self.check_free(path, &rows.iter().map(|row| row.key).collect::<Vec<_>>())?;
+            self.check_free(path, &rows)?;
         }
         let added = thread::scope(|scope| {
             let commit = scope.spawn(|| upload.commit(PutIf::Absent));
@@ -227,8 +226,8 @@ struct Prepared {
     /// All of its bytes.
     upload: Box<dyn Upload>,
     shard: ShardInfo,
-    /// In the order of their keys.
-    rows: Vec<RowEntry>,
+    /// In the order of the index.
+    rows: Vec<Entry>,
     /// The newest shard in the index before it was searched for these keys.
     newest: Option<i64>,
 }
@@ -269,21 +268,33 @@ fn check(
     Ok(ShardId::of(encoder_id, contig, stride_block, &first.key))
 }
 
-/// The numbers of the rows of one shard in the order of their keys, each of which is to come once.
-fn by_key(records: &[WindowRecord]) -> Result<Vec<usize>> {
+/// The rows as the index is to have them, but for where they will be.
+fn entries(records: &[WindowRecord]) -> Vec<Entry> {
+    let entry = |(record, row): (&WindowRecord, u64)| RowEntry {
+        key: record.key,
+        row,
+        crc: None,
+        offset: None,
+    };
+    sorted(&records.iter().zip(0..).map(entry).collect::<Vec<_>>())
+}
+
+/// Checks that no key of the rows of one shard comes twice.
+fn check_distinct(records: &[WindowRecord]) -> Result<()> {
     let hash = |row: usize| &records[row].key.window_hash;
     // Mostly the first bytes tell, and comparing those is quick.
     let mut order: Vec<(u64, usize)> = (0..records.len())
         .map(|row| (hash(row).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)), row))
         .collect();
     order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| hash(a.1).cmp(hash(b.1))));
-    let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
-    match order.windows(2).find(|pair| hash(pair[0]) == hash(pair[1])) {
-        None => Ok(order),
+    let same =
+        |pair: &&[(u64, usize)]| pair[0].0 == pair[1].0 && hash(pair[0].1) == hash(pair[1].1);
+    match order.windows(2).find(same) {
+        None => Ok(()),
         Some(pair) => Err(invalid(format!(
             "rows {} and {} of the batch have the same key: give each row once",
-            pair[0].min(pair[1]),
-            pair[0].max(pair[1])
+            pair[0].1.min(pair[1].1),
+            pair[0].1.max(pair[1].1)
         ))),
     }
 }

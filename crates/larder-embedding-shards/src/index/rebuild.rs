@@ -15,10 +15,10 @@ const RUN: usize = 1 << 20;
 
 /// A row as it is inserted.
 pub(crate) struct Entry {
-    digest: [u8; 32],
-    row: u64,
-    crc: Option<u32>,
-    offset: Option<u64>,
+    pub(super) digest: [u8; 32],
+    pub(crate) row: u64,
+    pub(crate) crc: Option<u32>,
+    pub(crate) offset: Option<u64>,
 }
 
 /// The rows of a shard in the order of the tree that they go into.
