@@ -122,7 +122,8 @@ impl EmbeddingCache {
             let written = self.upload(path, records, extra);
             (written, free.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
-        let ((upload, Encoded { len, rows: places }), (mut rows, newest)) = (written?, free?);
+        // Where a key is taken, whether there was room does not matter.
+        let ((mut rows, newest), (upload, Encoded { len, rows: places })) = (free?, written?);
         for row in &mut rows {
             let place = places[row.row as usize];
             (row.crc, row.offset) = (Some(place.crc), Some(place.offset));
@@ -287,9 +288,7 @@ fn check_distinct(records: &[WindowRecord]) -> Result<()> {
         .map(|row| (hash(row).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)), row))
         .collect();
     order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| hash(a.1).cmp(hash(b.1))));
-    let same =
-        |pair: &&[(u64, usize)]| pair[0].0 == pair[1].0 && hash(pair[0].1) == hash(pair[1].1);
-    match order.windows(2).find(same) {
+    match order.windows(2).find(|pair| hash(pair[0].1) == hash(pair[1].1)) {
         None => Ok(()),
         Some(pair) => Err(invalid(format!(
             "rows {} and {} of the batch have the same key: give each row once",
