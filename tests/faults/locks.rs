@@ -39,7 +39,7 @@ fn whoever_changes_something_waits_for_its_lock() {
     let stripe = larder_storage::Digest::of(old.as_str().as_bytes()).as_bytes()[0];
     let stripe = root.join(format!(".larder/locks/{stripe:02x}"));
     assert_waits(&stripe, || storage.put(&old, "new".into(), PutIf::Always).unwrap(), drop);
-    assert_waits(&stripe, || storage.create(&old).unwrap().commit().unwrap(), drop);
+    assert_waits(&stripe, || storage.create(&old).unwrap().commit(PutIf::Always).unwrap(), drop);
     assert_waits(&stripe, || assert!(storage.remove(&old).unwrap()), drop);
 
     let publish = || storage.stage().dir().unwrap().publish(&root.join("trees/new")).unwrap();

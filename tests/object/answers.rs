@@ -59,7 +59,7 @@ impl Scene {
     fn upload(&self, bytes: &[u8]) -> Result<()> {
         let mut upload = self.storage.create(&self.key)?;
         upload.write_all(bytes).unwrap();
-        upload.commit()
+        upload.commit(PutIf::Always)
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn change(root: &Path, what: &str) -> Outcome {
         "upload" => {
             let mut upload = storage.create(&Key::new("old/large")?)?;
             upload.write_all(&[b'n'; 100_000])?;
-            upload.commit()?;
+            upload.commit(PutIf::Always)?;
         }
         "publish" => publish(&storage)?,
         "discard" => assert!(storage.stage().discard(&storage.root().join("trees/old"))?),

@@ -64,7 +64,7 @@ fn carry_out(storage: &LocalStorage, number: u32) -> Outcome {
         Change::Upload(key, len) => {
             let mut upload = storage.create(&Key::new(key)?)?;
             upload.write_all(&content(number, len))?;
-            upload.commit()?;
+            upload.commit(PutIf::Always)?;
         }
         Change::Remove(key) => assert!(storage.remove(&Key::new(key)?)?),
         Change::Discard(tree) => assert!(storage.stage().discard(&storage.root().join(tree))?),

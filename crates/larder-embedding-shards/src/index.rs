@@ -123,22 +123,40 @@ impl Index {
     pub(crate) fn find(&self, keys: &[WindowKey]) -> Result<Vec<Option<Found>>> {
         self.db.snapshot(|db| {
             let mut select = db.prepare_cached(FIND)?;
-            keys.iter().map(|key| self.find_by(db, &mut select, key)).collect()
+            let found =
+                keys.iter().map(|key| self.find_by(db, &mut select, key.digest().as_bytes()));
+            found.collect()
+        })
+    }
+
+    /// Where one of these rows lies whose key another shard than `own` holds; `None` where there is none.
+    pub(crate) fn find_elsewhere(&self, rows: &[Entry], own: &Key) -> Result<Option<Found>> {
+        self.db.snapshot(|db| {
+            let mut select = db.prepare_cached(FIND)?;
+            for row in rows {
+                let found = self.find_by(db, &mut select, &row.digest)?;
+                if found.as_ref().is_some_and(|found| found.shard.path != *own) {
+                    return Ok(found);
+                }
+            }
+            Ok(None)
         })
     }
 
     /// As [`find`](Self::find), for one key.
     pub(crate) fn find_one(&self, key: &WindowKey) -> Result<Option<Found>> {
-        self.db.snapshot(|db| self.find_by(db, &mut *db.prepare_cached(FIND)?, key))
+        self.db.snapshot(|db| {
+            self.find_by(db, &mut *db.prepare_cached(FIND)?, key.digest().as_bytes())
+        })
     }
 
     fn find_by(
         &self,
         db: &Connection,
         select: &mut Statement<'_>,
-        key: &WindowKey,
+        digest: &[u8; 32],
     ) -> Attempt<Option<Found>> {
-        let mut rows = select.query([&key.digest().as_bytes()[..]])?;
+        let mut rows = select.query([&digest[..]])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let shard = self.shard(db, row.get(0)?)?;
         Ok(Some(Found { shard, row: row.get(1)?, crc: row.get(2)?, offset: row.get(3)? }))
@@ -275,18 +293,22 @@ impl Index {
 
     /// Adds a shard; returns how many of its rows another one holds already, which keeps them.
     pub(crate) fn add(&self, shard: &Shard, rows: Vec<RowEntry>) -> Result<u64> {
-        self.db.write(|tx| insert(tx, shard, rows))
+        self.db.write(|tx| {
+            let id = insert_shard(tx, &shard.info(rows.len()))?;
+            insert_rows(tx, id, &rows)
+        })
     }
 
     /// Adds a new shard if `publish` does not fail, which is called when its rows are there to be committed.
     pub(crate) fn add_published(
         &self,
-        shard: &Shard,
-        rows: Vec<RowEntry>,
+        shard: &ShardInfo,
+        rows: Vec<Entry>,
         publish: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         self.db.write(|tx| {
-            insert(tx, shard, rows)?;
+            let id = insert_shard(tx, shard)?;
+            insert_entries(tx, rows.into_iter().map(|row| (id, row)), |_| ())?;
             Ok(publish()?)
         })
     }
@@ -309,16 +331,11 @@ impl Index {
     }
 }
 
-/// Adds a shard and its rows; returns how many were left out because their key is taken.
-fn insert(tx: &Connection, shard: &Shard, rows: Vec<RowEntry>) -> Attempt<u64> {
-    let id = insert_shard(tx, shard, rows.len())?;
-    insert_rows(tx, id, &rows)
-}
-
-fn insert_shard(tx: &Connection, shard: &Shard, rows: usize) -> Attempt<i64> {
+fn insert_shard(tx: &Connection, shard: &ShardInfo) -> Attempt<i64> {
+    let ShardInfo { path, rows, bytes, dim } = shard;
     let mut add =
         tx.prepare_cached("INSERT INTO shard (path, length, rows, dim) VALUES (?1, ?2, ?3, ?4)")?;
-    Ok(add.insert(params![shard.path().as_str(), shard.len(), rows, shard.dim()])?)
+    Ok(add.insert(params![path.as_str(), bytes, rows, dim])?)
 }
 
 /// Adds rows of the shard `id`; returns how many were left out because their key is taken.

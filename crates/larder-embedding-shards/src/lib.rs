@@ -161,8 +161,8 @@
 //!
 //! # Limits
 //!
-//! - A shard is encoded in memory before it is published: [`EmbeddingCache::writer`] cuts any number of rows into shards
-//!   of 64 MiB.
+//! - The rows of a shard are in memory while it is written, and on a storage that is no local directory its file is too:
+//!   [`EmbeddingCache::writer`] cuts any number of rows into shards of 64 MiB.
 //! - The index lies on a local disk. Machines that share a storage have an index each and see the others' shards when
 //!   they open, [`refresh`](EmbeddingCache::refresh) or reindex; that no two shards hold one key is checked against
 //!   one's own index. One of them at a time compacts.

@@ -12,7 +12,7 @@ use parquet::{
     file::metadata::{PageIndexPolicy, ParquetMetaData},
 };
 
-use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, WindowKey};
+use crate::{Dtype, Embedding, SHARD_FORMAT_VERSION, ShardInfo, WindowKey};
 
 mod checksum;
 mod columns;
@@ -27,7 +27,9 @@ mod select;
 mod source;
 
 pub(crate) use contents::Contents;
-pub(crate) use encode::{Layout, check_extra, encode, encode_with};
+#[cfg(test)]
+pub(crate) use encode::encode;
+pub(crate) use encode::{Encoded, Layout, Memory, check_extra, encode_into, encode_with};
 pub(crate) use filter::Condition;
 pub(crate) use replaced::{REPLACES_KEY, Replaced};
 pub(crate) use schema::{of_nothing, standard};
@@ -87,6 +89,12 @@ impl Shard {
     pub(crate) fn rows(&self) -> Result<u64> {
         let rows = self.metadata.metadata().file_metadata().num_rows();
         u64::try_from(rows).map_err(|_| corrupt(&self.path, "has a negative number of rows"))
+    }
+
+    /// What the index says of it, of which it has `rows`.
+    pub(crate) fn info(&self, rows: usize) -> ShardInfo {
+        let (path, rows) = (self.path.clone(), rows as u64);
+        ShardInfo { path, rows, bytes: self.len(), dim: self.dim() }
     }
 
     /// Whether Larder wrote it.

@@ -213,7 +213,7 @@ impl Files {
         // An array alone, which would soon lie beside a sidecar that does not name it.
         self.storage.remove(&array_key)?;
         self.storage.put(&sidecar_key, json.into(), condition)?;
-        let committed = upload.commit();
+        let committed = upload.commit(PutIf::Always);
         // A lone array may have been there.
         self.changed(key);
         committed.inspect_err(|_| {
@@ -252,7 +252,7 @@ impl Files {
         // Its answer may be lost, and then this is what is there.
         origin.attempt = Some(stamp.clone());
         self.storage.put(&key.with_suffix(SIDECAR)?, json.into(), PutIf::Version(version))?;
-        let committed = upload.commit();
+        let committed = upload.commit(PutIf::Always);
         // Also where that is not known.
         self.changed(key);
         let_go(old);

@@ -143,8 +143,8 @@ impl Write for LocalUpload {
 }
 
 impl Upload for LocalUpload {
-    fn commit(self: Box<Self>) -> Result<()> {
-        self.root.publish(&self.key, self.staged, &PutIf::Always)
+    fn commit(self: Box<Self>, when: PutIf) -> Result<()> {
+        self.root.publish(&self.key, self.staged, &when)
     }
 }
 

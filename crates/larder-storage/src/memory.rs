@@ -184,8 +184,8 @@ impl io::Write for Staged {
 }
 
 impl Upload for Staged {
-    fn commit(self: Box<Self>) -> Result<()> {
-        self.storage.put(&self.key, self.bytes.into(), PutIf::Always)
+    fn commit(self: Box<Self>, when: PutIf) -> Result<()> {
+        self.storage.put(&self.key, self.bytes.into(), when)
     }
 }
 

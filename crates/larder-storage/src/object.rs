@@ -3,7 +3,7 @@
 use std::{fmt, path::Path as LocalPath, sync::Arc};
 
 use bytes::Bytes;
-use object_store::{GetOptions, ObjectStore, PutMode, path::Path};
+use object_store::{GetOptions, ObjectStore, path::Path};
 
 use crate::{
     Error, ErrorKind, Key, Result,
@@ -57,6 +57,8 @@ const LONGEST_PREFIX: usize = Key::MAX_LEN - 1 - Key::MAX_SEGMENT_LEN;
 /// - A put whose answer was lost, and whose object was replaced before one could look, is an error all the
 ///   same, `Backend` or `Conflict`, although it had succeeded: whoever then does it again does it twice.
 /// - Two concurrent [`remove`](Storage::remove)s of one object may both report that it was there.
+/// - An upload of 8 MiB or more is committed without a condition, or is `Unsupported`: the parts of one cannot be completed
+///   under a condition. A put takes one at any length.
 /// - An upload holds 10,000 parts at most, 80 GiB. A killed process leaves its parts on the server, unseen: have the
 ///   bucket expire incomplete multipart uploads.
 #[derive(Clone)]
@@ -137,13 +139,7 @@ impl Storage for ObjectStorage {
 
     fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
         let path = self.place_to_write(key)?;
-        let mode = match &when {
-            PutIf::Always => PutMode::Overwrite,
-            PutIf::Absent => PutMode::Create,
-            PutIf::Version(version) => {
-                PutMode::Update(version::to_update(version).map_err(|error| error.at_key(key))?)
-            }
-        };
+        let mode = put::mode(&when).map_err(|error| error.at_key(key))?;
         let outcome = runtime::wait(put::put(self.store.clone(), path, bytes, mode))?;
         outcome.map_err(|error| error::not_put(error, &when).at_key(key))
     }

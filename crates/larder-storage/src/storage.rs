@@ -96,7 +96,7 @@ pub struct Entry {
     pub modified: SystemTime,
 }
 
-/// The condition of a [`put`](Storage::put).
+/// The condition of a [`put`](Storage::put) or a [`commit`](Upload::commit).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutIf {
     /// Whatever is there.
@@ -217,12 +217,14 @@ impl PublishedFile {
 /// An object under construction. Dropping it without [`commit`](Upload::commit) leaves no trace.
 #[must_use = "an upload that is not committed is thrown away"]
 pub trait Upload: io::Write + Send + fmt::Debug {
-    /// Publishes what was written, replacing what was there.
+    /// Publishes what was written, if the condition holds.
     ///
     /// # Errors
     ///
-    /// As [`Storage::put`] with [`PutIf::Always`]; also where an earlier write failed, and then nothing is published.
-    fn commit(self: Box<Self>) -> Result<()>;
+    /// As [`Storage::put`]; also where an earlier write failed, and then nothing is published. `Unsupported`, and
+    /// nothing is published, where the storage can keep a condition of a put alone and this upload has become too long
+    /// to be one: put it whole, or without a condition.
+    fn commit(self: Box<Self>, when: PutIf) -> Result<()>;
 }
 
 /// Conveniences on every [`Storage`].

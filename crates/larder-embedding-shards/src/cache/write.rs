@@ -1,15 +1,20 @@
-use std::{panic::resume_unwind, sync::Arc, thread};
+use std::{panic::resume_unwind, thread};
 
 use arrow_array::RecordBatch;
-use larder_storage::{Bytes, Error, ErrorKind, Key, PutIf, Result};
+use larder_storage::{Error, ErrorKind, Key, PutIf, Result, Upload};
 
 use super::{EmbeddingCache, sync::removed};
 use crate::{
-    Group, ShardId, WindowKey, WindowRecord,
+    Group, ShardId, ShardInfo, WindowKey, WindowRecord,
+    index::{Entry, sorted},
     path::shard_path_for,
     record::invalid,
-    shard::{InMemory, Layout, RowEntry, Shard, check_extra, encode},
+    shard::{Encoded, Layout, RowEntry, check_extra, encode_into},
 };
+
+mod whole;
+
+use whole::Whole;
 
 impl EmbeddingCache {
     /// Writes the shard of these rows, indexes them and returns the shard's key. Rows without a time get the present
@@ -73,10 +78,10 @@ impl EmbeddingCache {
         extra: Option<&RecordBatch>,
     ) -> Result<Key> {
         let id = check(encoder_id, group, stride_block, records)?;
-        let order = by_key(records)?;
+        check_distinct(records)?;
         let path = shard_path_for(&id)?;
-        let prepare = || self.prepare(&path, records, &order, extra);
-        // Encoded before others are kept waiting.
+        let prepare = || self.prepare(&path, records, extra);
+        // Written before others are kept waiting.
         let mut early = if self.is_there(&path)? { None } else { Some(prepare()) };
         let _alone = self.write_alone()?;
         if self.index.has_shard(&path)? && !self.is_there(&path)? {
@@ -102,33 +107,53 @@ impl EmbeddingCache {
         Ok(path)
     }
 
-    /// Encodes a shard, and checks meanwhile that no other one holds a row of it.
+    /// Writes a shard out of sight, and checks meanwhile that no other one holds a row of it.
     fn prepare(
         &self,
         path: &Key,
         records: &[WindowRecord],
-        order: &[usize],
         extra: Option<&RecordBatch>,
     ) -> Result<Prepared> {
-        let sorted: Vec<WindowKey> = order.iter().map(|&row| records[row].key).collect();
-        let layout = Layout::of(records[0].key.dtype, records[0].embedding.len());
-        let (file, newest) = thread::scope(|scope| {
-            let newest = scope.spawn(|| self.check_free(path, &sorted));
-            let file = encode(records, extra, layout);
-            (file, newest.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let (written, free) = thread::scope(|scope| {
+            let free = scope.spawn(|| {
+                let rows = entries(records);
+                self.check_free(path, &rows).map(|newest| (rows, newest))
+            });
+            let written = self.upload(path, records, extra);
+            (written, free.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
-        let (file, newest) = (file?, newest?);
-        let shard = Shard::open(path, Arc::new(InMemory(file.clone())))?;
-        let rows = shard.entries_of(records.iter().map(|record| record.key))?;
-        let rows = order.iter().map(|&row| rows[row].clone()).collect();
-        Ok(Prepared { file, shard, rows, newest })
+        // Where a key is taken, whether there was room does not matter.
+        let ((mut rows, newest), (upload, Encoded { len, rows: places })) = (free?, written?);
+        for row in &mut rows {
+            let place = places[row.row as usize];
+            (row.crc, row.offset) = (Some(place.crc), Some(place.offset));
+        }
+        let (path, dim) = (path.clone(), Some(records[0].embedding.len()));
+        let shard = ShardInfo { path, rows: places.len() as u64, bytes: len, dim };
+        Ok(Prepared { upload, shard, rows, newest })
     }
 
-    /// Checks that the index has none of `keys` in another shard; returns the newest shard from before.
-    fn check_free(&self, path: &Key, keys: &[WindowKey]) -> Result<Option<i64>> {
+    /// Writes a shard to where nobody sees it yet.
+    fn upload(
+        &self,
+        path: &Key,
+        records: &[WindowRecord],
+        extra: Option<&RecordBatch>,
+    ) -> Result<(Box<dyn Upload>, Encoded)> {
+        let layout = Layout::of(records[0].key.dtype, records[0].embedding.len());
+        let mut upload = match self.storage.local_root() {
+            Some(_) => self.storage.create(path)?,
+            // Object stores take a condition with a whole object alone.
+            None => Box::new(Whole::new(&self.storage, path, records, extra)?),
+        };
+        let encoded = encode_into(&mut upload, records, extra, &[], layout);
+        Ok((upload, encoded.map_err(|error| error.at_key(path))?))
+    }
+
+    /// Checks that the index has none of `rows` in another shard; returns the newest shard from before.
+    fn check_free(&self, path: &Key, rows: &[Entry]) -> Result<Option<i64>> {
         let newest = self.index.newest_shard()?;
-        let found = self.index.find(keys)?;
-        match found.into_iter().flatten().find(|found| found.shard.path != *path) {
+        match self.index.find_elsewhere(rows, path)? {
             Some(found) => Err(conflict(
                 path,
                 format!("a row of it is in the shard {} already", found.shard.path),
@@ -153,14 +178,14 @@ impl EmbeddingCache {
 
     /// Publishes and indexes a shard that is not there; `false` where somebody else has published it meanwhile.
     fn publish(&self, prepared: Prepared) -> Result<bool> {
-        let Prepared { file, shard, rows, newest } = prepared;
-        let path = shard.path();
+        let Prepared { upload, shard, rows, newest } = prepared;
+        let path = &shard.path;
         if self.index.newest_shard()? != newest {
-            self.check_free(path, &rows.iter().map(|row| row.key).collect::<Vec<_>>())?;
+            self.check_free(path, &rows)?;
         }
         let added = thread::scope(|scope| {
-            let put = scope.spawn(|| self.storage.put(path, file, PutIf::Absent));
-            let published = || put.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let commit = scope.spawn(|| upload.commit(PutIf::Absent));
+            let published = || commit.join().unwrap_or_else(|panic| resume_unwind(panic));
             self.index.add_published(&shard, rows, published)
         });
         match added {
@@ -199,10 +224,11 @@ impl EmbeddingCache {
 
 /// A shard that can be published.
 struct Prepared {
-    file: Bytes,
-    shard: Shard,
-    /// In the order of their keys.
-    rows: Vec<RowEntry>,
+    /// All of its bytes.
+    upload: Box<dyn Upload>,
+    shard: ShardInfo,
+    /// In the order of the index.
+    rows: Vec<Entry>,
     /// The newest shard in the index before it was searched for these keys.
     newest: Option<i64>,
 }
@@ -243,21 +269,31 @@ fn check(
     Ok(ShardId::of(encoder_id, group, stride_block, &first.key))
 }
 
-/// The numbers of the rows of one shard in the order of their keys, each of which is to come once.
-fn by_key(records: &[WindowRecord]) -> Result<Vec<usize>> {
+/// The rows as the index is to have them, but for where they will be.
+fn entries(records: &[WindowRecord]) -> Vec<Entry> {
+    let entry = |(record, row): (&WindowRecord, u64)| RowEntry {
+        key: record.key,
+        row,
+        crc: None,
+        offset: None,
+    };
+    sorted(&records.iter().zip(0..).map(entry).collect::<Vec<_>>())
+}
+
+/// Checks that no key of the rows of one shard comes twice.
+fn check_distinct(records: &[WindowRecord]) -> Result<()> {
     let hash = |row: usize| &records[row].key.window_hash;
     // Mostly the first bytes tell, and comparing those is quick.
     let mut order: Vec<(u64, usize)> = (0..records.len())
         .map(|row| (hash(row).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)), row))
         .collect();
     order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| hash(a.1).cmp(hash(b.1))));
-    let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
-    match order.windows(2).find(|pair| hash(pair[0]) == hash(pair[1])) {
-        None => Ok(order),
+    match order.windows(2).find(|pair| hash(pair[0].1) == hash(pair[1].1)) {
+        None => Ok(()),
         Some(pair) => Err(invalid(format!(
             "rows {} and {} of the batch have the same key: give each row once",
-            pair[0].min(pair[1]),
-            pair[0].max(pair[1])
+            pair[0].1.min(pair[1].1),
+            pair[0].1.max(pair[1].1)
         ))),
     }
 }

@@ -34,8 +34,9 @@ impl EmbeddingCache {
     }
 }
 
-/// Writes rows as they come, in memory that does not grow with their number: about twice
-/// [`bytes_per_shard`](Self::bytes_per_shard), what one call is given, and the caches of the index.
+/// Writes rows as they come, in memory that does not grow with their number:
+/// [`bytes_per_shard`](Self::bytes_per_shard), in other storages than a local directory twice as much, what one call is
+/// given, and the caches of the index.
 ///
 /// A shard is full with the row that brings its embeddings to `bytes_per_shard`, or with its 131,072nd; then it is
 /// written as by [`EmbeddingCache::write_shard`]. So the cut depends on nothing but the rows: a job that was stopped and writes the

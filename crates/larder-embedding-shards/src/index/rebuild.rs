@@ -15,10 +15,10 @@ const RUN: usize = 1 << 20;
 
 /// A row as it is inserted.
 pub(crate) struct Entry {
-    digest: [u8; 32],
-    row: u64,
-    crc: Option<u32>,
-    offset: Option<u64>,
+    pub(super) digest: [u8; 32],
+    pub(crate) row: u64,
+    pub(crate) crc: Option<u32>,
+    pub(crate) offset: Option<u64>,
 }
 
 /// The rows of a shard in the order of the tree that they go into.
@@ -91,7 +91,7 @@ impl Index {
 
 impl Rebuild<'_> {
     pub(crate) fn add(&mut self, shard: &Shard, rows: Vec<Entry>) -> Attempt<()> {
-        let id = insert_shard(self.tx, shard, rows.len())?;
+        let id = insert_shard(self.tx, &shard.info(rows.len()))?;
         self.paths.insert(id, shard.path().clone());
         self.pending.extend(rows.into_iter().map(|row| (id, row)));
         if self.pending.len() >= RUN { self.insert() } else { Ok(()) }

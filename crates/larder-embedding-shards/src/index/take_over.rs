@@ -37,7 +37,7 @@ impl Index {
         self.db.write(|tx| {
             let gone = ids(tx, gone.iter())?;
             let named = ids(tx, replaced.iter().map(|(path, _)| path))?;
-            let id = insert_shard(tx, shard, rows.len())?;
+            let id = insert_shard(tx, &shard.info(rows.len()))?;
             let taken = insert_rows(tx, id, &rows)?;
             let mut outcome = TakenOver { taken, ..TakenOver::default() };
             if taken > 0 {

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeBinaryArray, Int8Array, Int32Array, Int64Array, RecordBatch,
@@ -20,10 +23,12 @@ use parquet::{
     },
 };
 
-pub(crate) use self::extra::check_extra;
-use self::{chunk::Chunk, memory::Memory};
+use self::{chunk::Chunk, paged::Paged};
+pub(crate) use self::{extra::check_extra, memory::Memory};
 use super::{
+    RowPlace,
     checksum::{BLANK, FILE_CRC_KEY},
+    offsets,
     schema::{self, EMBEDDING, EMBEDDING_CRC, SOURCE_CRC},
 };
 use crate::{Dtype, SHARD_FORMAT_VERSION, WindowRecord, record::invalid};
@@ -31,6 +36,7 @@ use crate::{Dtype, SHARD_FORMAT_VERSION, WindowRecord, record::invalid};
 mod chunk;
 mod extra;
 mod memory;
+mod paged;
 
 /// The entry of the file's metadata that holds [`SHARD_FORMAT_VERSION`].
 pub(super) const VERSION_KEY: &str = "larder.format_version";
@@ -59,6 +65,7 @@ impl Layout {
 ///
 /// `Invalid` where there are no records, and where `extra` has another number of rows, a column without a name, with
 /// one of ours or with one that it has twice, or a type that Parquet lacks.
+#[cfg(test)]
 pub(crate) fn encode(
     records: &[WindowRecord],
     extra: Option<&RecordBatch>,
@@ -74,6 +81,32 @@ pub(crate) fn encode_with(
     entries: &[(&str, String)],
     layout: Layout,
 ) -> Result<Bytes> {
+    let mut file = Memory::for_shard(records, extra)?;
+    encode_into(&mut file, records, extra, entries, layout)?;
+    Ok(file.into_bytes())
+}
+
+/// What is known of a shard that was just encoded.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// The length of the file in bytes.
+    pub(crate) len: u64,
+    /// Where each row is.
+    pub(crate) rows: Vec<RowPlace>,
+}
+
+/// Writes the same to `out`, from its beginning to its end, in memory that does not grow with the embeddings.
+///
+/// # Errors
+///
+/// As [`encode`]; also those of `out`, of the kind that it gives them.
+pub(crate) fn encode_into(
+    out: &mut (dyn Write + Send),
+    records: &[WindowRecord],
+    extra: Option<&RecordBatch>,
+    entries: &[(&str, String)],
+    layout: Layout,
+) -> Result<Encoded> {
     let Some(first) = records.first() else {
         return Err(invalid("a shard needs one row at least"));
     };
@@ -85,47 +118,53 @@ pub(crate) fn encode_with(
         fields.extend_from_slice(extra.schema_ref().fields());
     }
     let schema = Arc::new(Schema::new(fields));
-    write(capacity(records, extra), &schema, records, extra, entries, layout).map_err(|error| {
-        match extra {
-            Some(_) => invalid("the extra columns cannot be written as Parquet").with_source(error),
-            None => {
-                Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(error)
-            }
-        }
-    })
+    write(Paged::new(out), &schema, records, extra, entries, layout)
+        .map_err(|error| failed(error, extra.is_some()))
+}
+
+fn failed(error: ParquetError, has_extra: bool) -> Error {
+    let source = match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => return Error::io(*error, "the shard cannot be written"),
+            Err(source) => ParquetError::External(source),
+        },
+        error => error,
+    };
+    if has_extra {
+        return invalid("the extra columns cannot be written as Parquet").with_source(source);
+    }
+    Error::new(ErrorKind::Backend, "the shard cannot be encoded").with_source(source)
 }
 
 fn write(
-    capacity: usize,
+    out: Paged<'_>,
     schema: &Arc<Schema>,
     records: &[WindowRecord],
     extra: Option<&RecordBatch>,
     entries: &[(&str, String)],
     layout: Layout,
-) -> ParquetResult<Bytes> {
-    let writer = ArrowWriter::try_new(
-        Memory::with_capacity(capacity)?,
-        Arc::clone(schema),
-        Some(properties(entries)),
-    )?;
+) -> ParquetResult<Encoded> {
+    let writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties(entries)))?;
     let (mut file, factory) = writer.into_serialized_writer()?;
-    let now = time::now_ns();
+    let (now, mut crcs) = (time::now_ns(), Vec::with_capacity(records.len()));
     let group_rows = layout.page_rows.saturating_mul(layout.group_pages);
     for (number, records) in records.chunks(group_rows).enumerate() {
         let extra = extra.map(|extra| extra.slice(number * group_rows, records.len()));
         let chunk = Chunk::new(records, layout.page_rows)?;
         let group = Group { chunk, records, extra, now };
         group.write(number, &mut file, &factory, schema)?;
+        crcs.extend(group.chunk.crcs());
     }
-    Ok(file.into_inner()?.into_bytes())
-}
-
-/// About how many bytes the file has, so that it is not moved while it grows.
-fn capacity(records: &[WindowRecord], extra: Option<&RecordBatch>) -> usize {
-    let row_bytes =
-        records.first().map_or(0, |row| row.embedding.len() * row.key.dtype.stored_width());
-    let metadata = (records.len() * 96) + (1 << 16);
-    records.len() * row_bytes + metadata + extra.map_or(0, RecordBatch::get_array_memory_size)
+    file.flush()?;
+    file.inner_mut().hold_end()?;
+    let metadata = file.finish()?;
+    file.inner_mut().finish()?;
+    let len = file.bytes_written() as u64;
+    let dim = records.first().map_or(0, |record| record.embedding.len());
+    let offsets = offsets::rows(&metadata, len).filter(|offsets| offsets.len() == crcs.len());
+    let offsets = offsets.ok_or_else(|| ParquetError::General("the rows have no place".into()))?;
+    let rows = offsets.into_iter().zip(crcs);
+    Ok(Encoded { len, rows: rows.map(|(offset, crc)| RowPlace { offset, dim, crc }).collect() })
 }
 
 fn properties(entries: &[(&str, String)]) -> WriterProperties {
@@ -163,13 +202,13 @@ struct Group<'a> {
     now: i64,
 }
 
-type RowGroup<'a> = SerializedRowGroupWriter<'a, Memory>;
+type RowGroup<'a, 'w> = SerializedRowGroupWriter<'a, Paged<'w>>;
 
 impl Group<'_> {
     fn write(
         &self,
         number: usize,
-        file: &mut SerializedFileWriter<Memory>,
+        file: &mut SerializedFileWriter<Paged<'_>>,
         factory: &ArrowRowGroupWriterFactory,
         schema: &Schema,
     ) -> ParquetResult<()> {
@@ -231,7 +270,7 @@ impl Group<'_> {
 
 /// Appends whole columns to a row group.
 fn append(
-    group: &mut RowGroup<'_>,
+    group: &mut RowGroup<'_, '_>,
     writers: &mut impl Iterator<Item = ArrowColumnWriter>,
     fields: &[FieldRef],
     columns: Vec<ArrayRef>,

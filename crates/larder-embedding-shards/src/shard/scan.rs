@@ -43,30 +43,6 @@ impl Shard {
         Ok(entries)
     }
 
-    /// What the index keeps of the rows of one of our shards, whose keys are known, from the column of checksums alone.
-    pub(crate) fn entries_of(
-        &self,
-        keys: impl ExactSizeIterator<Item = WindowKey>,
-    ) -> Result<Vec<RowEntry>> {
-        let mut crcs: Vec<u32> = Vec::with_capacity(keys.len());
-        self.scan(Some(&[EMBEDDING_CRC]), None, |rows| {
-            crcs.extend_from_slice(rows.crcs()?.values());
-            Ok(())
-        })?;
-        let offsets = self.offsets().unwrap_or_default();
-        if (crcs.len(), offsets.len()) != (keys.len(), keys.len()) {
-            return Err(corrupt(self.path(), "has another number of rows than were written"));
-        }
-        let rows = keys.zip(crcs).zip(offsets).zip(0..);
-        let entry = |(((key, crc), offset), row)| RowEntry {
-            key,
-            row,
-            crc: Some(crc),
-            offset: Some(offset),
-        };
-        Ok(rows.map(entry).collect())
-    }
-
     /// The keys and embeddings of some rows, whose numbers rise, by decoding their pages.
     pub(crate) fn decode(&self, wanted: &[u64]) -> Result<Vec<(WindowKey, Embedding)>> {
         let mut columns = KEY.to_vec();

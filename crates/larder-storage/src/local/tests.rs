@@ -203,6 +203,22 @@ fn a_stage_that_something_else_removed_is_made_anew() {
 }
 
 #[test]
+fn an_upload_whose_condition_is_lost_leaves_nothing_in_the_stage() {
+    for durability in [Durability::Process, Durability::Power] {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = LocalStorage::open(dir.path(), durability).unwrap();
+        let mut upload = storage.create(&key("a")).unwrap();
+        upload.write_all(&[1; 100_000]).unwrap();
+        storage.put(&key("a"), "first".into(), PutIf::Always).unwrap();
+        assert_eq!(upload.commit(PutIf::Absent).unwrap_err().kind(), ErrorKind::Conflict);
+        let areas = fs::read_dir(dir.path().join(".larder/stage")).unwrap();
+        let areas = areas.map(|area| area.unwrap().path()).filter(|area| area.is_dir());
+        let left: Vec<_> = areas.flat_map(|area| fs::read_dir(area).unwrap()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
 fn an_upload_and_a_reader_outlive_the_storage() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
@@ -211,7 +227,7 @@ fn an_upload_and_a_reader_outlive_the_storage() {
     let mut upload = storage.create(&key("new")).unwrap();
     drop(storage);
     upload.write_all(b"fresh").unwrap();
-    upload.commit().unwrap();
+    upload.commit(PutIf::Always).unwrap();
     fs::remove_file(dir.path().join("old")).unwrap();
     let mut buf = [0; 7];
     reader.read_at(0, &mut buf).unwrap();

@@ -10,7 +10,8 @@ use object_store::{
 };
 use uuid::Uuid;
 
-use super::error::is_connect;
+use super::{error::is_connect, version};
+use crate::PutIf;
 
 /// The metadata by which a writer knows its own object again. Azure takes no hyphen in such a name, and some proxies
 /// drop headers that hold an underscore.
@@ -42,6 +43,15 @@ impl Nonce {
             .get(&Attribute::Metadata(NONCE.into()))
             .is_some_and(|nonce| nonce.as_ref() == self.0)
     }
+}
+
+/// The condition as the client takes it.
+pub(super) fn mode(when: &PutIf) -> crate::Result<PutMode> {
+    Ok(match when {
+        PutIf::Always => PutMode::Overwrite,
+        PutIf::Absent => PutMode::Create,
+        PutIf::Version(version) => PutMode::Update(version::to_update(version)?),
+    })
 }
 
 pub(super) async fn put(

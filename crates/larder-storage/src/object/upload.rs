@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use object_store::{Error as Remote, MultipartUpload, ObjectStore, PutMode, path::Path};
+use object_store::{Error as Remote, MultipartUpload, ObjectStore, path::Path};
 
 use super::{
     error::{failed, not_put},
@@ -124,19 +124,32 @@ impl Write for Parts {
 }
 
 impl Upload for Parts {
-    fn commit(mut self: Box<Self>) -> Result<()> {
+    fn commit(mut self: Box<Self>, when: PutIf) -> Result<()> {
         if self.broken {
             let why = "a part of this upload was not sent: start it again";
             return Err(Error::new(ErrorKind::Backend, why).at_key(&self.key));
         }
         if self.sent.is_some() {
-            return self.complete();
+            return match when {
+                PutIf::Always => self.complete(),
+                PutIf::Absent | PutIf::Version(_) => Err(unconditional().at_key(&self.key)),
+            };
         }
         let bytes = mem::take(&mut self.buffer).into();
         let (store, path) = (self.store.clone(), self.path.clone());
-        let outcome = runtime::wait(put::put(store, path, bytes, PutMode::Overwrite))?;
-        outcome.map_err(|error| not_put(error, &PutIf::Always).at_key(&self.key))
+        let mode = put::mode(&when).map_err(|error| error.at_key(&self.key))?;
+        let outcome = runtime::wait(put::put(store, path, bytes, mode))?;
+        outcome.map_err(|error| not_put(error, &when).at_key(&self.key))
     }
+}
+
+/// The library completes parts whatever is there, and to look first would be a race.
+fn unconditional() -> Error {
+    let why = format!(
+        "an upload of {} MiB or more takes no condition here: put it whole, or without one",
+        PART >> 20
+    );
+    Error::new(ErrorKind::Unsupported, why)
 }
 
 impl Drop for Parts {

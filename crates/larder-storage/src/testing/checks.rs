@@ -1,9 +1,11 @@
 //! What every storage has to do, each in a function that is given a new, empty one.
 
-use std::{io::Write, thread};
+use std::thread;
 
 use super::increment;
 use crate::{Bytes, ErrorKind, Key, Object, PutIf, ReadAt, Storage, StorageExt, Version};
+
+mod uploads;
 
 pub(super) const CHECKS: &[fn(&dyn Storage)] = &[
     a_miss_is_no_error,
@@ -16,7 +18,9 @@ pub(super) const CHECKS: &[fn(&dyn Storage)] = &[
     concurrent_increments_lose_nothing,
     puts_and_removes_of_neighbours_never_fail,
     readers_refuse_ranges_beyond_the_end,
-    uploads_are_unseen_until_committed,
+    uploads::are_unseen_until_committed,
+    uploads::take_the_conditions_of_a_put,
+    uploads::concurrent_ones_have_one_winner,
     lists_by_whole_segments,
     listing_sees_no_half_written_object,
     keys_are_never_folded,
@@ -29,7 +33,8 @@ pub(super) const LOCAL_CHECKS: &[fn(&dyn Storage)] =
 pub(super) const REMOTE_CHECKS: &[fn(&dyn Storage)] = &[
     readers_never_leave_their_version,
     keys_inside_and_above_objects_harm_none,
-    uploads_of_several_parts_come_back,
+    uploads::of_several_parts_come_back,
+    uploads::of_several_parts_never_pass_over_a_condition,
 ];
 
 fn key(text: &str) -> Key {
@@ -238,21 +243,6 @@ fn readers_refuse_ranges_beyond_the_end(storage: &dyn Storage) {
     reader.read_at(5, &mut []).expect("nothing, at the end");
 }
 
-fn uploads_are_unseen_until_committed(storage: &dyn Storage) {
-    let mut upload = storage.create(&key("u/v")).expect("create");
-    for piece in 0..100 {
-        upload.write_all(&[piece; 1000]).expect("write");
-    }
-    assert_eq!((get(storage, "u/v"), listed(storage, None)), (None, vec![]));
-    upload.commit().expect("commit");
-    assert_eq!(listed(storage, None), [("u/v".to_owned(), 100_000)]);
-
-    let mut dropped = storage.create(&key("u/v")).expect("create");
-    dropped.write_all(b"never").expect("write");
-    drop(dropped);
-    assert_eq!(storage.head(&key("u/v")).expect("head"), Some(100_000));
-}
-
 fn keys_inside_and_above_objects_exclude_each_other(storage: &dyn Storage) {
     put(storage, "a/b", "x");
     for text in ["a", "a/b/c", "a/b/c/d"] {
@@ -263,7 +253,7 @@ fn keys_inside_and_above_objects_exclude_each_other(storage: &dyn Storage) {
             "{text}"
         );
         assert_eq!(get(storage, text), None);
-        let upload = storage.create(&key(text)).and_then(|upload| upload.commit());
+        let upload = storage.create(&key(text)).and_then(|upload| upload.commit(PutIf::Always));
         assert_eq!(
             kind_of(upload, "an upload above or inside an object"),
             ErrorKind::Invalid,
@@ -282,20 +272,6 @@ fn keys_inside_and_above_objects_harm_none(storage: &dyn Storage) {
         }
         assert_eq!(get(storage, "a/b").as_deref(), Some(&b"x"[..]));
     }
-}
-
-fn uploads_of_several_parts_come_back(storage: &dyn Storage) {
-    let bytes: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
-    let mut upload = storage.create(&key("u")).expect("create");
-    upload.write_all(&bytes).expect("write");
-    assert_eq!(listed(storage, None), []);
-    upload.commit().expect("commit");
-    assert!(get(storage, "u").is_some_and(|found| found == bytes), "20 MB come back");
-
-    let mut dropped = storage.create(&key("u")).expect("create");
-    dropped.write_all(&bytes[1..]).expect("write");
-    drop(dropped);
-    assert!(get(storage, "u").is_some_and(|found| found == bytes), "the object is as it was");
 }
 
 fn lists_by_whole_segments(storage: &dyn Storage) {

@@ -193,9 +193,9 @@ impl io::Write for CountingUpload {
 }
 
 impl Upload for CountingUpload {
-    fn commit(self: Box<Self>) -> Result<()> {
+    fn commit(self: Box<Self>, when: PutIf) -> Result<()> {
         add(&self.counters.commits, 1);
-        self.inner.commit()
+        self.inner.commit(when)
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
         storage.open(&key).unwrap().unwrap().read_at(0, &mut [0; 2]).unwrap();
         let mut upload = storage.create(&key).unwrap();
         upload.write_all(b"123").unwrap();
-        upload.commit().unwrap();
+        upload.commit(PutIf::Always).unwrap();
         storage.remove(&key).unwrap();
         assert_eq!(storage.list(None).unwrap().count(), 0);
         assert_eq!(storage.keys(None).unwrap().count(), 0);

@@ -210,9 +210,9 @@ impl io::Write for FaultUpload {
 }
 
 impl Upload for FaultUpload {
-    fn commit(self: Box<Self>) -> Result<()> {
+    fn commit(self: Box<Self>, when: PutIf) -> Result<()> {
         let Self { inner, script } = *self;
-        script.run(|| inner.commit())
+        script.run(|| inner.commit(when))
     }
 }
 

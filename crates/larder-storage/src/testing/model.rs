@@ -41,7 +41,7 @@ impl Model {
             let written = upload.write_all(piece);
             written.map_err(|error| crate::Error::io(error, "cannot write").at_key(key))?;
         }
-        upload.commit()?;
+        upload.commit(PutIf::Always)?;
         self.acknowledge(key, Some(bytes));
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use larder_storage::{
-    Durability,
+    Durability, LocalStorage,
     testing::{Fault, FaultStorage},
 };
 
@@ -63,6 +63,41 @@ fn carry_out(cache: &EmbeddingCache, step: &Step) -> (Result<()>, Range<u32>, BT
         Step::Refresh => cache.refresh().map(drop),
     };
     (done, added, gone)
+}
+
+/// What is left in the stage area of a local storage.
+fn staged(dir: &TempDir) -> usize {
+    let areas = std::fs::read_dir(dir.path().join(".larder/stage")).into_iter().flatten();
+    let areas = areas.map(|area| area.unwrap().path()).filter(|area| area.is_dir());
+    areas.map(|area| std::fs::read_dir(area).unwrap().count()).sum()
+}
+
+#[test]
+fn a_shard_that_goes_straight_to_its_file_is_there_whole_or_not_at_all() {
+    for fault in Fault::ALL {
+        for nth in 1.. {
+            let dir = tempfile::tempdir().unwrap();
+            let local = LocalStorage::open(dir.path(), Durability::Scratch).unwrap();
+            let storage = Arc::new(FaultStorage::new(local, nth, fault));
+            let cache = open(&dir, storage.clone());
+            let written = cache.and_then(|cache| cache.write_shard("enc", "1", 0, &records(0..3)));
+            assert_eq!(staged(&dir), 0, "{fault:?} at {nth}");
+
+            let cache = EmbeddingCache::open(dir.path(), Options::default()).unwrap();
+            let found = windows(&cache).len();
+            assert_eq!(cache.verify().unwrap().problems, []);
+            match written {
+                Ok(_) => assert_eq!(found, 3, "{fault:?} at {nth}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+                    assert!(found == 0 || found == 3, "{fault:?} at {nth}: {found} rows");
+                }
+            }
+            if !storage.was_hit() {
+                break;
+            }
+        }
+    }
 }
 
 /// The windows that a cache has, each with the one embedding that there is of it.

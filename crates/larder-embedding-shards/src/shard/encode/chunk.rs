@@ -61,7 +61,11 @@ impl<'a> Chunk<'a> {
         self.crcs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn append_to(&self, group: &mut RowGroup<'_>, column: ColumnDescPtr) -> Result<()> {
+    pub(super) fn append_to(
+        &self,
+        group: &mut RowGroup<'_, '_>,
+        column: ColumnDescPtr,
+    ) -> Result<()> {
         group.append_column(&self, self.summary(column)?)
     }
 

@@ -1,27 +1,41 @@
 use std::io::{self, Write};
 
-use larder_storage::{Bytes, crc32c_append};
+use arrow_array::RecordBatch;
+use larder_storage::{Bytes, Error, Result};
 use memmap2::MmapMut;
 
-use crate::shard::checksum;
+use crate::WindowRecord;
 
-/// A file as it grows in memory, with its checksum.
+/// A file as it grows in memory.
 ///
 /// It lies in pages of 2 MiB where the system has them: to be given 4 KiB at a time takes longer than to fill them.
-pub(super) struct Memory {
+#[derive(Debug)]
+pub(crate) struct Memory {
     room: MmapMut,
     len: usize,
-    crc: u32,
 }
 
 impl Memory {
-    pub(super) fn with_capacity(capacity: usize) -> io::Result<Self> {
-        Ok(Self { room: room(capacity)?, len: 0, crc: 0 })
+    /// With room for the shard of these rows, so that it is not moved while it grows.
+    ///
+    /// # Errors
+    ///
+    /// `Io` where there is no memory.
+    pub(crate) fn for_shard(records: &[WindowRecord], extra: Option<&RecordBatch>) -> Result<Self> {
+        let row_bytes =
+            records.first().map_or(0, |row| row.embedding.len() * row.key.dtype.stored_width());
+        let metadata = (records.len() * 96) + (1 << 16);
+        let extra = extra.map_or(0, RecordBatch::get_array_memory_size);
+        Self::with_capacity(records.len() * row_bytes + metadata + extra)
+            .map_err(|error| Error::io(error, "there is no memory for the shard"))
     }
 
-    /// The finished file, with its checksum filled in.
-    pub(super) fn into_bytes(mut self) -> Bytes {
-        checksum::fill_in(&mut self.room[..self.len], self.crc);
+    fn with_capacity(capacity: usize) -> io::Result<Self> {
+        Ok(Self { room: room(capacity)?, len: 0 })
+    }
+
+    /// The finished file.
+    pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.room).slice(..self.len)
     }
 }
@@ -43,7 +57,6 @@ impl Write for Memory {
             self.room = larger;
         }
         self.room[self.len..end].copy_from_slice(buf);
-        self.crc = crc32c_append(self.crc, buf);
         self.len = end;
         Ok(buf.len())
     }
@@ -64,7 +77,6 @@ mod tests {
         for piece in written.chunks(3) {
             memory.write_all(piece).unwrap();
         }
-        assert_eq!(memory.crc, larder_storage::crc32c(&written));
         assert_eq!(memory.into_bytes(), written);
     }
 }

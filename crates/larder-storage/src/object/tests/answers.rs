@@ -52,7 +52,7 @@ fn a_put_that_happened_although_the_server_said_no_is_a_success() {
         )
     });
     storage.put(&key(), "x".into(), PutIf::Always).unwrap();
-    storage.create(&key()).unwrap().commit().unwrap();
+    storage.create(&key()).unwrap().commit(PutIf::Always).unwrap();
 }
 
 #[test]
