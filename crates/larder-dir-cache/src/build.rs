@@ -4,7 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use larder_storage::{Error, ErrorKind, Key, Result, publish::StagedDir, time::now_ns};
@@ -14,11 +14,29 @@ use crate::{
     index::{Row, State},
     lease::{Claim, Lease, Redeemed, take},
     meta,
+    remote::{Lead, Look, Made, Remote},
     settle::{Settled, remove_if_hollow},
     tree::{Tree, measure},
 };
 
-/// The entry under a lease: the one that is there, or a new one by `build`.
+/// The entry under a lease, if it is there or in the tier above.
+pub(crate) fn get(core: &Arc<Core>, key: &Key) -> Result<Option<Lease>> {
+    match (take(core, key)?, core.remote.get()) {
+        (None, Some(remote)) => get_from(core, remote, key),
+        (lease, _) => Ok(lease),
+    }
+}
+
+fn get_from(core: &Arc<Core>, remote: &Remote, key: &Key) -> Result<Option<Lease>> {
+    let entered = {
+        // Whoever makes it in this root has not done so yet.
+        let Some(_flight) = core.flights.try_enter(key.as_str())? else { return Ok(None) };
+        find_or_fetch(core, remote, key)?
+    };
+    entered.map(|entered| entered.tell(core, key)).transpose()
+}
+
+/// The entry under a lease: the one that is there or in the tier above, or a new one by `build`.
 pub(crate) fn get_or_build(
     core: &Arc<Core>,
     key: &Key,
@@ -27,36 +45,103 @@ pub(crate) fn get_or_build(
     if let Some(lease) = take(core, key)? {
         return Ok(lease);
     }
-    let (lease, settled) = {
+    let entered = {
         let _flight = core.flights.enter(key.as_str())?;
         find_or_build(core, key, build)?
     };
-    core.tell_settled(key, &settled);
-    core.wake_if_over();
-    Ok(lease)
+    entered.tell(core, key)
+}
+
+/// What came of a miss.
+struct Entered<'a> {
+    lease: Lease,
+    settled: Settled,
+    /// What is to be published in the tier above.
+    publication: Option<(Lead<'a>, Row)>,
+}
+
+impl Entered<'_> {
+    fn found(lease: Lease, settled: Settled) -> Self {
+        Self { lease, settled, publication: None }
+    }
+
+    /// Tells the others, when the flight of the key is over: those in this root need not wait for an upload.
+    fn tell(self, core: &Core, key: &Key) -> Result<Lease> {
+        core.tell_settled(key, &self.settled);
+        core.wake_if_over();
+        if let Some((lead, row)) = self.publication
+            && let Err(error) = lead.publish(key, self.lease.path(), &row)
+        {
+            core.watch().failed(&error, &format!("publishing {key} in the remote tier"));
+        }
+        Ok(self.lease)
+    }
 }
 
 /// Holds the flight of the key.
-fn find_or_build(
-    core: &Arc<Core>,
+fn find_or_build<'a>(
+    core: &'a Arc<Core>,
     key: &Key,
     build: impl FnOnce(&Path) -> Result<()>,
-) -> Result<(Lease, Settled)> {
+) -> Result<Entered<'a>> {
+    let (claim, path) = match make_way(core, key)? {
+        Way::There(lease, settled) => return Ok(Entered::found(lease, settled)),
+        Way::Free(claim, path) => (claim, path),
+    };
+    Ok(match core.fetch_or_build(key, &path, build)? {
+        Made::Fetched(row) => Entered::found(claim.fetched(path), Settled::Entered(row.size)),
+        Made::Built(row, lead) => Entered {
+            lease: claim.built(path),
+            settled: Settled::Entered(row.size),
+            publication: lead.map(|lead| (lead, row)),
+        },
+    })
+}
+
+/// Holds the flight of the key.
+fn find_or_fetch<'a>(
+    core: &'a Arc<Core>,
+    remote: &Remote,
+    key: &Key,
+) -> Result<Option<Entered<'a>>> {
+    let (claim, path) = match make_way(core, key)? {
+        Way::There(lease, settled) => return Ok(Some(Entered::found(lease, settled))),
+        Way::Free(claim, path) => (claim, path),
+    };
+    match core.fetch(remote, key, &path)? {
+        Look::Fetched(row) => {
+            Ok(Some(Entered::found(claim.fetched(path), Settled::Entered(row.size))))
+        }
+        Look::Missing => Ok(None),
+        Look::Damaged(_, error) | Look::Failed(error) => {
+            core.tell_unfetched(key, &error);
+            Ok(None)
+        }
+    }
+}
+
+/// What the holder of a key's flight finds.
+enum Way<'a> {
+    There(Lease, Settled),
+    /// There is room for the entry here.
+    Free(Claim<'a>, PathBuf),
+}
+
+fn make_way<'a>(core: &'a Arc<Core>, key: &'a Key) -> Result<Way<'a>> {
     let claim = Claim::new(core, key)?;
     let settled = core.settle_held(key)?;
     let claim = match claim.redeem()? {
-        Redeemed::Lease(lease) => return Ok((lease, settled)),
+        Redeemed::Lease(lease) => return Ok(Way::There(lease, settled)),
         Redeemed::Nothing(claim) => claim,
     };
     let path = core.path(key)?;
     core.index.check_free(key)?;
     clear_the_way(core, key, &path)?;
-    let row = core.publish_new(key, &path, build)?;
-    Ok((claim.built(path), Settled::Entered(row.size)))
+    Ok(Way::Free(claim, path))
 }
 
 impl Core {
-    fn publish_new(
+    pub(crate) fn publish_new(
         &self,
         key: &Key,
         path: &Path,
@@ -65,10 +150,23 @@ impl Core {
         let staged = self.storage.stage().dir()?;
         let start = Instant::now();
         build(staged.path())?;
-        let cost_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let cost = start.elapsed();
         let tree = measure(staged.path())?;
-        self.check_tree(key, &tree)?;
-        let row = new_row(key, &tree, cost_ns);
+        self.publish_tree(key, path, staged, &tree, cost)
+    }
+
+    /// Makes an entry of what is staged, which took `cost` to make.
+    pub(crate) fn publish_tree(
+        &self,
+        key: &Key,
+        path: &Path,
+        staged: StagedDir,
+        tree: &Tree,
+        cost: Duration,
+    ) -> Result<Row> {
+        self.check_tree(key, tree)?;
+        let cost_ns = u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX);
+        let row = new_row(key, tree, cost_ns);
         self.index.insert(key, &row)?;
         self.rename(key, path, staged)?;
         // A failure from here on leaves a row that says `publishing`, which is settled when the claim goes.

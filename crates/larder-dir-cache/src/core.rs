@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use crate::{
     index::{self, Index, Row, State},
     meta,
     observer::Watch,
+    remote::Remote,
     scan::{TAG, scan},
     settle::is_real_dir,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) index: Index,
     pub(crate) flights: Flights,
     pub(crate) options: Options,
+    /// The tier above, where there is one.
+    pub(crate) remote: OnceLock<Remote>,
     /// When leases ended that the index does not know of yet.
     released: Mutex<BTreeMap<Key, i64>>,
     /// Asks the background thread for a cycle.
@@ -51,7 +54,8 @@ impl Core {
         }
         let index = Index::open(root, options.durability)?;
         let flights = Flights::across_processes(root.join(RESERVED_SEGMENT).join("flights"));
-        let core = Self { storage, index, flights, options, released: Mutex::default(), wake };
+        let (remote, released) = (OnceLock::new(), Mutex::default());
+        let core = Self { storage, index, flights, options, remote, released, wake };
         core.reconcile()?;
         Ok(core)
     }

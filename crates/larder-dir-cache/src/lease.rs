@@ -34,7 +34,7 @@ impl Lease {
         self.key.as_str()
     }
 
-    /// Whether the call that gave this lease built the entry; otherwise it was there.
+    /// Whether the call that gave this lease built the entry; otherwise it was there, or was fetched.
     pub fn built(&self) -> bool {
         self.built
     }
@@ -91,6 +91,11 @@ impl<'a> Claim<'a> {
     /// Makes a lease of the claim on what was built under it.
     pub(crate) fn built(self, path: PathBuf) -> Lease {
         self.lease(path, true)
+    }
+
+    /// Makes a lease of the claim on what was fetched under it.
+    pub(crate) fn fetched(self, path: PathBuf) -> Lease {
+        self.lease(path, false)
     }
 
     fn lease(self, path: PathBuf, built: bool) -> Lease {
