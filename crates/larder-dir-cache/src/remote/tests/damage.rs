@@ -1,9 +1,13 @@
 use super::*;
 
-/// A storage with an entry that has been built once, its archive and its manifest.
+/// A storage with an entry that has been built once, and its archive.
 fn published() -> (MemoryStorage, Key, Vec<u8>) {
+    published_by(|stage| fill(stage, 1))
+}
+
+fn published_by(build: fn(&Path) -> Result<()>) -> (MemoryStorage, Key, Vec<u8>) {
     let storage = MemoryStorage::new();
-    drop(Root::new(storage.clone()).build(1));
+    drop(Root::new(storage.clone()).cache.get_or_build(KEY, build).unwrap());
     let at = archive(&storage);
     let bytes = storage.get(&at).unwrap().unwrap().into_bytes().into();
     (storage, at, bytes)
@@ -11,6 +15,10 @@ fn published() -> (MemoryStorage, Key, Vec<u8>) {
 
 fn put(storage: &MemoryStorage, at: &Key, bytes: &[u8]) {
     storage.put(at, bytes.to_vec().into(), PutIf::Always).unwrap();
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::io(error, "cannot link")
 }
 
 /// The kind of what one look comes to.
@@ -23,7 +31,7 @@ fn look(storage: &MemoryStorage) -> ErrorKind {
 
 #[test]
 fn no_byte_of_an_archive_can_change_or_go_unseen() {
-    let (storage, at, bytes) = published();
+    let (storage, at, bytes) = published_by(|stage| symlink("f", stage.join("l")).map_err(failed));
     for n in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[n] ^= 1 << (n % 8);
