@@ -11,6 +11,8 @@ mod array_stream;
 mod change;
 #[path = "worker/churn.rs"]
 mod churn;
+#[path = "worker/dirs_remote.rs"]
+mod dirs_remote;
 #[path = "worker/flight.rs"]
 mod flight;
 #[path = "worker/kv.rs"]
@@ -45,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["array", what, place, number] => array::work(what, Path::new(place), number.parse()?),
         ["change", root, what] => change::change(Path::new(root), what),
         ["churn", root, first] => churn::churn(Path::new(root), first.parse()?),
+        ["dirs-remote", url, root] => dirs_remote::work(url, root),
         ["flight", reach, url, lease_ms] => flight::work(reach, url, lease_ms.parse()?),
         ["kv", engine, place, what, number, times] => {
             kv::work(engine, place, what, number.parse()?, times.parse()?)

@@ -1,26 +1,42 @@
-//! How an entry comes to be.
+//! How a lease comes about on what is there, in the tier above, or to be built.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
-use larder_storage::{Digest, Error, ErrorKind, Key, Result, publish::StagedDir, time::now_ns};
+use larder_storage::{Error, ErrorKind, Key, Result, time::now_ns};
 
 use crate::{
     BuildOptions,
     core::Core,
     evict::Removal,
-    index::{Room, Row, State},
+    index::Row,
     lease::{Claim, Lease, Redeemed, take},
     meta,
+    remote::{Lead, Look, Made, Remote},
     settle::{Settled, remove_if_hollow},
-    tree::{Tree, measure},
 };
 
-/// The entry under a lease: the one that is there, or a new one by `build`.
+/// The entry under a lease, if it is there or in the tier above.
+pub(crate) fn get(core: &Arc<Core>, key: &Key) -> Result<Option<Lease>> {
+    match (take(core, key)?, core.remote.get()) {
+        (None, Some(remote)) => get_from(core, remote, key),
+        (lease, _) => Ok(lease),
+    }
+}
+
+fn get_from(core: &Arc<Core>, remote: &Remote, key: &Key) -> Result<Option<Lease>> {
+    let entered = {
+        // Whoever makes it in this root has not done so yet.
+        let Some(_flight) = core.flights.try_enter(key.as_str())? else { return Ok(None) };
+        find_or_fetch(core, remote, key)?
+    };
+    entered.map(|entered| entered.tell(core, key)).transpose()
+}
+
+/// The entry under a lease: the one that is there or in the tier above, or a new one by `build`.
 pub(crate) fn get_or_build(
     core: &Arc<Core>,
     key: &Key,
@@ -30,35 +46,105 @@ pub(crate) fn get_or_build(
     if let Some(lease) = take(core, key)? {
         return Ok(lease);
     }
-    let (lease, settled) = {
+    let entered = {
         let _flight = core.flights.enter(key.as_str())?;
         find_or_build(core, key, options, build)?
     };
-    core.tell_settled(key, &settled);
-    core.wake_if_over();
-    Ok(lease)
+    entered.tell(core, key)
+}
+
+/// What came of a miss.
+struct Entered<'a> {
+    lease: Lease,
+    settled: Settled,
+    /// What is to be published in the tier above.
+    publication: Option<(Lead<'a>, Row)>,
+}
+
+impl Entered<'_> {
+    fn found(lease: Lease, settled: Settled) -> Self {
+        Self { lease, settled, publication: None }
+    }
+
+    /// Tells the others, when the flight of the key is over: those in this root need not wait for an upload.
+    fn tell(self, core: &Core, key: &Key) -> Result<Lease> {
+        core.tell_settled(key, &self.settled);
+        core.wake_if_over();
+        if let Some((lead, row)) = self.publication
+            && let Err(error) = lead.publish(key, self.lease.path(), &row)
+        {
+            core.watch().failed(&error, &format!("publishing {key} in the remote tier"));
+        }
+        Ok(self.lease)
+    }
 }
 
 /// Holds the flight of the key.
-fn find_or_build(
-    core: &Arc<Core>,
+fn find_or_build<'a>(
+    core: &'a Arc<Core>,
     key: &Key,
     options: BuildOptions,
     build: impl FnOnce(&Path) -> Result<()>,
-) -> Result<(Lease, Settled)> {
+) -> Result<Entered<'a>> {
+    let (claim, path) = match make_way(core, key)? {
+        Way::There(lease, settled) => return Ok(Entered::found(lease, settled)),
+        Way::Free(claim, path) => (claim, path),
+    };
+    Ok(match core.fetch_or_build(key, &path, options, build)? {
+        Made::Fetched(row) => {
+            Entered::found(claim.fetched(row.id, path), Settled::Entered(row.size))
+        }
+        Made::Built(row, lead) => Entered {
+            lease: claim.built(row.id, path),
+            settled: Settled::Entered(row.size),
+            publication: lead.map(|lead| (lead, row)),
+        },
+    })
+}
+
+/// Holds the flight of the key.
+fn find_or_fetch<'a>(
+    core: &'a Arc<Core>,
+    remote: &Remote,
+    key: &Key,
+) -> Result<Option<Entered<'a>>> {
+    let (claim, path) = match make_way(core, key)? {
+        Way::There(lease, settled) => return Ok(Some(Entered::found(lease, settled))),
+        Way::Free(claim, path) => (claim, path),
+    };
+    match core.fetch(remote, key, &path, BuildOptions::default())? {
+        Look::Fetched(row) => {
+            let lease = claim.fetched(row.id, path);
+            Ok(Some(Entered::found(lease, Settled::Entered(row.size))))
+        }
+        Look::Missing | Look::Expired(_) => Ok(None),
+        Look::Damaged(_, error) | Look::Failed(error) => {
+            core.tell_unfetched(key, &error);
+            Ok(None)
+        }
+    }
+}
+
+/// What the holder of a key's flight finds.
+enum Way<'a> {
+    There(Lease, Settled),
+    /// There is no entry, and nobody else makes one here.
+    Free(Claim<'a>, PathBuf),
+}
+
+fn make_way<'a>(core: &'a Arc<Core>, key: &'a Key) -> Result<Way<'a>> {
     let now_ns = now_ns();
     core.remove_expired(key, now_ns)?;
     let claim = Claim::new(core, key)?;
     let settled = core.settle_held(key)?;
     let claim = match claim.redeem(now_ns)? {
-        Redeemed::Lease(lease) => return Ok((lease, settled)),
+        Redeemed::Lease(lease) => return Ok(Way::There(lease, settled)),
         Redeemed::Nothing(claim) => claim,
     };
     // Redeeming may have found that the entry is damaged.
     core.settle_held(key)?;
     let path = core.path(key)?;
-    let row = core.publish_new(key, &path, options, build)?;
-    Ok((claim.built(row.id, path), Settled::Entered(row.size)))
+    Ok(Way::Free(claim, path))
 }
 
 impl Core {
@@ -71,166 +157,10 @@ impl Core {
         }
         Ok(())
     }
-
-    fn publish_new(
-        &self,
-        key: &Key,
-        path: &Path,
-        options: BuildOptions,
-        build: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<Row> {
-        self.reserve(key, options)?;
-        let sealed =
-            clear_the_way(self, key, path).and_then(|()| self.build_and_seal(key, options, build));
-        let (staged, row) = sealed.inspect_err(|_| {
-            // What it reserved is free; a row that stays is settled when the claim goes.
-            let _ = self.index.unreserve(key.as_str());
-        })?;
-        self.rename(&row, key, path, staged)?;
-        // A failure from here on leaves a row that says `publishing`, which is settled when the claim goes.
-        self.finish(path, &row)?;
-        Ok(row)
-    }
-
-    /// Announces the builder, and makes room for what it will write.
-    fn reserve(&self, key: &Key, options: BuildOptions) -> Result<()> {
-        let row = self.reserved_row(key, options);
-        self.check_size(key, row.size)?;
-        self.with_room(key, row.size, || self.index.insert(key, &row, self.options.limit))
-    }
-
-    fn build_and_seal(
-        &self,
-        key: &Key,
-        options: BuildOptions,
-        build: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<(StagedDir, Row)> {
-        let staged = self.storage.stage().dir()?;
-        let start = Instant::now();
-        build(staged.path())?;
-        let cost = start.elapsed();
-        let tree = measure(staged.path(), self.options.measure)?;
-        self.check_tree(key, &tree, options)?;
-        let row = self.built_row(key, &tree, cost, options)?;
-        let limit = self.options.limit;
-        self.with_room(key, row.size, || self.index.seal(&row, limit))?;
-        Ok((staged, row))
-    }
-
-    fn check_tree(&self, key: &Key, tree: &Tree, options: BuildOptions) -> Result<()> {
-        if let Some(path) = &tree.reserved {
-            let message =
-                "was made by the builder: names that start with .cache_meta are the cache's own";
-            return Err(Error::new(ErrorKind::Invalid, message).at_path(path));
-        }
-        self.check_size(key, tree.size)?;
-        match options.reserve {
-            Some(reserved) if tree.size > reserved => {
-                let message = format!(
-                    "the entry has {} bytes and its builder reserved {reserved}: reserve more",
-                    tree.size
-                );
-                Err(Error::new(ErrorKind::Full, message).at_key(key))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_size(&self, key: &Key, size: u64) -> Result<()> {
-        let room = self.options.evict_above;
-        if size > room {
-            let message =
-                format!("the entry has {size} bytes and the whole cache {room}: raise evict_above");
-            return Err(Error::new(ErrorKind::Full, message).at_key(key));
-        }
-        Ok(())
-    }
-
-    fn rename(&self, row: &Row, key: &Key, path: &Path, staged: StagedDir) -> Result<()> {
-        let renamed = staged.publish(path);
-        match renamed.as_ref().map_err(Error::kind) {
-            Ok(()) => {}
-            // What is there is not what was built, so the row must not be settled to mean it.
-            Err(ErrorKind::Conflict) => {
-                self.index.delete(key.as_str())?;
-            }
-            // It may be in its place and not last. The caller is told that there is no entry, so none may remain;
-            // what cannot be removed now is settled when the claim goes.
-            Err(_) => {
-                let _ = self.take_away(row.id, key, path);
-            }
-        }
-        renamed
-    }
-
-    fn reserved_row(&self, key: &Key, options: BuildOptions) -> Row {
-        let now_ns = now_ns();
-        Row {
-            id: 0,
-            key: key.as_str().to_owned(),
-            state: State::Reserved,
-            size: options.reserve.unwrap_or(0),
-            files: 0,
-            listing: Digest::of(b""),
-            built_at_ns: now_ns,
-            last_access_ns: now_ns,
-            access_count: 1,
-            meta_count: -1,
-            build_cost_ns: None,
-            pinned: options.pinned,
-            expires_at_ns: None,
-            priority: 0.0,
-            checked_boot: (!self.options.durability.syncs()).then_some(self.boot),
-        }
-    }
-
-    /// The row of what was built, with the number that was reserved.
-    fn built_row(
-        &self,
-        key: &Key,
-        tree: &Tree,
-        cost: Duration,
-        options: BuildOptions,
-    ) -> Result<Row> {
-        let reserved = self.index.find(key.as_str())?.ok_or_else(|| {
-            let message = "was removed from the index while it was built: try again";
-            Error::new(ErrorKind::Conflict, message).at_key(key)
-        })?;
-        let now_ns = now_ns();
-        let ttl = options.ttl.or(self.options.ttl);
-        let ttl_ns = ttl.map(|ttl| i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX));
-        Ok(Row {
-            state: State::Publishing,
-            size: tree.size,
-            files: tree.files,
-            listing: tree.listing,
-            built_at_ns: now_ns,
-            last_access_ns: now_ns,
-            build_cost_ns: Some(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX)),
-            expires_at_ns: ttl_ns.map(|ttl_ns| now_ns.saturating_add(ttl_ns)),
-            ..reserved
-        })
-    }
-
-    /// Does what needs room, and evicts for as long as there is too little.
-    fn with_room(&self, key: &Key, bytes: u64, attempt: impl Fn() -> Result<Room>) -> Result<()> {
-        loop {
-            let Room::Short(missing) = attempt()? else { return Ok(()) };
-            if !self.free(missing)? {
-                let used = self.index.counters()?.used;
-                let message = format!(
-                    "no room for {bytes} bytes: of the limit of {} bytes {used} are in use, and what may be evicted is \
-                     less than the {missing} missing: raise the limit, or drop leases and pins",
-                    self.options.limit.unwrap_or_default()
-                );
-                return Err(Error::new(ErrorKind::Full, message).at_key(key));
-            }
-        }
-    }
 }
 
 /// Checks on the disk what the index cannot know: what other programs have put where the entry is to lie.
-fn clear_the_way(core: &Core, key: &Key, path: &Path) -> Result<()> {
+pub(crate) fn clear_the_way(core: &Core, key: &Key, path: &Path) -> Result<()> {
     let root = core.storage.root();
     let above: Vec<&Path> = path.ancestors().skip(1).take_while(|above| *above != root).collect();
     if let Some(entry) = above.iter().find(|above| meta::marks(above)) {

@@ -12,7 +12,7 @@ use crate::{
     core::Core,
     evict::Removal,
     index::{Index, Row},
-    lease,
+    remote::Remote,
     worker::Worker,
 };
 
@@ -90,19 +90,65 @@ impl DirCache {
         &self.core.storage
     }
 
+    /// Adds a tier above this root: `storage`, which a fleet of roots shares. What is not here is looked for there, and
+    /// what is built here is published there, so that the fleet builds each entry once.
+    ///
+    /// [`get`](Self::get) and [`get_or_build`](Self::get_or_build) unpack what they find there into the root, check it,
+    /// and publish it as if it were built, with the time that this took as its build cost, as that is what getting it back
+    /// takes. All others, eviction and removal among them, are about this root alone.
+    ///
+    /// The storage never keeps anybody from working. Where it fails, the observer is told, the entry is built here, and is
+    /// not published there. What is damaged there is told, built anew and replaced. Where an entry cannot be published
+    /// there, the observer is told, and it stays here.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the storage lies in the root or around it, and where there is a tier above already.
+    pub fn with_remote(self, storage: Arc<dyn Storage>) -> Result<Self> {
+        let refuse = |message| Err(Error::new(ErrorKind::Invalid, message));
+        let root = self.root();
+        if storage.local_root().is_some_and(|it| it.starts_with(root) || root.starts_with(it)) {
+            return refuse(
+                "the remote tier shares a directory with the cache: give it another one",
+            );
+        }
+        match self.core.remote.set(Remote::new(storage)?) {
+            Ok(()) => Ok(self),
+            Err(_) => refuse("the cache has a remote tier already"),
+        }
+    }
+
+    /// Withdraws the entry from the tier above, so that no other root fetches it; whether it was there. Roots that have it
+    /// keep it until they [`remove`](Self::remove) it. Waits for whoever builds and publishes it.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where there is no tier above; `Invalid` as for [`get`](Self::get); `Locked` where this thread builds
+    /// it; what the storage fails with.
+    pub fn remove_remote(&self, key: &str) -> Result<bool> {
+        let key = Core::key(key)?;
+        let remote = self.core.remote.get().ok_or_else(|| {
+            let message =
+                "has no remote tier to be removed from: give the cache one with with_remote";
+            Error::new(ErrorKind::Unsupported, message).at_key(&key)
+        })?;
+        remote.remove(&key)
+    }
+
     /// The root, with symbolic links resolved.
     pub fn root(&self) -> &Path {
         self.core.storage.root()
     }
 
-    /// A lease on the entry, if there is one. Counts an access.
+    /// A lease on the entry, if there is one here or in the [tier above](Self::with_remote). Counts an access.
     ///
     /// # Errors
     ///
     /// `Invalid` where `key` is no [`Key`](larder_storage::Key), has a segment that the cache keeps for itself, or leads
-    /// through a symbolic link; `Io` where the lock or the index fails.
+    /// through a symbolic link; `Io` where the lock or the index fails. Where an entry of the tier above finds no place
+    /// here, as [`get_or_build`](Self::get_or_build).
     pub fn get(&self, key: &str) -> Result<Option<Lease>> {
-        lease::take(&self.core, &Core::key(key)?)
+        build::get(&self.core, &Core::key(key)?)
     }
 
     /// A lease on the entry, which `build` makes if there is none. Counts an access.

@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     fs::{self, Metadata},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
 };
 
 use crossbeam_channel::Sender;
@@ -19,6 +19,7 @@ use crate::{
     journal::Journal,
     meta,
     observer::Watch,
+    remote::Remote,
     scan::{TAG, scan},
     settings::{self, Agreement, Settings},
     settle::{is_absent, is_real_dir},
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) index: Index,
     pub(crate) flights: Flights,
     pub(crate) options: Options,
+    /// The tier above, where there is one.
+    pub(crate) remote: OnceLock<Remote>,
     pub(crate) journal: Journal,
     /// Uses that could not be noted, by the numbers of their entries.
     pub(crate) unsaved: Mutex<HashMap<i64, Use>>,
@@ -84,6 +87,7 @@ impl Core {
             flights: Flights::across_processes(reserved.join("flights")),
             journal: Journal::new(reserved.join("accesses")),
             boot: boot::current(),
+            remote: OnceLock::new(),
             unsaved: Mutex::default(),
             _agreement: agreement,
             storage,

@@ -35,7 +35,7 @@ impl Lease {
         self.key.as_str()
     }
 
-    /// Whether the call that gave this lease built the entry; otherwise it was there.
+    /// Whether the call that gave this lease built the entry; otherwise it was there, or was fetched.
     pub fn built(&self) -> bool {
         self.built
     }
@@ -118,6 +118,11 @@ impl<'a> Claim<'a> {
     /// Makes a lease of the claim on what was built under it.
     pub(crate) fn built(self, id: i64, path: PathBuf) -> Lease {
         self.lease(id, path, true)
+    }
+
+    /// Makes a lease of the claim on what was fetched under it.
+    pub(crate) fn fetched(self, id: i64, path: PathBuf) -> Lease {
+        self.lease(id, path, false)
     }
 
     fn lease(self, id: i64, path: PathBuf, built: bool) -> Lease {

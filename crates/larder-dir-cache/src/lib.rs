@@ -33,6 +33,8 @@
 //!   so is the count of leases: none is lost, whichever process took it.
 //! - A removal that was interrupted goes on at the next open or cycle. What cannot be removed stays an entry.
 //! - Nothing outside the root is touched: keys are validated, and symbolic links on the way to an entry are refused.
+//! - With a [remote tier](DirCache::with_remote), a fleet of roots builds each entry once: the others fetch it, and it is
+//!   an entry only when its digest and its listing agree. A storage that fails or is damaged costs a build and no more.
 //! - `.cache_meta`, as the Python package vcti-file-cache 1.0.0 keeps it, lies in each entry and follows the index
 //!   within one interval and at close; entries that this package made are adopted at open.
 //!
@@ -50,13 +52,19 @@
 //! - A publication that a dead process left is finished where the names, kinds and lengths of its files are as they
 //!   were built, and otherwise discarded. What is in the files is not looked at.
 //! - A lease binds Larder, not other programs: vcti-file-cache on the same root evicts what it likes.
-//! - Local disks only, as the index is an SQLite database and leases are file locks.
+//! - The remote tier holds what was built until [`DirCache::remove_remote`] or a rule of the storage's own removes it;
+//!   eviction is about one root. Whoever asks waits for a builder of the fleet that died for 30 seconds more. A builder that
+//!   could not publish does not try again. Entries with pipes, sockets, or links that are absolute or have `..` after a
+//!   name are not published there, nor those whose encoded keys have more than 255 bytes. Hard links come back as files of
+//!   their own, files executable or not, and times and owners as of who fetches.
+//! - Local disks only for the root, as the index is an SQLite database and leases are file locks.
 
 mod accesses;
 mod boot;
 mod build;
 mod cache;
 mod core;
+mod enter;
 mod entry;
 mod evict;
 mod index;
@@ -67,6 +75,7 @@ mod observer;
 mod options;
 mod policy;
 mod recount;
+mod remote;
 mod scan;
 mod settings;
 mod settle;
@@ -87,5 +96,6 @@ pub use observer::{LoggingObserver, Observer};
 pub use options::{BuildOptions, Options};
 pub use policy::{Gdsf, Lfu, Lru, Policy, SizedLru};
 pub use recount::Recount;
+pub use remote::REMOTE_FORMAT_VERSION;
 pub use tree::Measure;
 pub use verify::VerifyReport;

@@ -1,0 +1,3 @@
+//! Directory caches among processes.
+
+mod remote;
