@@ -20,12 +20,13 @@ run a cycle meanwhile; vcti-file-cache has no thread either. A lease is taken on
 medians are those of single calls at random keys, and the count of accesses is checked in the end. The floor opens and
 locks a file and looks at a directory; cacache reads, and checks, a list of the names of an entry's files. A build
 writes the same files everywhere, each entry under a new key; in cacache they are 4 contents. What is idle is a cycle
-that finds nothing to evict and nothing to write. An open finds everything in the page cache, and its floor lists the
-names of all entries. A recount measures every file, and so does `compute_dir_size` of vcti-file-cache for each entry,
-which is told which entries there are. Traces are those in the source package of libcachesim: a cache without files
-has the given share of the bytes of all objects, asks Larder's public policies for its victims at each miss that needs
-room, as a directory cache would, and never evicts the newest. libcachesim's caches are of the same size. The cost of
-building an object is drawn at random for each, and known to one of the policies.";
+that finds nothing to evict and nothing to write; there the first row is Larder's. An open finds everything in the
+page cache, and its floor lists the names of all entries. A recount measures every file, and so does
+`compute_dir_size` of vcti-file-cache for each entry, which is told which entries there are. Traces are those in the
+source package of libcachesim: a cache without files has the given share of the bytes of all objects, asks Larder's
+public policies for its victims at each miss that needs room, as a directory cache would, and never evicts the newest.
+libcachesim's caches are of the same size. The cost of building an object is drawn at random for each, and known to
+one of the policies.";
 
 pub(crate) fn run(all: bool) -> Outcome<Report> {
     let dirs = Directories::new()?;
