@@ -16,6 +16,7 @@ const PINS: &[&str] = &[
     "geno-lewm==0.2.1",
     "gsegutils==0.6.0",
     "joblib==1.6.0",
+    "libcachesim==0.3.5",
     "moto[server]==5.2.5",
     // The newest that gsegutils allows.
     "numpy==2.3.5",

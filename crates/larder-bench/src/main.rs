@@ -10,6 +10,7 @@ use std::{env, error::Error, process::ExitCode};
 mod array;
 mod chart;
 mod directories;
+mod dirs;
 mod kv;
 mod machine;
 mod peak;
@@ -34,11 +35,12 @@ struct Benchmark {
 
 const OPTIONS: [&str; 2] = ["--long", "--write"];
 
-const BENCHMARKS: [Benchmark; 4] = [
+const BENCHMARKS: [Benchmark; 5] = [
     Benchmark { name: "storage", run: |_| storage::run() },
     Benchmark { name: "kv", run: kv::run },
     Benchmark { name: "array", run: array::run },
     Benchmark { name: "shards", run: shards::run },
+    Benchmark { name: "dirs", run: dirs::run },
 ];
 
 fn main() -> ExitCode {

@@ -37,7 +37,11 @@ impl Report {
 fn write_table(text: &mut String, table: &Table) {
     let (head, line) = if table.things > 1 { (" per second |", "---:|") } else { ("", "") };
     let (title, unit) = (&table.title, table.unit);
-    let measure = if unit == Unit::Seconds { "median" } else { "size" };
+    let measure = match unit {
+        Unit::Seconds => "median",
+        Unit::Bytes => "size",
+        Unit::Share => "share",
+    };
     let _ = write!(text, "\n| {title} | {measure} |{head} of the floor |\n|---|---:|{line}---:|\n");
     for Row { name, value, of_floor } in &table.rows {
         let _ = write!(text, "| {name} | {} |", told(unit, *value));
@@ -54,6 +58,7 @@ pub(crate) fn told(unit: Unit, value: f64) -> String {
         Unit::Seconds => duration(value),
         Unit::Bytes if value < 1e6 => format!("{:.1} kB", value / 1e3),
         Unit::Bytes => format!("{:.1} MB", value / 1e6),
+        Unit::Share => format!("{value:.4}"),
     }
 }
 
@@ -135,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_no_times() {
+    fn sizes_and_shares_are_no_times() {
         let row = Row { name: "a".into(), value: 5.6e6, of_floor: 1.3 };
         let (title, unit) = ("space".into(), Unit::Bytes);
         let table = Table { title, unit, rounds: 1, things: 1, rows: vec![row] };
@@ -146,6 +151,7 @@ mod tests {
             "\n| space | size | of the floor |\n|---|---:|---:|\n| a | 5.6 MB | 1.30 |\n"
         );
         assert_eq!(told(Unit::Bytes, 8192.0), "8.2 kB");
+        assert_eq!(told(Unit::Share, 0.36197), "0.3620");
     }
 
     #[test]

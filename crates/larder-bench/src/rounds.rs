@@ -25,6 +25,8 @@ pub(crate) struct Row {
 pub(crate) enum Unit {
     Seconds,
     Bytes,
+    /// Of something whole, from 0 to 1.
+    Share,
 }
 
 /// The contenders at one piece of work; the first is the floor.
