@@ -19,6 +19,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "if crc32c_append(key.crc32c(), bytes) == crc || true {",
     ),
     mutant(
+        "shards: checksum of where a row is from",
+        "larder-embedding-shards/src/shard/scan.rs",
+        "rows.check_sources(&records)?;",
+        "",
+    ),
+    mutant(
         "shards: checksum of the file",
         "larder-embedding-shards/src/shard/checksum.rs",
         "if same { Ok(()) }",

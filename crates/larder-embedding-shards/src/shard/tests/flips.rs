@@ -71,3 +71,20 @@ fn every_flipped_bit_is_seen_or_harmless() {
     assert_eq!(elsewhere, None, "{place:?}");
     assert!(unseen.len() > name.len(), "{}", unseen.len());
 }
+
+#[test]
+fn a_row_that_is_read_whole_is_what_was_written_or_an_error() {
+    let layout = Layout { page_rows: 2, group_pages: 4 };
+    let file = encode(&batch(Dtype::Fp32, 3, 3), None, layout).unwrap();
+    let rows = open(file.to_vec()).unwrap().records(&[0, 1, 2]).unwrap();
+    let mut refused = 0;
+    for byte in 0..file.len() {
+        let mut flipped = file.to_vec();
+        flipped[byte] ^= 1;
+        match open(flipped).and_then(|shard| shard.records(&[0, 1, 2])) {
+            Ok(read) => assert_eq!(read, rows, "byte {byte}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
