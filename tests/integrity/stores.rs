@@ -173,8 +173,11 @@ fn directories() {
         "entry.build_cost_ns",
         "entry.pinned",
         "entry.expires_at_ns",
-        "entry.policy_memory",
+        "entry.priority",
+        "entry.unranked",
         "entry.checked_boot",
+        // The settings, and the floor of priorities.
+        "fact.value",
     ];
     specimen.columns_unnoticed("dirs.sqlite", &unchecked);
     let numbers = [

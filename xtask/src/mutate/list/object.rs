@@ -16,7 +16,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of a create on a server",
-        file: "larder-storage/src/object.rs",
+        file: "larder-storage/src/object/put.rs",
         first: Unit,
         snippet: "PutIf::Absent => PutMode::Create,",
         replacement: "PutIf::Absent => PutMode::Overwrite,",
@@ -24,10 +24,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "condition of an update on a server",
-        file: "larder-storage/src/object.rs",
+        file: "larder-storage/src/object/put.rs",
         first: Unit,
-        snippet: "PutMode::Update(version::to_update(version).map_err(|error| error.at_key(key))?)",
-        replacement: "{ version::to_update(version).map_err(|error| error.at_key(key))?; PutMode::Overwrite }",
+        snippet: "PutMode::Update(version::to_update(version)?)",
+        replacement: "{ version::to_update(version)?; PutMode::Overwrite }",
         hangs: false,
     },
     Mutant {
