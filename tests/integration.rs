@@ -8,6 +8,7 @@
 mod array;
 mod array_command;
 mod dependencies;
+mod dirs_command;
 mod faults;
 mod flight;
 mod integrity;

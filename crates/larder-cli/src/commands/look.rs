@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use larder::{
     Larder,
-    dir_cache::{self, DirCache},
+    dir_cache::DirCache,
     embedding_shards::{self, EmbeddingCache},
     kv_cache::{self, KvCache},
     layout,
@@ -53,12 +53,11 @@ impl Store {
         })
     }
 
-    fn look(self, root: &Path, what: Look) -> Result<Value> {
-        let dir = self.dir(root);
+    fn look(self, dir: &Path, what: Look) -> Result<Value> {
         match what {
-            Look::Status => self.status(&dir),
-            Look::Verify => self.verify(&dir),
-            Look::Repair => self.repair(&dir),
+            Look::Status => self.status(dir),
+            Look::Verify => self.verify(dir),
+            Look::Repair => self.repair(dir),
         }
     }
 
@@ -118,7 +117,7 @@ fn shards(dir: &Path) -> Result<EmbeddingCache> {
 }
 
 fn dirs(dir: &Path) -> Result<DirCache> {
-    DirCache::open(dir, dir_cache::Options::default().background(false))
+    DirCache::open_existing(dir)
 }
 
 fn records(dir: &Path) -> Result<ProvenanceStore<Vec<u8>>> {
@@ -149,15 +148,38 @@ pub(crate) fn run(root: &Path, stores: &[Store], what: Look, json: bool) -> Resu
     check_root(root)?;
     let mut found = Map::new();
     for store in stores {
-        found.insert(store.name().to_owned(), store.look(root, what).unwrap_or_else(failed));
+        let report = store.look(&store.dir(root), what).unwrap_or_else(failed);
+        found.insert(store.name().to_owned(), report);
     }
+    show(root, stores, what, found, json)
+}
+
+/// As [`run`], for one store in a directory of its own.
+///
+/// # Errors
+/// As [`run`]; `NotFound` where there is no such store.
+pub(super) fn run_in(dir: &Path, store: Store, what: Look, json: bool) -> Result<()> {
+    let report = match store.look(dir, what) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
+        report => report.unwrap_or_else(failed),
+    };
+    show(dir, &[store], what, Map::from_iter([(store.name().to_owned(), report)]), json)
+}
+
+fn show(
+    place: &Path,
+    stores: &[Store],
+    what: Look,
+    found: Map<String, Value>,
+    json: bool,
+) -> Result<()> {
     let problems = problems(&found);
     if json {
-        output::json(&document(root, stores, what, found, &problems))?;
+        output::json(&document(place, stores, what, found, &problems))?;
     } else {
         output::print(&text::render(&found, &problems, what))?;
     }
-    conclude(problems.len(), root, HELP)
+    conclude(problems.len(), place, HELP)
 }
 
 /// Prints what was found of one namespace of the lookup cache, in `dir`; `help` says what to do about problems.
