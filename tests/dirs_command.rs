@@ -156,6 +156,7 @@ fn damage_is_named_and_mended() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stdout);
     assert!(said.contains("problem  dirs: a: has 1 files of 5 bytes where 1 of 1024"), "{said}");
+    assert!(text(&output.stderr).contains("larder dirs recount"));
     fs::create_dir(files.join("new")).unwrap();
     fs::write(files.join("new/.cache_meta"), r#"{"size": 0, "access_count": 1}"#).unwrap();
     // An open takes on what is new, a recount what was changed.

@@ -26,6 +26,9 @@ use crate::{
 
 mod daemon;
 
+/// What helps where files or the index are not as they should be.
+const HELP: &str = "`larder dirs recount` takes entries as they are, `larder dirs repair` moves a damaged index aside";
+
 /// Does what was asked. `root` is not asked for where a directory is named.
 ///
 /// # Errors
@@ -33,7 +36,7 @@ mod daemon;
 pub(super) fn run(root: &dyn Fn() -> Result<PathBuf>, what: Dirs, json: bool) -> Result<()> {
     let dir = |cache: CacheDir| existing(root, cache);
     let open = |cache: CacheDir| DirCache::open_existing(dir(cache)?);
-    let look = |cache: CacheDir, what| look::run_in(&dir(cache)?, Store::Dirs, what, json);
+    let look = |cache: CacheDir, what| look::run_in(&dir(cache)?, Store::Dirs, what, HELP, json);
     match what {
         Dirs::Ls { cache, sort } => list(&open(cache)?, sort, json),
         Dirs::Status { cache } => look(cache, Look::Status),
@@ -158,7 +161,7 @@ fn evict(cache: &DirCache, name: Option<PolicyName>, dry_run: bool, json: bool) 
         .map(|(key, size)| format!("{}  {}\n", output::one_line(key), output::bytes(*size)));
     let mut text: String = lines.collect();
     let done = if dry_run { "would evict" } else { "evicted" };
-    text.push_str(&format!("{done} {} of {}\n", count(gone.len()), output::bytes(freed)));
+    text.push_str(&format!("{done} {} of {}\n", count(gone.len() as u64), output::bytes(freed)));
     if overage > 0 {
         text.push_str(&format!(
             "{} above the threshold all the same: the rest is in use, pinned, empty or the newest\n",
@@ -180,7 +183,7 @@ fn evict_now(cache: &DirCache, policy: Option<&dyn Policy>) -> Result<Vec<(Strin
     Ok(gone.into_iter().map(sized).map(|(size, key)| (key, size)).collect())
 }
 
-fn count(entries: usize) -> String {
+fn count(entries: u64) -> String {
     if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
@@ -209,7 +212,7 @@ fn clear(cache: &DirCache, json: bool) -> Result<()> {
         output::json(&json!({ "removed": gone, "in_use": kept }))?;
     } else {
         let lines: String = kept.iter().map(|key| line("in use", key)).collect();
-        output::print(&format!("{lines}removed {}\n", count(gone.len())))?;
+        output::print(&format!("{lines}removed {}\n", count(gone.len() as u64)))?;
     }
     conclude(cache, kept.len())
 }
@@ -259,6 +262,9 @@ fn recount(cache: &DirCache, json: bool) -> Result<()> {
     let lines =
         lists.into_iter().flat_map(|(what, keys)| keys.iter().map(move |key| line(what, key)));
     let lines: String = lines.collect();
-    let entries = usize::try_from(recount.entries).unwrap_or(usize::MAX);
-    output::print(&format!("{lines}{} of {}\n", count(entries), output::bytes(recount.size)))
+    output::print(&format!(
+        "{lines}{} of {}\n",
+        count(recount.entries),
+        output::bytes(recount.size)
+    ))
 }

@@ -19,7 +19,7 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use super::policy;
+use super::{count, policy};
 use crate::{args::Daemon, output};
 
 /// Keeps the cache in `dir` below its size until SIGTERM or SIGINT.
@@ -89,6 +89,6 @@ impl Observer for Log {
             say("leads");
         }
         let size = output::bytes(total_size);
-        say(&format!("cycle: {entry_count} entries, {size}"));
+        say(&format!("cycle: {}, {size}", count(entry_count)));
     }
 }
