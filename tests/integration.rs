@@ -9,6 +9,7 @@ mod array;
 mod array_command;
 mod dependencies;
 mod dirs;
+mod dirs_command;
 mod faults;
 mod flight;
 mod integrity;

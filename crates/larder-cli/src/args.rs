@@ -6,10 +6,12 @@ use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 mod array;
+mod dirs;
 mod kv;
 mod shards;
 
 pub(crate) use array::{Array, Arrays};
+pub(crate) use dirs::{CacheDir, Daemon, Dirs, PolicyName, Sort};
 pub(crate) use kv::{AnyCache, Cache, Kv, Set};
 pub(crate) use shards::{Changed, Hash, KeyFilter, Put, Removed, Scan, Shards, ShardsDir, hash};
 
@@ -65,9 +67,15 @@ pub(crate) enum Command {
     /// The embedding shards: list, read, write and scan embeddings, and look after them
     #[command(subcommand)]
     Shards(Shards),
-    /// The cached directories
-    #[command(subcommand)]
-    Dirs(Look),
+    /// The cached directories: list, pin, evict and look after them, and the daemon that keeps them below a size
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+                      larder dirs ls --sort size\n  \
+                      larder dirs evict --dry-run --policy lru\n  \
+                      larder dirs daemon --dir /var/cache/meshes --evict-above 50GB --interval 60s"
+    )]
+    Dirs(Dirs),
     /// The tracks and genomes, and what made them
     #[command(subcommand)]
     Provenance(Look),

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod array;
+mod dirs;
 mod kv;
 mod look;
 mod shards;
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Kv(what) => return kv::run(&root, what, json),
         Command::Array(what) => array::run(&root, what, json),
         Command::Shards(what) => return shards::run(&root, what, json),
-        Command::Dirs(what) => look(&[Store::Dirs], what),
+        Command::Dirs(what) => dirs::run(&root, what, json),
         Command::Provenance(what) => look(&[Store::Provenance], what),
         Command::Completions { shell } => {
             let mut script = Vec::new();

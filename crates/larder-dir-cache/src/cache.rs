@@ -334,6 +334,25 @@ impl DirCache {
         self.core.evict(policy)
     }
 
+    /// What [`evict`](Self::evict) would take if it were called now, in order. Nothing is evicted, and what the policy
+    /// remembers stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the policy panicked; `Io` or `Corrupt` where the index fails.
+    pub fn would_evict(&self) -> Result<Vec<EntryInfo>> {
+        self.would_evict_with(self.core.options.policy.as_ref())
+    }
+
+    /// [`would_evict`](Self::would_evict) by another policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`would_evict`](Self::would_evict).
+    pub fn would_evict_with(&self, policy: &dyn Policy) -> Result<Vec<EntryInfo>> {
+        self.core.would_evict(policy)
+    }
+
     /// Runs one cycle, as the background thread does: finishes what dead processes left, removes what has expired, evicts,
     /// and brings every `.cache_meta` up to date. Returns the keys that went.
     ///

@@ -1,7 +1,7 @@
 //! How entries go.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -102,6 +102,49 @@ impl Core {
         Ok(Goal::Used { needed, wanted: needed.saturating_sub(spare) })
     }
 
+    /// What an eviction by `policy` would take if it came now, in order; nothing is changed.
+    pub(crate) fn would_evict(&self, policy: &dyn Policy) -> Result<Vec<EntryInfo>> {
+        self.count_uses()?;
+        let mut overage = self.missed(Goal::Threshold)?;
+        let mut left = self.unleased()?;
+        let mut gone = Vec::new();
+        while overage > 0 {
+            let offered: Vec<EntryInfo> = left.values().cloned().collect();
+            let before = gone.len();
+            for key in ask(policy, &offered, overage)? {
+                if overage > 0
+                    && let Some(entry) = left.remove(&key)
+                {
+                    overage = overage.saturating_sub(entry.size);
+                    gone.push(entry);
+                }
+            }
+            if gone.len() == before {
+                break;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// What could be evicted now, with the priorities that it would have then.
+    fn unleased(&self) -> Result<BTreeMap<String, EntryInfo>> {
+        let candidates = self.candidates(Goal::Threshold, &HashSet::new())?;
+        let free = candidates.into_iter().filter(|entry| !self.is_leased(&entry.key));
+        let mut free: BTreeMap<_, _> = free.map(|entry| (entry.key.clone(), entry)).collect();
+        for (row, priority) in self.ranks()? {
+            if let Some(entry) = free.get_mut(&row.key) {
+                entry.priority = priority;
+            }
+        }
+        Ok(free)
+    }
+
+    /// Whether somebody uses the entry; one that cannot be asked about is not evicted either.
+    fn is_leased(&self, key: &str) -> bool {
+        let lock = Key::new(key).and_then(|key| FileLock::try_exclusive(&self.lease_file(&key)));
+        !lock.is_ok_and(|lock| lock.is_some())
+    }
+
     /// What went, and why it ended.
     fn evict_until(&self, policy: &dyn Policy, goal: Goal) -> Result<(Vec<String>, Result<()>)> {
         let mut outcome = Outcome::default();
@@ -173,21 +216,27 @@ impl Core {
         }
     }
 
-    /// Asks the policy what to remember of all that was accessed since the last eviction.
+    /// Records what the policy remembers of all that was accessed since the last eviction.
     fn rank(&self) -> Result<()> {
-        let rows = self.index.unranked()?;
-        if rows.is_empty() {
+        let ranks = self.ranks()?;
+        if ranks.is_empty() {
             return Ok(());
         }
+        self.index.rank(ranks.iter().map(|(row, priority)| (row, *priority)))
+    }
+
+    /// Asks the policy what to remember of it.
+    fn ranks(&self) -> Result<Vec<(Row, f64)>> {
+        let rows = self.index.unranked()?;
         let floor = self.index.floor()?;
         let policy = self.options.policy.as_ref();
         let mut ranks = Vec::with_capacity(rows.len());
-        for row in &rows {
+        for row in rows {
             let info = row.clone().info();
             let priority = unwinding(|| policy.priority(&info, floor))?;
-            ranks.push(if priority.is_finite() { priority } else { 0.0 });
+            ranks.push((row, if priority.is_finite() { priority } else { 0.0 }));
         }
-        self.index.rank(rows.iter().zip(ranks))
+        Ok(ranks)
     }
 
     fn evict_one(&self, key: &str, outcome: &mut Outcome) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! What lies there counts as used until it is gone, and a later cycle or open goes on where a process died.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use larder_storage::{Error, Key, RESERVED_SEGMENT, Result, publish};
 
@@ -25,7 +25,8 @@ impl Core {
 
     /// Deletes all that dead processes left in the trash, and what could not be deleted before; how much is gone.
     pub(crate) fn empty_trash(&self) -> Result<usize> {
-        let mut left = self.index.trash()?;
+        // What lies there is mostly in the index too, and is tried once.
+        let mut left = BTreeSet::from_iter(self.index.trash()?);
         left.extend(self.strays()?);
         let mut gone = 0;
         for id in left {

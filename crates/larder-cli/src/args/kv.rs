@@ -159,7 +159,7 @@ pub(crate) struct Set {
 }
 
 /// A number and a unit.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || "a time is a number above 0 and s, m, h, d or w, such as 90s or 7d".to_owned();
     let unit = match text.chars().last() {
         Some('s') => 1,

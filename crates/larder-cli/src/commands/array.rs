@@ -26,7 +26,8 @@ use crate::{
 /// # Errors
 /// `NotFound` where the arrays, or the one that is named, are not there; else those of the store.
 pub(super) fn run(root: &dyn Fn() -> Result<PathBuf>, what: Array, json: bool) -> Result<()> {
-    let look = |arrays, what| look::run_in(&dir(root, arrays)?, Store::Array, what, json);
+    let look =
+        |arrays, what| look::run_in(&dir(root, arrays)?, Store::Array, what, look::HELP, json);
     let existing = |arrays: Arrays| open(&dir(root, arrays)?);
     match what {
         Array::Ls { arrays, prefix } => list(&existing(arrays)?, &prefix, json),

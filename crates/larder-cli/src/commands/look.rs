@@ -145,39 +145,40 @@ pub(crate) fn run(root: &Path, stores: &[Store], what: Look, json: bool) -> Resu
     check_root(root)?;
     let mut found = Map::new();
     for store in stores {
-        found.insert(
-            store.name().to_owned(),
-            store.look(&store.dir(root), what).unwrap_or_else(failed),
-        );
+        let report = store.look(&store.dir(root), what).unwrap_or_else(failed);
+        found.insert(store.name().to_owned(), report);
     }
-    show(root, stores, found, what, json)
+    conclude(show(root, stores, what, found, json)?, root, HELP)
 }
 
-/// The same for one store, which lies in `dir`.
+/// As [`run`], for one store in a directory of its own; `help` says what to do about problems.
 ///
 /// # Errors
-/// `Corrupt` where something is wrong, after it was printed.
-pub(crate) fn run_in(dir: &Path, store: Store, what: Look, json: bool) -> Result<()> {
-    let report = store.look(dir, what).unwrap_or_else(failed);
+/// As [`run`]; `NotFound` where there is no such store.
+pub(super) fn run_in(dir: &Path, store: Store, what: Look, help: &str, json: bool) -> Result<()> {
+    let report = match store.look(dir, what) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
+        report => report.unwrap_or_else(failed),
+    };
     let found = Map::from_iter([(store.name().to_owned(), report)]);
-    show(dir, &[store], found, what, json)
+    conclude(show(dir, &[store], what, found, json)?, dir, help)
 }
 
-/// Prints what was found at `place`, and fails where something is wrong.
+/// Prints what was found; returns how many problems there are.
 fn show(
     place: &Path,
     stores: &[Store],
-    found: Map<String, Value>,
     what: Look,
+    found: Map<String, Value>,
     json: bool,
-) -> Result<()> {
+) -> Result<usize> {
     let problems = problems(&found);
     if json {
         output::json(&document(place, stores, what, found, &problems))?;
     } else {
         output::print(&text::render(&found, &problems, what))?;
     }
-    conclude(problems.len(), place, HELP)
+    Ok(problems.len())
 }
 
 /// Prints what was found of one namespace of the lookup cache, in `dir`; `help` says what to do about problems.

@@ -45,7 +45,7 @@ pub(super) fn run(
         let dir = existing(cache)?;
         Ok::<_, Error>((open_with(&dir, python_index)?, dir))
     };
-    let look = |dir: &Path, what| look::run_in(dir, Store::Shards, what, json);
+    let look = |dir: &Path, what| look::run_in(dir, Store::Shards, what, look::HELP, json);
     match what {
         Shards::Ls { cache } => {
             let dir = existing(cache)?;

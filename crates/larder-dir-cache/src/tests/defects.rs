@@ -181,3 +181,41 @@ fn a_larder_from_the_future_is_not_adopted() {
     assert!(keys(&cache).is_empty());
     assert_eq!(recorder.heard(), ["error Format settling the entry m"]);
 }
+
+#[test]
+fn what_a_dead_builder_left_goes_and_what_a_living_one_writes_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), PLENTY);
+    let stage = cache.root().join(".larder/stage");
+    let dead = stage.join("0123456789abcdef0123456789abcdef");
+    let lease = cache.get_or_build("m", |living| {
+        fill(living, 8)?;
+        // As a killed process leaves it: the lock is free, whatever process has its number now.
+        fs::create_dir_all(dead.join("0")).unwrap();
+        File::create(dead.with_extension("lock")).unwrap();
+        drop(open(dir.path(), PLENTY));
+        assert!(living.join("data").exists() && !dead.exists());
+        Ok(())
+    });
+    assert!(lease.unwrap().path().join("data").exists());
+}
+
+/// The tests that the page of the crate names are there.
+#[test]
+fn each_defect_has_its_test() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests");
+    let sources =
+        fs::read_dir(tests).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let sources: String = sources.collect();
+    let page =
+        include_str!("../lib.rs").split("has a test here that shows it gone:").nth(1).unwrap();
+    let rows = page.lines().skip_while(|line| !line.starts_with("//! |---")).skip(1);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with("//! |")).collect();
+    assert_eq!(rows.len(), 13);
+    for row in rows {
+        let names = row.trim_end_matches(" |").rsplit('|').next().unwrap();
+        for name in names.split(',').map(|name| name.trim().trim_matches('`')) {
+            assert!(sources.contains(&format!("]\nfn {name}()")), "{name}");
+        }
+    }
+}

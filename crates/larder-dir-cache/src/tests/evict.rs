@@ -1,4 +1,5 @@
 use super::*;
+use crate::Gdsf;
 
 /// Answers with what it was made with, or panics.
 #[derive(Debug)]
@@ -7,6 +8,16 @@ struct Fixed(Option<Vec<String>>);
 impl Policy for Fixed {
     fn victims(&self, _entries: &[EntryInfo], _bytes_needed: u64) -> Vec<String> {
         self.0.clone().expect("a policy that panics on purpose")
+    }
+}
+
+/// Names one entry at a time, so that it has to be asked again.
+#[derive(Debug)]
+struct Shy;
+
+impl Policy for Shy {
+    fn victims(&self, entries: &[EntryInfo], _bytes_needed: u64) -> Vec<String> {
+        entries.iter().take(1).map(|entry| entry.key.clone()).collect()
     }
 }
 
@@ -195,4 +206,32 @@ fn what_cannot_be_removed_stays_an_entry_and_is_told() {
     assert_eq!(meta(&cache, "a")["access_count"], 1);
     assert_sound(&cache);
     assert_eq!(cache.evict().unwrap(), ["a"]);
+}
+
+#[test]
+fn what_would_go_goes_and_nothing_did_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = DirCache::open(dir.path(), quiet(disk(16) * 5 / 2).policy(Arc::new(Gdsf))).unwrap();
+    let held = build(&cache, "held", 16);
+    for key in ["a", "b", "c", "pinned", "newest"] {
+        drop(build(&cache, key, 16));
+    }
+    cache.pin("pinned").unwrap();
+    drop(cache.get("a").unwrap());
+    for policy in [&Gdsf as &dyn Policy, &Lru, &Shy] {
+        let index = || (cache.core.index.floor().unwrap(), cache.core.index.live().unwrap());
+        cache.entries().unwrap();
+        let before = format!("{:?}", index());
+        let gone = cache.would_evict_with(policy).unwrap();
+        let gone: Vec<&str> = gone.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(gone.len(), 3, "{policy:?}: {gone:?}");
+        assert_eq!(format!("{:?}", index()), before, "{policy:?}");
+    }
+    drop(cache.get("b").unwrap());
+    let would: Vec<String> = cache.would_evict().unwrap().into_iter().map(|it| it.key).collect();
+    assert_eq!(cache.evict().unwrap(), would);
+    assert!(held.exists() && cache.contains("pinned").unwrap());
+    drop(held);
+    cache.unpin("pinned").unwrap();
+    assert_eq!(cache.would_evict_with(&Lru).unwrap()[0].key, "pinned");
 }

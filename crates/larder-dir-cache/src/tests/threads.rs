@@ -130,6 +130,22 @@ fn cycles_come_each_interval() {
 }
 
 #[test]
+fn one_of_all_who_have_a_cache_open_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let interval = Duration::from_millis(1);
+    let (first, of_first) = in_background(dir.path(), interval);
+    of_first.recv().unwrap();
+    let (second, of_second) = in_background(dir.path(), interval);
+    for _ in 0..20 {
+        of_first.recv().unwrap();
+    }
+    assert!(of_second.is_empty());
+    drop(first);
+    of_second.recv().unwrap();
+    drop(second);
+}
+
+#[test]
 fn an_observer_may_hold_the_last_handle() {
     struct Holder(Mutex<Option<DirCache>>, Sender<()>);
     impl Observer for Holder {

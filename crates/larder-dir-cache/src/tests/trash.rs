@@ -46,3 +46,31 @@ fn trash_of_a_lost_index_goes_and_what_is_no_trash_stays() {
     assert!(!trash.join("77").exists() && trash.join("thesis").exists());
     assert_eq!(cache.status().unwrap().used, 0);
 }
+
+#[test]
+fn what_cannot_be_deleted_is_told_once_a_cycle_and_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Arc::new(Recorder::default());
+    let cache =
+        DirCache::open(dir.path(), quiet(PLENTY).observer(Arc::clone(&recorder) as _)).unwrap();
+    drop(build(&cache, "a", 8));
+    let row = cache.core.index.find("a").unwrap().unwrap();
+    cache.core.index.begin_removal("a").unwrap();
+    cache.core.move_away(row.id, &"a".parse().unwrap(), &cache.root().join("a")).unwrap();
+    // A file in its place is no directory that could be deleted.
+    let place = cache.root().join(format!(".larder/trash/{}", row.id));
+    fs::remove_file(place.join("data")).unwrap();
+    fs::remove_dir(&place).unwrap();
+    File::create(&place).unwrap();
+    for _ in 0..2 {
+        recorder.heard();
+        cache.run_once().unwrap();
+        let heard = recorder.heard();
+        let errors = heard.iter().filter(|what| what.ends_with("deleting what was removed"));
+        assert_eq!(errors.count(), 1, "{heard:?}");
+        assert_eq!(cache.status().unwrap().used, row.size);
+    }
+    fs::remove_file(&place).unwrap();
+    cache.run_once().unwrap();
+    assert_eq!(cache.status().unwrap().used, 0);
+}

@@ -48,13 +48,14 @@ fn shown(name: &str, figure: &Value) -> String {
             _ => number.to_string(),
         },
         Value::String(text) => text.clone(),
+        Value::Null => "none".to_owned(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         other => other.to_string(),
     }
 }
 
 fn is_bytes(figure: &str) -> bool {
-    const OTHERS: [&str; 6] =
-        ["size", "overage", "evict_above", "budget_limit", "resident", "peak"];
+    const OTHERS: [&str; 8] =
+        ["size", "overage", "evict_above", "limit", "used", "budget_limit", "resident", "peak"];
     figure.ends_with("bytes") || OTHERS.contains(&figure)
 }
