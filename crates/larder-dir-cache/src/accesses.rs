@@ -77,8 +77,8 @@ impl Core {
         let Some(row) = row.filter(|row| row.state == State::Live && is_there) else {
             return Ok(None);
         };
-        meta::write(self.storage.stage(), &path, &row)?;
-        Ok(Some(row))
+        // Counts are not worth a flush.
+        Ok(meta::write(&self.counts, &path, &row)?.then_some(row))
     }
 
     /// Whether the files of an entry are as they were built, where a crash of the machine since may have cost some. One
@@ -97,7 +97,11 @@ impl Core {
 
     /// Lets somebody write into a published entry: nobody knows then what its files should be.
     pub(crate) fn open_in_place(&self, key: &Key) -> Result<()> {
-        self.index.set_listing(key.as_str(), &unknown_listing()).map(|_| ())
+        let unknown = unknown_listing();
+        if self.index.find(key.as_str())?.is_some_and(|row| row.listing != unknown) {
+            self.index.set_listing(key.as_str(), &unknown)?;
+        }
+        Ok(())
     }
 
     /// Measures an entry that was written in place.

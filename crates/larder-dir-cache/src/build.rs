@@ -11,11 +11,11 @@ use larder_storage::{Error, ErrorKind, Key, Result, time::now_ns};
 use crate::{
     BuildOptions,
     core::Core,
-    evict::Removal,
-    index::Row,
+    index::{Row, State},
     lease::{Claim, Lease, Redeemed, take},
     meta,
     remote::{Lead, Look, Made, Remote},
+    removal::Removal,
     settle::{Settled, remove_if_hollow},
 };
 
@@ -28,12 +28,24 @@ pub(crate) fn get(core: &Arc<Core>, key: &Key) -> Result<Option<Lease>> {
 }
 
 fn get_from(core: &Arc<Core>, remote: &Remote, key: &Key) -> Result<Option<Lease>> {
-    let entered = {
-        // Whoever makes it in this root has not done so yet.
-        let Some(_flight) = core.flights.try_enter(key.as_str())? else { return Ok(None) };
-        find_or_fetch(core, remote, key)?
+    let found = {
+        let flight = match core.flights.enter(key.as_str()) {
+            // This thread builds it, and it is not there yet.
+            Err(error) if error.kind() == ErrorKind::Locked => return Ok(None),
+            flight => flight?,
+        };
+        let found = find_or_fetch(core, remote, key);
+        drop(flight);
+        found
     };
-    entered.map(|entered| entered.tell(core, key)).transpose()
+    match found {
+        // It has expired and is in use, or there is no room for it here: a miss like others.
+        Err(error) if matches!(error.kind(), ErrorKind::Locked | ErrorKind::Full) => {
+            core.tell_unfetched(key, &error);
+            Ok(None)
+        }
+        found => found?.map(|entered| entered.tell(core, key)).transpose(),
+    }
 }
 
 /// The entry under a lease: the one that is there or in the tier above, or a new one by `build`.
@@ -141,8 +153,10 @@ fn make_way<'a>(core: &'a Arc<Core>, key: &'a Key) -> Result<Way<'a>> {
         Redeemed::Lease(lease) => return Ok(Way::There(lease, settled)),
         Redeemed::Nothing(claim) => claim,
     };
-    // Redeeming may have found that the entry is damaged.
-    core.settle_held(key)?;
+    // A remover died, or redeeming has found that the entry is damaged.
+    let is_removing =
+        core.index.find(key.as_str())?.is_some_and(|row| row.state == State::Removing);
+    let claim = if is_removing { claim.after_removal()? } else { claim };
     let path = core.path(key)?;
     Ok(Way::Free(claim, path))
 }

@@ -10,9 +10,9 @@ use crate::{
     BuildOptions, EntryInfo, Lease, Options, Policy, Recount, Snapshot, Status, VerifyReport,
     build,
     core::Core,
-    evict::Removal,
     index::{Index, Row},
     remote::Remote,
+    removal::Removal,
     worker::Worker,
 };
 
@@ -197,8 +197,10 @@ impl DirCache {
     ///
     /// As [`get_or_build`](Self::get_or_build).
     pub fn model(&self, key: &str) -> Result<Lease> {
-        let lease = self.get_or_build(key, |_| Ok(()))?;
-        self.core.open_in_place(&Core::key(key)?)?;
+        let key = Core::key(key)?;
+        let options = BuildOptions { in_place: true, ..BuildOptions::default() };
+        let lease = build::get_or_build(&self.core, &key, options, |_| Ok(()))?;
+        self.core.open_in_place(&key)?;
         Ok(lease.in_place())
     }
 

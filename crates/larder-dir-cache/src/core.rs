@@ -10,7 +10,8 @@ use std::{
 
 use crossbeam_channel::Sender;
 use larder_storage::{
-    Digest, Error, ErrorKind, Key, LocalStorage, RESERVED_SEGMENT, Result, flight::Flights,
+    Digest, Durability, Error, ErrorKind, Key, LocalStorage, RESERVED_SEGMENT, Result,
+    flight::Flights, publish::Stage,
 };
 
 use crate::{
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) journal: Journal,
     /// Uses that could not be noted, by the numbers of their entries.
     pub(crate) unsaved: Mutex<HashMap<i64, Use>>,
+    /// Where `.cache_meta` files are written that need not survive a power cut.
+    pub(crate) counts: Stage,
     pub(crate) boot: i64,
     _agreement: Agreement,
     /// Asks the background thread for a cycle.
@@ -56,48 +59,53 @@ impl Core {
             storage.stage().write(&tag, TAG_TEXT.as_bytes())?;
         }
         let index = Index::open(storage.root(), options.durability)?;
-        let settings = Settings::of(&options);
-        Self::new(storage, index, options, &settings, wake)
+        Self::new(storage, index, Some(options), wake)
     }
 
     /// Opens a cache that is there, with the settings that it has.
     pub(crate) fn open_existing(root: &Path, wake: Sender<()>) -> Result<Self> {
-        if !is_ours(root) {
+        if !is_ours(root)? {
             let message = "is no directory cache: name the root of one";
             return Err(Error::new(ErrorKind::NotFound, message).at_path(root));
         }
-        let defaults = Options::default();
-        let storage = LocalStorage::open(root, defaults.durability)?;
-        let index = Index::open(storage.root(), defaults.durability)?;
-        let settings = Settings::recorded(&index)?.unwrap_or_else(|| Settings::of(&defaults));
-        Self::new(storage, index, settings.options(), &settings, wake)
+        let storage = LocalStorage::open(root, Durability::default())?;
+        let index = Index::open(storage.root(), Durability::default())?;
+        Self::new(storage, index, None, wake)
     }
 
     fn new(
         storage: LocalStorage,
         index: Index,
-        options: Options,
-        settings: &Settings,
+        options: Option<Options>,
         wake: Sender<()>,
     ) -> Result<Self> {
         let reserved = storage.root().join(RESERVED_SEGMENT);
-        let agreement = settings::agree(&reserved, &index, settings)
+        let settings = options.as_ref().map(Settings::of);
+        let (agreement, recorded) = settings::agree(&reserved, &index, settings.as_ref())
             .map_err(|error| error.at_path(storage.root()))?;
+        // Whose settings are lost evicts nothing.
+        let recorded = || recorded.map_or_else(|| Options::new(u64::MAX), |it| it.options());
         let core = Self {
             flights: Flights::across_processes(reserved.join("flights")),
             journal: Journal::new(reserved.join("accesses")),
+            counts: Stage::new(storage.root(), Durability::Process),
             boot: boot::current(),
             remote: OnceLock::new(),
             unsaved: Mutex::default(),
             _agreement: agreement,
             storage,
             index,
-            options,
+            options: options.unwrap_or_else(recorded),
             wake,
         };
+        core.make_trash_dir()?;
+        core.empty_trash()?;
+        if let Some(most) = core.strays()?.into_iter().max() {
+            // It cannot be deleted, and its name is not to be taken twice.
+            core.index.number_above(most)?;
+        }
         core.reconcile()?;
         core.journal.sweep(&core.index)?;
-        core.empty_trash()?;
         Ok(core)
     }
 
@@ -144,8 +152,11 @@ impl Core {
 
     /// The file whose shared lock is a lease on the entry, and whose exclusive lock is the right to take it away.
     pub(crate) fn lease_file(&self, key: &Key) -> PathBuf {
-        let name = Digest::of(key.as_str().as_bytes()).to_string();
-        self.storage.root().join(RESERVED_SEGMENT).join("leases").join(name)
+        self.lease_dir().join(Digest::of(key.as_str().as_bytes()).to_string())
+    }
+
+    pub(crate) fn lease_dir(&self) -> PathBuf {
+        self.storage.root().join(RESERVED_SEGMENT).join("leases")
     }
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
@@ -175,20 +186,37 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         self.journal.end();
-        if let Err(error) = self.sync_meta() {
+        // Where another process leads, it does so within an interval.
+        let synced = self.try_lead().and_then(|lead| match lead {
+            Some(_lead) => self.sync_meta(),
+            None => self.count_uses(),
+        });
+        if let Err(error) = synced {
             self.watch().failed(&error, "writing .cache_meta at close");
         }
     }
 }
+
+/// What an open or a build leaves in the reserved directory that was killed early, or whose root was removed meanwhile.
+const OWN: &[&str] = &[
+    "stage",
+    "leases",
+    "flights",
+    "accesses",
+    "trash",
+    "locks",
+    "opening.lock",
+    "settings.lock",
+    "leader.lock",
+];
 
 /// Refuses a directory that has something in it and is no cache: it would be marked as one, and not be backed up.
 ///
 /// Others may be making the cache meanwhile, so whether it is ours is asked after whether it is bare.
 fn refuse_foreign(root: &Path) -> Result<()> {
     let reserved = root.join(RESERVED_SEGMENT);
-    // An open that was killed early leaves an empty stage.
-    let is_bare = holds_only(root, &[TAG, RESERVED_SEGMENT])? && holds_only(&reserved, &["stage"])?;
-    if is_bare || is_ours(root) || !scan(root, &Default::default())?.unknown.is_empty() {
+    let is_bare = holds_only(root, &[TAG, RESERVED_SEGMENT])? && holds_only(&reserved, OWN)?;
+    if is_bare || is_ours(root)? || !scan(root, &Default::default())?.unknown.is_empty() {
         return Ok(());
     }
     let message =
@@ -197,12 +225,20 @@ fn refuse_foreign(root: &Path) -> Result<()> {
 }
 
 /// Whether there is our mark, or our index or what is left of it.
-pub(crate) fn is_ours(root: &Path) -> bool {
+fn is_ours(root: &Path) -> Result<bool> {
+    let reserved = root.join(RESERVED_SEGMENT);
+    let names = match fs::read_dir(&reserved) {
+        Err(error) if is_absent(&error) => None,
+        names => Some(names.map_err(|error| {
+            Error::io(error, "cannot look into the directory").at_path(&reserved)
+        })?),
+    };
+    let is_index = |name: &OsStr| name.as_encoded_bytes().starts_with(index::FILE.as_bytes());
+    let indexed = names.is_some_and(|mut names| {
+        names.any(|child| child.is_ok_and(|child| is_index(&child.file_name())))
+    });
     let tagged = || fs::read(root.join(TAG)).is_ok_and(|text| text == TAG_TEXT.as_bytes());
-    let index = |name: &OsStr| name.as_encoded_bytes().starts_with(index::FILE.as_bytes());
-    let indexed = fs::read_dir(root.join(RESERVED_SEGMENT))
-        .is_ok_and(|names| names.flatten().any(|child| index(&child.file_name())));
-    indexed || tagged()
+    Ok(indexed || tagged())
 }
 
 /// Whether nothing lies in the directory but what has one of these names; so it is where there is no directory.

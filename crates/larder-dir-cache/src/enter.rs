@@ -12,8 +12,12 @@ use crate::{
     build::clear_the_way,
     core::Core,
     index::{Room, Row, State},
+    settle::is_real_dir,
     tree::{Tree, measure},
 };
+
+/// No entry is larger, so that no sum of sizes passes what the index can count.
+pub(crate) const MAX_SIZE: u64 = 1 << 50;
 
 /// What is known of an entry before it is there.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +54,9 @@ impl Core {
         fill: impl FnOnce(&Path) -> std::result::Result<Duration, E>,
     ) -> std::result::Result<Row, E> {
         self.reserve(key, plan)?;
-        let sealed = self.fill_and_seal(key, path, plan, fill);
-        let (staged, row) = sealed.inspect_err(|_| {
-            // What it reserved is free; a row that stays is settled when the claim goes.
-            let _ = self.index.unreserve(key.as_str());
-        })?;
+        let reservation = Reservation { core: self, key };
+        let (staged, row) = self.fill_and_seal(key, path, plan, fill)?;
+        reservation.keep();
         self.rename(&row, key, path, staged)?;
         // A failure from here on leaves a row that says `publishing`, which is settled when the claim goes.
         self.finish(path, &row)?;
@@ -71,6 +73,7 @@ impl Core {
         clear_the_way(self, key, path)?;
         let staged = self.storage.stage().dir()?;
         let cost = fill(staged.path())?;
+        check_stage(staged.path())?;
         let tree = measure(staged.path(), self.options.measure)?;
         self.check_tree(key, &tree, plan.options)?;
         let row = self.built_row(key, &tree, cost, plan)?;
@@ -90,7 +93,15 @@ impl Core {
     fn reserve(&self, key: &Key, plan: Plan) -> Result<()> {
         let row = self.reserved_row(key, plan);
         self.check_size(key, row.size)?;
-        self.with_room(key, row.size, || self.index.insert(key, &row, self.options.limit))
+        let insert = || self.index.insert(key, &row, self.options.limit);
+        match self.with_room(key, row.size, insert) {
+            // What a dead builder reserved above or below is no entry.
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                self.recover()?;
+                self.with_room(key, row.size, insert)
+            }
+            reserved => reserved,
+        }
     }
 
     fn check_tree(&self, key: &Key, tree: &Tree, options: BuildOptions) -> Result<()> {
@@ -113,7 +124,7 @@ impl Core {
     }
 
     fn check_size(&self, key: &Key, size: u64) -> Result<()> {
-        let room = self.options.evict_above;
+        let room = self.options.evict_above.min(MAX_SIZE);
         if size > room {
             let message =
                 format!("the entry has {size} bytes and the whole cache {room}: raise evict_above");
@@ -123,20 +134,15 @@ impl Core {
     }
 
     fn rename(&self, row: &Row, key: &Key, path: &Path, staged: StagedDir) -> Result<()> {
-        let renamed = staged.publish(path);
-        match renamed.as_ref().map_err(Error::kind) {
-            Ok(()) => {}
+        let renamed = staged.rename(path).inspect_err(|_| {
             // What is there is not what was built, so the row must not be settled to mean it.
-            Err(ErrorKind::Conflict) => {
-                self.index.delete(key.as_str())?;
-            }
-            // It may be in its place and not last. The caller is told that there is no entry, so none may remain;
-            // what cannot be removed now is settled when the claim goes.
-            Err(_) => {
-                let _ = self.take_away(row.id, key, path);
-            }
-        }
-        renamed
+            let _ = self.index.delete(key.as_str());
+        })?;
+        renamed.settle().inspect_err(|_| {
+            // It is in its place and may not last. The caller is told that there is no entry, so none may remain; what
+            // cannot be removed now is settled when the claim goes.
+            let _ = self.take_away(row.id, key, path);
+        })
     }
 
     fn reserved_row(&self, key: &Key, plan: Plan) -> Row {
@@ -195,4 +201,34 @@ impl Core {
             }
         }
     }
+}
+
+/// What is reserved is free when this goes, also in a panic, where it was not sealed.
+struct Reservation<'a> {
+    core: &'a Core,
+    key: &'a Key,
+}
+
+impl Reservation<'_> {
+    /// For what was sealed.
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        // A row that stays is settled when the claim goes.
+        let _ = self.core.index.unreserve(self.key.as_str());
+    }
+}
+
+/// Refuses what is not the directory any more that the builder was given.
+fn check_stage(stage: &Path) -> Result<()> {
+    if is_real_dir(stage)? {
+        return Ok(());
+    }
+    let message =
+        "was removed or replaced by the builder: it is to fill the directory that it is given";
+    Err(Error::new(ErrorKind::Invalid, message).at_path(stage))
 }

@@ -10,7 +10,8 @@ use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock, time::now_ns
 use crate::{
     EntryInfo, Policy,
     core::Core,
-    index::{Counters, Row, State},
+    index::{Counters, Row},
+    removal::{Removal, Why},
 };
 
 /// The flight of evictions: one at a time on a root, or two would both free what one has to. No entry has this key.
@@ -19,22 +20,16 @@ const EVICTION: &str = "";
 /// Builders that need room look at all entries at most so many times while all of them are replaced.
 const BATCHES: u64 = 64;
 
-/// What became of an attempt to remove an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Removal {
-    Done,
-    Absent,
-    Leased,
-}
-
 /// How far an eviction goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {
-    /// The sizes of the entries are not above the threshold.
-    Threshold,
+    /// The sizes of the entries, but for so many bytes that cannot go, are not above the threshold.
+    Threshold { stuck: u64 },
     /// At most `needed` bytes are in use, with what is being built and deleted; if it can be, no more than `wanted`.
     Used { needed: u64, wanted: u64 },
 }
+
+const THRESHOLD: Goal = Goal::Threshold { stuck: 0 };
 
 /// What an eviction has done, to be told when its flight is over.
 #[derive(Debug, Default)]
@@ -46,36 +41,9 @@ struct Outcome {
 }
 
 impl Core {
-    /// Takes the entry out, unless somebody has it under a lease.
-    pub(crate) fn remove(&self, key: &Key) -> Result<Removal> {
-        match self.index.find(key.as_str())? {
-            Some(row) if row.state == State::Live => {}
-            None => return Ok(Removal::Absent),
-            // Not while whoever works on it is alive.
-            Some(_) => return self.settle(key).map(|_| Removal::Absent),
-        }
-        let Some(lock) = FileLock::try_exclusive(&self.lease_file(key))? else {
-            return Ok(Removal::Leased);
-        };
-        self.settle_held(key)?;
-        let row = self.index.find(key.as_str())?;
-        let Some(row) = row.filter(|row| row.state == State::Live) else {
-            lock.remove()?;
-            return Ok(Removal::Absent);
-        };
-        self.index.begin_removal(key.as_str())?;
-        self.move_away(row.id, key, &self.path(key)?)?;
-        lock.remove()?;
-        // Its name is free: what cannot be deleted now is tried again each cycle.
-        if let Err(error) = self.delete_trash(row.id) {
-            self.watch().failed(&error, &format!("deleting the files of {key}"));
-        }
-        Ok(Removal::Done)
-    }
-
     /// Evicts while the cache is over its threshold and `policy` names victims; returns what went.
     pub(crate) fn evict(&self, policy: &dyn Policy) -> Result<Vec<String>> {
-        let (gone, done) = self.evict_until(policy, Goal::Threshold)?;
+        let (gone, done) = self.evict_until(policy, THRESHOLD)?;
         self.report(gone, done, "evicting more")
     }
 
@@ -85,8 +53,8 @@ impl Core {
         let before = self.index.counters()?.used;
         self.recover()?;
         self.empty_trash()?;
-        let freed = before.saturating_sub(self.index.counters()?.used);
-        if freed > 0 {
+        self.wait_for_trash()?;
+        if self.index.counters()?.used < before {
             return Ok(true);
         }
         let goal = self.room(before.saturating_sub(bytes))?;
@@ -105,21 +73,22 @@ impl Core {
     /// What an eviction by `policy` would take if it came now, in order; nothing is changed.
     pub(crate) fn would_evict(&self, policy: &dyn Policy) -> Result<Vec<EntryInfo>> {
         self.count_uses()?;
-        let mut overage = self.missed(Goal::Threshold)?;
-        let mut left = self.unleased()?;
+        let mut overage = self.missed(THRESHOLD)?;
+        let mut left = self.ranked()?;
         let mut gone = Vec::new();
         while overage > 0 {
             let offered: Vec<EntryInfo> = left.values().cloned().collect();
-            let before = gone.len();
+            let before = left.len();
             for key in ask(policy, &offered, overage)? {
                 if overage > 0
                     && let Some(entry) = left.remove(&key)
+                    && !self.is_leased(&key)
                 {
                     overage = overage.saturating_sub(entry.size);
                     gone.push(entry);
                 }
             }
-            if gone.len() == before {
+            if left.len() == before {
                 break;
             }
         }
@@ -127,22 +96,22 @@ impl Core {
     }
 
     /// What could be evicted now, with the priorities that it would have then.
-    fn unleased(&self) -> Result<BTreeMap<String, EntryInfo>> {
-        let candidates = self.candidates(Goal::Threshold, &HashSet::new())?;
-        let free = candidates.into_iter().filter(|entry| !self.is_leased(&entry.key));
-        let mut free: BTreeMap<_, _> = free.map(|entry| (entry.key.clone(), entry)).collect();
+    fn ranked(&self) -> Result<BTreeMap<String, EntryInfo>> {
+        let candidates = self.candidates(THRESHOLD, &HashSet::new())?.into_iter();
+        let mut ranked: BTreeMap<_, _> =
+            candidates.map(|entry| (entry.key.clone(), entry)).collect();
         for (row, priority) in self.ranks()? {
-            if let Some(entry) = free.get_mut(&row.key) {
+            if let Some(entry) = ranked.get_mut(&row.key) {
                 entry.priority = priority;
             }
         }
-        Ok(free)
+        Ok(ranked)
     }
 
     /// Whether somebody uses the entry; one that cannot be asked about is not evicted either.
     fn is_leased(&self, key: &str) -> bool {
-        let lock = Key::new(key).and_then(|key| FileLock::try_exclusive(&self.lease_file(&key)));
-        !lock.is_ok_and(|lock| lock.is_some())
+        let Ok(file) = Key::new(key).map(|key| self.lease_file(&key)) else { return true };
+        file.exists() && !FileLock::try_exclusive(&file).is_ok_and(|lock| lock.is_some())
     }
 
     /// What went, and why it ended.
@@ -169,14 +138,18 @@ impl Core {
         if self.missed(goal)? == 0 {
             return Ok(());
         }
-        self.count_uses()?;
+        if let Err(error) = self.count_uses() {
+            // The counts that there are have to do.
+            self.watch().failed(&error, "counting accesses before an eviction");
+        }
         self.rank()?;
+        let goal = self.evict_oversized(goal, outcome)?;
         // Doubled each round, so that a cache of many leased entries is asked about a few times, not once for each.
         let mut factor = 1_u64;
         loop {
             let excess = self.excess(goal)?;
             let candidates = self.candidates(goal, &outcome.tried)?;
-            if excess == 0 || !goal.can_be_met(self.missed(goal)?, &candidates) {
+            if excess == 0 || !self.can_be_met(goal, &candidates)? {
                 return Ok(());
             }
             let victims = ask(policy, &candidates, excess.saturating_mul(factor))?;
@@ -188,7 +161,7 @@ impl Core {
                 if self.excess(goal)? == 0 {
                     return Ok(());
                 }
-                if outcome.tried.insert(key.clone()) && self.evict_one(key, outcome) {
+                if outcome.tried.insert(key.clone()) && self.evict_one(key, Why::Evicted, outcome) {
                     self.index.lift_floor(*priority)?;
                 }
             }
@@ -199,11 +172,41 @@ impl Core {
         }
     }
 
+    /// Evicts what is larger than all of the cache is to be, as it can become that is written in place or that another
+    /// program made: no other goes for it, whether or not it does.
+    fn evict_oversized(&self, goal: Goal, outcome: &mut Outcome) -> Result<Goal> {
+        let Goal::Threshold { mut stuck } = goal else { return Ok(goal) };
+        for row in self.index.above(self.options.evict_above)? {
+            outcome.tried.insert(row.key.clone());
+            if row.pinned || !self.evict_one(&row.key, Why::Evicted, outcome) {
+                stuck = row.size.saturating_add(stuck);
+            }
+        }
+        Ok(Goal::Threshold { stuck })
+    }
+
+    /// Whether it is worth evicting: where there must be room and what nobody uses is not enough, nothing goes.
+    fn can_be_met(&self, goal: Goal, candidates: &[EntryInfo]) -> Result<bool> {
+        let mut missed = self.missed(goal)?;
+        if matches!(goal, Goal::Threshold { .. }) {
+            return Ok(true);
+        }
+        for entry in candidates.iter().filter(|entry| !self.is_leased(&entry.key)) {
+            missed = missed.saturating_sub(entry.size);
+            if missed == 0 {
+                break;
+            }
+        }
+        Ok(missed == 0)
+    }
+
     /// By how many bytes the goal is missed.
     fn missed(&self, goal: Goal) -> Result<u64> {
         let Counters { size, used, .. } = self.index.counters()?;
         Ok(match goal {
-            Goal::Threshold => size.saturating_sub(self.options.evict_above),
+            Goal::Threshold { stuck } => {
+                size.saturating_sub(stuck).saturating_sub(self.options.evict_above)
+            }
             Goal::Used { needed, .. } => used.saturating_sub(needed),
         })
     }
@@ -211,7 +214,7 @@ impl Core {
     /// How many bytes are to go.
     fn excess(&self, goal: Goal) -> Result<u64> {
         match goal {
-            Goal::Threshold => self.missed(goal),
+            Goal::Threshold { .. } => self.missed(goal),
             Goal::Used { wanted, .. } => Ok(self.index.counters()?.used.saturating_sub(wanted)),
         }
     }
@@ -239,27 +242,26 @@ impl Core {
         Ok(ranks)
     }
 
-    fn evict_one(&self, key: &str, outcome: &mut Outcome) -> bool {
-        match Key::new(key).and_then(|key| self.remove(&key)) {
-            Ok(Removal::Done) => {
-                outcome.gone.push(key.to_owned());
-                return true;
-            }
-            Ok(Removal::Absent | Removal::Leased) => {}
-            Err(error) => outcome.failed.push((key.to_owned(), error)),
-        }
-        false
+    /// Whether it is gone.
+    fn evict_one(&self, key: &str, why: Why, outcome: &mut Outcome) -> bool {
+        let removal = Key::new(key).and_then(|key| self.take_out(&key, why));
+        let is_gone = match &removal {
+            Ok(removal) => *removal == Removal::Done,
+            // It may be gone, and that may not last.
+            Err(_) => self.index.present(key).is_ok_and(|entry| entry.is_none()),
+        };
+        outcome.failed.extend(removal.err().map(|error| (key.to_owned(), error)));
+        outcome.gone.extend(is_gone.then(|| key.to_owned()));
+        is_gone
     }
 
     /// What may go: nothing pinned, nothing tried before, and not the newest, so that no build is undone at once, but where
     /// room is needed.
     fn candidates(&self, goal: Goal, tried: &HashSet<String>) -> Result<Vec<EntryInfo>> {
         let live = self.index.live()?;
-        let newest = live.iter().map(|row| (row.built_at_ns, row.key.clone())).max();
-        let newest = newest.filter(|_| goal == Goal::Threshold).map(|(_, key)| key);
-        let may_go = |row: &Row| {
-            !row.pinned && !tried.contains(&row.key) && newest.as_ref() != Some(&row.key)
-        };
+        let newest = live.iter().map(|row| row.id).max();
+        let newest = newest.filter(|_| matches!(goal, Goal::Threshold { .. }));
+        let may_go = |row: &Row| !row.pinned && !tried.contains(&row.key) && newest != Some(row.id);
         Ok(live.into_iter().filter(may_go).map(Row::info).collect())
     }
 
@@ -267,7 +269,7 @@ impl Core {
     fn expire(&self) -> Result<Vec<String>> {
         let mut outcome = Outcome::default();
         for key in self.index.expired(now_ns())? {
-            self.evict_one(key.as_str(), &mut outcome);
+            self.evict_one(key.as_str(), Why::Asked, &mut outcome);
         }
         self.tell_evicted(&outcome.gone);
         for (key, error) in &outcome.failed {
@@ -278,34 +280,29 @@ impl Core {
 
     /// One cycle: what dead processes left, what has expired, eviction, `.cache_meta`.
     pub(crate) fn cycle(&self) -> Result<Vec<String>> {
-        self.recover()?;
-        self.empty_trash()?;
-        let mut gone = self.expire()?;
-        // A policy that fails must not keep the rest from being done.
+        // What fails must not keep the rest from being done.
+        let begun = self.recover().and(self.empty_trash());
+        let mut gone = Vec::new();
+        let expired = self.expire().map(|expired| gone.extend(expired));
         let evicted = self.evict(self.options.policy.as_ref());
         let synced = self.sync_meta();
         let counted = self.index.counters().map(|counters| {
             let Counters { size, entries, .. } = counters;
             self.watch().tell(|observer| observer.on_cycle_complete(size, entries));
         });
-        let done = evicted.map(|evicted| gone.extend(evicted));
-        self.report(gone, done.and(synced).and(counted), "the rest of a cycle")
-    }
-
-    /// Removes every entry that is not in use; returns what went.
-    pub(crate) fn clear(&self) -> Result<Vec<String>> {
-        let mut gone = Vec::new();
-        for key in self.index.live_keys()? {
-            if self.remove(&key)? == Removal::Done {
-                gone.push(key.as_str().to_owned());
-            }
-        }
-        Ok(gone)
+        let evicted = evicted.map(|evicted| gone.extend(evicted));
+        let done = begun.and(expired).and(evicted).and(synced).and(counted);
+        self.report(gone, done, "the rest of a cycle")
     }
 
     /// What went, if anything did, and otherwise the failure. A caller is to learn both, so the failure waits for the
     /// next call, as it does after a short write; the observer hears of it now.
-    fn report(&self, gone: Vec<String>, done: Result<()>, context: &str) -> Result<Vec<String>> {
+    pub(crate) fn report(
+        &self,
+        gone: Vec<String>,
+        done: Result<()>,
+        context: &str,
+    ) -> Result<Vec<String>> {
         match done {
             Err(error) if !gone.is_empty() => {
                 self.watch().failed(&error, context);
@@ -316,21 +313,15 @@ impl Core {
     }
 }
 
-impl Goal {
-    /// Whether it is worth evicting: where there must be room and there is not enough to be had, nothing goes.
-    fn can_be_met(self, missed: u64, candidates: &[EntryInfo]) -> bool {
-        let all = || candidates.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.size));
-        self == Self::Threshold || all() >= missed
-    }
-}
-
 fn ask(policy: &dyn Policy, candidates: &[EntryInfo], bytes_needed: u64) -> Result<Vec<String>> {
     unwinding(|| policy.victims(candidates, bytes_needed))
 }
 
 /// What the policy says, if it does not panic.
 fn unwinding<T>(ask: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(ask)).map_err(|_| {
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|panic| {
+        // Dropping what it panicked with could panic again.
+        std::mem::forget(panic);
         Error::new(
             ErrorKind::Invalid,
             "the eviction policy panicked: what it had not named before stays",

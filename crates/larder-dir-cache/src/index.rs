@@ -117,6 +117,12 @@ impl Index {
         self.rows_where("unranked = 1 AND state = 1")
     }
 
+    /// Live entries of more than so many bytes.
+    pub(crate) fn above(&self, size: u64) -> Result<Vec<Row>> {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        self.rows_where(&format!("size > {size} AND state = 1 ORDER BY id"))
+    }
+
     fn rows_where(&self, condition: &str) -> Result<Vec<Row>> {
         self.rows.read(|db| {
             let mut query =

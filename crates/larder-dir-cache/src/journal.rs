@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -16,6 +17,7 @@ use larder_storage::{Error, Result};
 use crate::{
     index::{Index, Use},
     settle::is_absent,
+    tree::open_regular,
 };
 
 const RECORD: usize = 16;
@@ -66,25 +68,29 @@ impl Journal {
         appended
     }
 
-    /// Counts in the index what all processes have noted, and removes the files of dead ones.
+    /// Counts in the index what all processes have noted, and removes the files of dead ones. Where one cannot be read,
+    /// the others are counted all the same.
     pub(crate) fn fold(&self, index: &Index) -> Result<()> {
-        for (name, folded) in index.journals()? {
-            let path = self.dir.join(&name);
-            let Some(file) = open(&path)? else {
-                index.drop_journal(&name)?;
-                continue;
-            };
-            // Looked at before it is read: then nothing comes after what is read.
-            let is_dead = file.try_lock().is_ok();
-            let len = file.metadata().map_err(|error| unread(error, &path))?.len();
-            if len / RECORD as u64 * RECORD as u64 > folded {
-                index
-                    .fold(&name, |from| read(&file, from).map_err(|error| unread(error, &path)))?;
-            }
-            if is_dead {
-                remove(&path)?;
-                index.drop_journal(&name)?;
-            }
+        let journals = index.journals()?.into_iter();
+        let folded = journals.map(|(name, folded)| self.fold_one(index, &name, folded));
+        folded.fold(Ok(()), Result::and)
+    }
+
+    fn fold_one(&self, index: &Index, name: &str, folded: u64) -> Result<()> {
+        let path = self.dir.join(name);
+        let Some(file) = open(&path)? else {
+            self.end_if(&path);
+            return index.drop_journal(name);
+        };
+        // Looked at before it is read: then nothing comes after what is read.
+        let is_dead = file.try_lock().is_ok();
+        let len = file.metadata().map_err(|error| unread(error, &path))?.len();
+        if len / RECORD as u64 * RECORD as u64 > folded {
+            index.fold(name, |from| read(&file, from).map_err(|error| unread(error, &path)))?;
+        }
+        if is_dead {
+            remove(&path)?;
+            index.drop_journal(name)?;
         }
         Ok(())
     }
@@ -98,14 +104,22 @@ impl Journal {
         for found in names {
             let path = found.map_err(|error| unread(error, &self.dir))?.path();
             let Some(file) = open(&path)? else { continue };
-            // A file is locked before the index is told, so one that is free is known by now or never.
-            let is_free = file.try_lock().is_ok();
-            let is_known = |name: &str| path.file_name().is_some_and(|own| own == name);
-            if is_free && !index.journals()?.iter().any(|(name, _)| is_known(name)) {
+            // One that is free and not in the index is a dead one's; or it is just being made, and then its maker finds
+            // that it is gone.
+            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            if file.try_lock().is_ok() && !index.has_journal(name)? {
                 remove(&path)?;
             }
         }
         Ok(())
+    }
+
+    /// Ends the file of this process where it is this one, which somebody has removed.
+    fn end_if(&self, path: &Path) {
+        let mut current = self.lock();
+        if current.as_ref().is_some_and(|segment| segment.path == path) {
+            *current = None;
+        }
     }
 
     /// Ends the file of this process, so that it is removed when it is counted.
@@ -120,18 +134,23 @@ impl Journal {
 
 impl Segment {
     fn start(dir: &Path, index: &Index) -> Result<Self> {
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let path = dir.join(&name);
-        let start = || {
-            fs::create_dir_all(dir)?;
-            let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-            file.lock().map(|()| file)
-        };
-        let failed =
-            |error| Error::io(error, "cannot start the journal of accesses").at_path(&path);
-        let file = start().map_err(failed)?;
-        index.add_journal(&name)?;
-        Ok(Self { path, file, len: 0 })
+        loop {
+            let name = uuid::Uuid::new_v4().simple().to_string();
+            let path = dir.join(&name);
+            let start = || {
+                fs::create_dir_all(dir)?;
+                let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+                file.lock().map(|()| file)
+            };
+            let failed =
+                |error| Error::io(error, "cannot start the journal of accesses").at_path(&path);
+            let file = start().map_err(failed)?;
+            // Before it was locked, it looked like what a dead process left.
+            if path.exists() {
+                index.add_journal(&name)?;
+                return Ok(Self { path, file, len: 0 });
+            }
+        }
     }
 
     fn append(&mut self, record: [u8; RECORD]) -> Result<()> {
@@ -167,7 +186,7 @@ fn read(mut file: &File, from: u64) -> io::Result<(HashMap<i64, Use>, u64)> {
 }
 
 fn open(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
+    match open_regular(path) {
         Err(error) if is_absent(&error) => Ok(None),
         opened => opened.map(Some).map_err(|error| unread(error, path)),
     }

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use larder_storage::{Key, Result, lock::FileLock, time::now_ns};
+use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock, time::now_ns};
 
 use crate::{core::Core, index::Present, journal::Event};
 
@@ -113,6 +113,20 @@ impl<'a> Claim<'a> {
         }
         core.note(entry.id, Event::Access);
         Ok(Redeemed::Lease(self.lease(entry.id, path, false)))
+    }
+
+    /// The claim, when what is left of the entry is gone, which takes that nobody has a lease on it.
+    pub(crate) fn after_removal(self) -> Result<Self> {
+        let Self { lock, mut tidy } = self;
+        tidy.due = false;
+        let (core, key) = (tidy.core, tidy.key);
+        drop((lock, tidy));
+        if core.finish_removal(key)? {
+            return Self::new(core, key);
+        }
+        let message =
+            "is damaged and still in use: drop the leases on it, in all processes, and try again";
+        Err(Error::new(ErrorKind::Locked, message).at_key(key))
     }
 
     /// Makes a lease of the claim on what was built under it.

@@ -136,6 +136,7 @@ mod options;
 mod policy;
 mod recount;
 mod remote;
+mod removal;
 mod scan;
 mod settings;
 mod settle;

@@ -11,13 +11,13 @@ use std::{
 
 use larder_storage::{
     Error, ErrorKind, Result,
-    publish::Stage,
+    publish::{self, Stage},
     time::{from_ns, to_ns},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{index::Row, settle::is_absent};
+use crate::{index::Row, settle::is_absent, tree::open_regular};
 
 /// The version of the object `larder` in `.cache_meta`.
 pub const META_FORMAT_VERSION: u32 = 1;
@@ -105,14 +105,15 @@ fn parse_ours(value: Value, path: &Path) -> Result<Option<Ours>> {
 /// The file's JSON object; `None` where it holds anything else.
 fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    let read = open_regular(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     read.map_err(|error| Error::io(error, "cannot be read").at_path(path))?;
     let fits = bytes.len() as u64 <= MAX_BYTES;
     Ok(if fits { serde_json::from_slice(&bytes).ok() } else { None })
 }
 
-/// Writes what the index knows of the entry, and keeps the fields that others have put there.
-pub(crate) fn write(stage: &Stage, dir: &Path, row: &Row) -> Result<()> {
+/// Writes what the index knows of the entry, and keeps the fields that others have put there; whether the directory is
+/// there.
+pub(crate) fn write(stage: &Stage, dir: &Path, row: &Row) -> Result<bool> {
     let path = dir.join(NAME);
     let failed = |error| Error::io(error, "cannot be written").at_path(&path);
     let mut object = object(&path).ok().flatten().unwrap_or_default();
@@ -136,13 +137,14 @@ pub(crate) fn write(stage: &Stage, dir: &Path, row: &Row) -> Result<()> {
     // The time is set before publication, so that nobody reads the file without it.
     let file = File::options().write(true).open(staged.path());
     file.and_then(|file| file.set_modified(from_ns(row.last_access_ns))).map_err(failed)?;
-    staged.publish(&path)
+    staged.publish_beside(&path)
 }
 
 /// Takes the mark away, so that no other program counts what is left as an entry.
 pub(crate) fn remove(dir: &Path) -> Result<()> {
     let path = dir.join(NAME);
     match fs::remove_file(&path) {
+        Err(_) if path.is_dir() => publish::remove_dir(&path).map(|_| ()),
         Err(error) if !is_absent(&error) => {
             Err(Error::io(error, "cannot be removed").at_path(path))
         }

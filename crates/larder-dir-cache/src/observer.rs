@@ -55,7 +55,10 @@ impl Watch {
     pub(crate) fn tell(&self, what: impl FnOnce(&dyn Observer)) {
         if let Some(observer) = &self.0 {
             // What the observer left half done is its own.
-            let _ = catch_unwind(AssertUnwindSafe(|| what(observer.as_ref())));
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| what(observer.as_ref()))) {
+                // Dropping what it panicked with could panic again.
+                std::mem::forget(panic);
+            }
         }
     }
 

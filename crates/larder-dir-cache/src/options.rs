@@ -134,6 +134,8 @@ pub struct BuildOptions {
     pub(crate) reserve: Option<u64>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) pinned: bool,
+    /// Whether the entry is made empty, to be written in place: that is nothing to share.
+    pub(crate) in_place: bool,
 }
 
 impl BuildOptions {

@@ -1,6 +1,9 @@
-use std::{num::NonZero, thread};
+use std::{num::NonZero, panic::resume_unwind, thread};
 
-use larder_storage::{Key, Result, lock::FileLock};
+use larder_storage::{
+    Key, Result,
+    lock::{self, FileLock},
+};
 use serde::Serialize;
 
 use crate::{core::Core, index::State, settle::Settled, tree::measure};
@@ -37,6 +40,8 @@ impl Core {
             list.push(key.as_str().to_owned());
         }
         recount.corrected = self.recount_all(&self.index.live_keys()?);
+        // Lock files that dead processes left; those of entries come again with the next lease.
+        lock::sweep(&self.lease_dir())?;
         let counters = self.index.counters()?;
         (recount.entries, recount.size) = (counters.entries, counters.size);
         Ok(recount)
@@ -55,7 +60,9 @@ impl Core {
                     })
                 })
                 .collect();
-            let corrected = shares.into_iter().flat_map(|share| share.join().unwrap_or_default());
+            let corrected = shares
+                .into_iter()
+                .flat_map(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic)));
             corrected.map(|key| key.as_str().to_owned()).collect()
         })
     }

@@ -91,8 +91,10 @@ impl Remote {
     /// Removes the entry; whether it was there.
     pub(crate) fn remove(&self, key: &Key) -> Result<bool> {
         let at = manifest_at(key)?;
-        let _lease = self.flights.enter(at.as_str())?;
+        let lease = self.flights.enter(at.as_str())?;
         let removed = self.storage.remove(&at)?;
+        // Who was silent for too long would take what another one has published since.
+        lease.check()?;
         self.sweep(key, |_| false)?;
         Ok(removed)
     }

@@ -82,8 +82,13 @@ impl Settings {
 #[derive(Debug)]
 pub(crate) struct Agreement(#[expect(dead_code, reason = "held for its lock")] FileLock);
 
-/// Agrees with those who have the cache open, or records new settings where nobody has.
-pub(crate) fn agree(reserved: &Path, index: &Index, ours: &Settings) -> Result<Agreement> {
+/// Agrees with those who have the cache open, or records new settings where nobody has. Without settings of one's own one
+/// agrees with those that are recorded; returns them, if there are any.
+pub(crate) fn agree(
+    reserved: &Path,
+    index: &Index,
+    ours: Option<&Settings>,
+) -> Result<(Agreement, Option<Settings>)> {
     let held = reserved.join("settings.lock");
     // One opener at a time, so that who has the lock below has the cache open.
     let _turn = FileLock::exclusive(&reserved.join("opening.lock"))?;
@@ -91,10 +96,14 @@ pub(crate) fn agree(reserved: &Path, index: &Index, ours: &Settings) -> Result<A
         Err(error) if error.kind() == ErrorKind::Corrupt => None,
         recorded => recorded?,
     };
-    if recorded.as_ref() != Some(ours) {
+    if let Some(ours) = ours
+        && recorded.as_ref() != Some(ours)
+    {
         let Some(_alone) = FileLock::try_exclusive(&held)? else {
-            let what =
-                recorded.map_or_else(String::new, |it| format!(" ({})", it.difference(ours)));
+            let what = recorded
+                .map_or(" of an index that was replaced meanwhile".to_owned(), |it| {
+                    format!(" ({})", it.difference(ours))
+                });
             let message = format!(
                 "is open with other settings{what}: open it with the same, or close it elsewhere first"
             );
@@ -104,7 +113,7 @@ pub(crate) fn agree(reserved: &Path, index: &Index, ours: &Settings) -> Result<A
             |error| Error::new(ErrorKind::Invalid, "settings have no JSON form").with_source(error);
         index.set_settings(&serde_json::to_string(ours).map_err(encode)?)?;
     }
-    FileLock::shared(&held).map(Agreement)
+    Ok((Agreement(FileLock::shared(&held)?), recorded))
 }
 
 fn ns(time: Duration) -> u64 {

@@ -16,7 +16,11 @@
 
 use std::{fs, io, path::Path};
 
-use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock, publish::Stage};
+use larder_storage::{
+    Error, ErrorKind, Key, Result,
+    lock::FileLock,
+    publish::{self, Stage},
+};
 
 use crate::{
     core::Core,
@@ -84,32 +88,51 @@ impl Core {
 
     /// Settles one key, unless somebody uses, builds or removes it just now.
     pub(crate) fn settle(&self, key: &Key) -> Result<Settled> {
-        let Some(lock) = FileLock::try_exclusive(&self.lease_file(key))? else {
-            return Ok(Settled::Unchanged);
+        match FileLock::try_exclusive(&self.lease_file(key))? {
+            Some(lock) => self.settle_alone(key, lock),
+            None => Ok(Settled::Unchanged),
+        }
+    }
+
+    /// Settles one key for whoever holds its lease exclusively.
+    pub(crate) fn settle_alone(&self, key: &Key, lock: FileLock) -> Result<Settled> {
+        let removing = self.index.find(key.as_str())?.filter(|row| row.state == State::Removing);
+        let settled = match removing {
+            Some(row) => self.take_away(row.id, key, &self.path(key)?).map(|()| Settled::Gone)?,
+            None => self.settle_held(key)?,
         };
-        let settled = self.settle_held(key)?;
         if self.index.find(key.as_str())?.is_none() {
             lock.remove()?;
         }
         Ok(settled)
     }
 
-    /// Settles one key for whoever holds its lease exclusively, or holds it together with its flight: then no builder
-    /// and no remover of it is alive.
+    /// Removes what dead builders wrote, which takes room until then.
+    fn sweep_stage(&self) {
+        if let Err(error) = Stage::sweep(self.storage.root()) {
+            self.watch().failed(&error, "removing what dead builders left");
+        }
+    }
+
+    /// Settles one key for whoever holds its lease together with its flight, or exclusively: then no builder and no remover
+    /// of it is alive.
     pub(crate) fn settle_held(&self, key: &Key) -> Result<Settled> {
         let path = self.path(key)?;
         let there = is_real_dir(&path)?;
         match self.index.find(key.as_str())? {
-            Some(row) if row.state == State::Removing => {
-                self.take_away(row.id, key, &path).map(|()| Settled::Gone)
-            }
+            // Others may hold leases on it, who came before it was found damaged.
+            Some(row) if row.state == State::Removing => Ok(Settled::Unchanged),
             Some(row) if row.state == State::Reserved => {
-                // What the dead builder wrote takes room until it is swept.
-                Stage::sweep(self.storage.root())?;
+                self.sweep_stage();
                 self.index.unreserve(key.as_str())?;
                 self.settle_held(key)
             }
-            Some(_) if !there => self.index.delete(key.as_str()).map(|_| Settled::Gone),
+            Some(row) if !there => {
+                if row.state == State::Publishing {
+                    self.sweep_stage();
+                }
+                self.index.delete(key.as_str()).map(|_| Settled::Gone)
+            }
             Some(row) if row.state == State::Publishing => self.finish_interrupted(key, &path, row),
             None if there && meta::marks(&path) => self.adopt(key, &path),
             _ => Ok(Settled::Unchanged),
@@ -120,6 +143,11 @@ impl Core {
     fn finish_interrupted(&self, key: &Key, path: &Path, row: Row) -> Result<Settled> {
         let tree = measure(path, self.options.measure)?;
         if !tree.has_files_of(&row) {
+            if row.checked_boot.is_none_or(|boot| boot == self.boot) {
+                // No power cut can have done that, so it is somebody else's.
+                self.index.delete(key.as_str())?;
+                return self.settle_held(key);
+            }
             return self.take_away(row.id, key, path).map(|()| Settled::Gone);
         }
         self.index.correct(&row.key, &tree)?;
@@ -129,8 +157,11 @@ impl Core {
 
     /// The last step of publication: the mark, then the index.
     pub(crate) fn finish(&self, path: &Path, row: &Row) -> Result<()> {
-        meta::write(self.storage.stage(), path, row)?;
-        self.index.publish(row).map(|_| ())
+        if meta::write(self.storage.stage(), path, row)? {
+            return self.index.publish(row).map(|_| ());
+        }
+        let message = "was removed by another program when it was just built: try again";
+        Err(Error::new(ErrorKind::Conflict, message).at_path(path))
     }
 
     /// Makes an entry of a directory that another program, or a Larder whose index is lost, marked as one.
@@ -175,7 +206,7 @@ impl Core {
     /// directory cannot be moved, the one stays a live entry, and the other is settled again later.
     pub(crate) fn move_away(&self, id: i64, key: &Key, path: &Path) -> Result<()> {
         // Unmarked first, so that the trash holds nothing that the Python package takes for an entry.
-        let moved = meta::remove(path).and_then(|()| self.retire(key, id));
+        let moved = meta::remove(path).and_then(|()| self.move_to_trash(key, id));
         if moved.is_err() && is_real_dir(path)? {
             self.index.abandon_removal(key.as_str())?;
         } else {
@@ -218,21 +249,15 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
 /// Removes a directory that holds nothing but such directories; does nothing where there is anything else.
 pub(crate) fn remove_if_hollow(path: &Path) -> Result<()> {
     let failed = |error| Error::io(error, "cannot clear the empty directory").at_path(path);
-    for child in fs::read_dir(path).map_err(failed)? {
-        let child = child.map_err(failed)?;
-        if child.file_type().map_err(failed)?.is_dir() {
-            remove_if_hollow(&child.path())?;
+    if is_hollow(path).map_err(failed)? { publish::remove_dir(path).map(|_| ()) } else { Ok(()) }
+}
+
+fn is_hollow(dir: &Path) -> io::Result<bool> {
+    for child in fs::read_dir(dir)? {
+        let child = child?;
+        if !child.file_type()?.is_dir() || !is_hollow(&child.path())? {
+            return Ok(false);
         }
     }
-    match fs::remove_dir(path) {
-        Err(error)
-            if !matches!(
-                error.kind(),
-                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
-            ) =>
-        {
-            Err(failed(error))
-        }
-        _ => Ok(()),
-    }
+    Ok(true)
 }

@@ -17,6 +17,7 @@ mod expiry;
 mod input;
 mod limit;
 mod model;
+mod races;
 mod settings;
 mod threads;
 mod trash;

@@ -13,9 +13,20 @@ impl Core {
         self.storage.root().join(RESERVED_SEGMENT).join("trash")
     }
 
+    /// Made at open: on a full disk there would be no room for it.
+    pub(crate) fn make_trash_dir(&self) -> Result<PathBuf> {
+        let dir = self.trash_dir();
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(Error::io(error, "cannot be made").at_path(dir))
+            }
+            _ => Ok(dir),
+        }
+    }
+
     /// Deletes what lies in the trash under this number, unless somebody else does just now. Whether it is gone.
     pub(crate) fn delete_trash(&self, id: i64) -> Result<bool> {
-        let Some(_alone) = self.flights.try_enter(&format!("/trash/{id}"))? else {
+        let Some(_alone) = self.flights.try_enter(&trash_flight(id))? else {
             return Ok(false);
         };
         publish::remove_dir(&self.trash_dir().join(id.to_string()))?;
@@ -38,8 +49,17 @@ impl Core {
         Ok(gone)
     }
 
+    /// Waits until all that lies in the trash now is deleted, by whoever does it.
+    pub(crate) fn wait_for_trash(&self) -> Result<()> {
+        for id in self.index.trash()? {
+            drop(self.flights.enter(&trash_flight(id))?);
+            self.delete_trash(id)?;
+        }
+        Ok(())
+    }
+
     /// What lies in the trash and is not in the index, because that is lost.
-    fn strays(&self) -> Result<Vec<i64>> {
+    pub(crate) fn strays(&self) -> Result<Vec<i64>> {
         let dir = self.trash_dir();
         let failed = |error| Error::io(error, "cannot be looked into").at_path(&dir);
         let names = match fs::read_dir(&dir) {
@@ -59,15 +79,13 @@ impl Core {
     }
 
     /// Moves the directory of an entry into the trash; whether there was one.
-    pub(crate) fn retire(&self, key: &Key, id: i64) -> Result<bool> {
+    pub(crate) fn move_to_trash(&self, key: &Key, id: i64) -> Result<bool> {
         let path = self.path(key)?;
-        let dir = self.trash_dir();
-        match fs::create_dir(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(Error::io(error, "cannot be made").at_path(dir));
-            }
-            _ => {}
-        }
+        let dir = self.make_trash_dir()?;
         self.storage.stage().retire(&path, &dir.join(id.to_string()))
     }
+}
+
+fn trash_flight(id: i64) -> String {
+    format!("/trash/{id}")
 }

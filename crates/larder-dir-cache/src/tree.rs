@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, Metadata},
+    fs::{self, File, Metadata},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -10,7 +11,7 @@ use std::{
 use larder_storage::{Digest, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{index::Row, meta};
+use crate::{enter::MAX_SIZE, index::Row, meta};
 
 /// What counts as the size of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,14 @@ pub enum Measure {
     Occupied,
     /// The sum of the lengths of its files, hard links once; directories are free.
     Apparent,
+}
+
+/// Opens a file to read; what is no file, such as a pipe that nobody writes, is an error and not waited for.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    File::open(path)
 }
 
 /// The digest of an entry that is written in place: nobody knows what its files should be.
@@ -115,13 +124,19 @@ impl Walk {
     fn finish(mut self) -> Tree {
         self.lines.sort_unstable();
         let listing = Digest::of(&self.lines.concat());
-        Tree { size: self.size, files: self.files, listing, reserved: self.reserved }
+        // An apparent size may be anything.
+        Tree {
+            size: self.size.min(MAX_SIZE + 1),
+            files: self.files,
+            listing,
+            reserved: self.reserved,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, io::Write};
+    use std::io::Write;
 
     use super::*;
 

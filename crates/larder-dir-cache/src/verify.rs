@@ -72,7 +72,10 @@ impl Core {
     /// What lies in the root and in the index's list of keys, without looking into entries.
     fn verify_places(&self, report: &mut VerifyReport) -> Result<()> {
         for key in self.index.unfinished()? {
-            if FileLock::try_exclusive(&self.lease_file(&key))?.is_some() {
+            let lock = FileLock::try_exclusive(&self.lease_file(&key))?;
+            let row = self.index.find(key.as_str())?;
+            // It may have been finished since it was listed.
+            if lock.is_some() && row.is_some_and(|row| row.state != State::Live) {
                 report.add(
                     key,
                     "a process died while it published or removed this: open the cache again",

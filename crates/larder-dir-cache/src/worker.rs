@@ -72,7 +72,7 @@ fn evict(core: &Core) {
 
 impl Core {
     /// The right to run the cycles, where nobody has it.
-    fn try_lead(&self) -> Result<Option<FileLock>> {
+    pub(crate) fn try_lead(&self) -> Result<Option<FileLock>> {
         FileLock::try_exclusive(&self.storage.root().join(RESERVED_SEGMENT).join("leader.lock"))
     }
 }

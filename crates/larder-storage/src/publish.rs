@@ -241,14 +241,18 @@ impl Slot {
 /// What has its name, which a power cut may still take away.
 #[must_use = "the new name is not durable before it is settled"]
 #[derive(Debug)]
-pub(crate) struct Published<'a> {
+pub struct Published<'a> {
     target: &'a Path,
     slot: Slot,
 }
 
 impl Published<'_> {
     /// Makes the new name as durable as the stage says. Others may use it meanwhile.
-    pub(crate) fn settle(self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// `Io` where it cannot be flushed: whether it survives a power cut is not known then.
+    pub fn settle(self) -> Result<()> {
         sync::settle(self.target, &self.slot.root, self.slot.durability)
     }
 }
@@ -324,6 +328,22 @@ impl StagedFile {
             .publish(target)
     }
 
+    /// As [`publish`](Self::publish), but only into a directory that is there; whether it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_beside(self, target: &Path) -> Result<bool> {
+        let failed = |error| Error::io(error, "cannot write the file").at_path(target);
+        let mut slot = self.seal().map_err(failed)?;
+        match fs::rename(&slot.path, target) {
+            Err(error) if is_absent(&error) => return Ok(false),
+            renamed => renamed.map_err(failed)?,
+        }
+        slot.published = true;
+        Published { target, slot }.settle().map(|()| true)
+    }
+
     /// Whether the content is flushed to the device before it is published.
     pub(crate) fn syncs(&self) -> bool {
         self.slot.durability.syncs()
@@ -388,6 +408,16 @@ impl StagedDir {
     ///
     /// `Conflict` where `target` exists; `Full` or `Io` where it cannot be flushed or renamed.
     pub fn publish(self, target: &Path) -> Result<()> {
+        self.rename(target)?.settle()
+    }
+
+    /// Publishes the directory as [`publish`](Self::publish) does, but for the new name, which may be lost in a power cut
+    /// until [`Published::settle`]: where this fails, `target` is as it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn rename(self, target: &Path) -> Result<Published<'_>> {
         let slot = self.slot;
         if slot.durability.syncs() {
             sync::tree(&slot.path)?;
@@ -398,7 +428,7 @@ impl StagedDir {
         check_vacant(target)?;
         let published = slot.rename(target)?;
         drop(alone);
-        published.settle()
+        Ok(published)
     }
 }
 

@@ -40,6 +40,12 @@ impl Index {
         })
     }
 
+    /// Announces an eviction; whether there is such an entry, and it is not pinned.
+    pub(crate) fn begin_eviction(&self, key: &str) -> Result<bool> {
+        let update = "UPDATE entry SET state = 2 WHERE key = ?1 AND state = 1 AND pinned = 0";
+        self.change(|tx| Ok(tx.execute(update, [key])?))
+    }
+
     /// Announces a removal; whether there is such an entry.
     pub(crate) fn begin_removal(&self, key: &str) -> Result<bool> {
         self.change(|tx| {
@@ -82,6 +88,14 @@ impl Index {
         })
     }
 
+    /// Gives later entries higher numbers than this one.
+    pub(crate) fn number_above(&self, id: i64) -> Result<bool> {
+        self.change(|tx| {
+            tx.execute("INSERT INTO sqlite_sequence SELECT 'entry', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence)", [])?;
+            Ok(tx.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'entry'", [id])?)
+        })
+    }
+
     /// Whether an entry of this number is being removed.
     pub(crate) fn is_removing(&self, id: i64) -> Result<bool> {
         self.rows.read(|db| {
@@ -95,10 +109,11 @@ impl Index {
         self.change(|tx| Ok(tx.execute("DELETE FROM trash WHERE id = ?1", [id])?))
     }
 
-    /// Replaces what was measured; `.cache_meta` is behind then.
+    /// Replaces what was measured, but for the digest of an entry that is written in place; `.cache_meta` is behind then.
     pub(crate) fn correct(&self, key: &str, tree: &Tree) -> Result<bool> {
         let update =
-            "UPDATE entry SET size = ?2, files = ?3, listing = ?4, meta_count = -1, unranked = 1
+            "UPDATE entry SET size = ?2, files = ?3, meta_count = -1, unranked = 1,
+                                       listing = CASE listing WHEN zeroblob(32) THEN listing ELSE ?4 END
                       WHERE key = ?1";
         self.change(|tx| {
             Ok(tx.execute(update, params![key, tree.size, tree.files, tree.listing.as_bytes()])?)
@@ -107,7 +122,7 @@ impl Index {
 
     /// Replaces the digest of what an entry holds.
     pub(crate) fn set_listing(&self, key: &str, listing: &Digest) -> Result<bool> {
-        let update = "UPDATE entry SET listing = ?2 WHERE key = ?1";
+        let update = "UPDATE entry SET listing = ?2 WHERE key = ?1 AND state = 1";
         self.change(|tx| Ok(tx.execute(update, params![key, listing.as_bytes()])?))
     }
 

@@ -25,6 +25,11 @@ impl Index {
         })
     }
 
+    pub(crate) fn has_journal(&self, name: &str) -> Result<bool> {
+        let query = "SELECT 1 FROM journal WHERE name = ?1";
+        self.rows.read(|db| Ok(db.prepare_cached(query)?.exists([name])?))
+    }
+
     pub(crate) fn add_journal(&self, name: &str) -> Result<()> {
         let insert = "INSERT INTO journal VALUES (?1, 0)";
         self.accesses().write(|tx| Ok(tx.execute(insert, [name]).map(|_| ())?))

@@ -22,6 +22,8 @@ CREATE INDEX entry_behind ON entry (key) WHERE access_count <> meta_count;
 CREATE INDEX entry_expiring ON entry (expires_at_ns) WHERE expires_at_ns IS NOT NULL;
 CREATE INDEX entry_unranked ON entry (id) WHERE unranked = 1;
 
+CREATE INDEX entry_size ON entry (size);
+
 CREATE TABLE trash (
     id INTEGER PRIMARY KEY,
     size INTEGER NOT NULL CHECK (size >= 0)

@@ -98,6 +98,10 @@ impl Core {
                     return Ok(Turn::Build(None));
                 }
             };
+            if options.in_place {
+                damage.inspect(|error| self.tell_unfetched(key, error));
+                return Ok(Turn::Build(None));
+            }
             match remote.lead(key, seen) {
                 // Somebody has published it meanwhile. It is fetched when others may do so too.
                 Ok(None) => {}
@@ -136,7 +140,8 @@ impl Core {
         }
         // On this disk it may take another number of blocks than on its builder's, so that is no more than an estimate.
         let options = BuildOptions { reserve: None, ..options };
-        let plan = Plan { room: manifest.size, options, made_at_ns: Some(made_at_ns) };
+        let room = manifest.size.max(manifest.length).min(self.options.evict_above);
+        let plan = Plan { room, options, made_at_ns: Some(made_at_ns) };
         let entered = self.enter(key, path, plan, |dir| {
             let start = Instant::now();
             // What it takes to get it back, and not what it took to build it, is what its loss would cost.
@@ -145,6 +150,10 @@ impl Core {
         match entered {
             Ok(row) => Ok(Look::Fetched(row)),
             Err(Unfetched::There(error)) => Ok(Look::refused(&found, error)),
+            // What the manifest says may be wrong, and what is built here may be smaller.
+            Err(Unfetched::Here(error)) if error.kind() == ErrorKind::Full => {
+                Ok(Look::Failed(error))
+            }
             Err(Unfetched::Here(error)) => Err(error),
         }
     }

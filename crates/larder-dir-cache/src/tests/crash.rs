@@ -75,7 +75,8 @@ fn what_a_power_cut_left_of_a_publication_is_built_again() {
     let built = measure(&entry, Measure::Occupied).unwrap();
     // The name came to the disk, and what was in the file did not.
     File::create(entry.join("data")).unwrap();
-    insert(dir.path(), &Row { files: 1, listing: built.listing, ..row("a/b", State::Publishing) });
+    let cut = Row { files: 1, listing: built.listing, ..row("a/b", State::Publishing) };
+    insert(dir.path(), &Row { checked_boot: Some(crate::boot::current().wrapping_add(1)), ..cut });
 
     let cache = open(dir.path(), PLENTY);
     assert!(keys(&cache).is_empty() && !entry.exists());

@@ -101,12 +101,20 @@ fn an_oversized_entry_is_refused_and_the_others_stay() {
     assert_eq!(keys(&cache), ["a"]);
     assert_sound(&cache);
 
-    // Under a lower threshold than before, what was built last stays all the same.
-    drop(cache);
-    let lower = open(dir.path(), disk(8) - 1);
-    for policy in [&Lru as &dyn Policy, &Lfu, &SizedLru] {
-        assert!(lower.evict_with(policy).unwrap().is_empty());
+    // What has become larger than the whole cache is to be goes alone, or stays alone.
+    for key in ["b", "c"] {
+        drop(build(&cache, key, 8));
     }
+    let huge = cache.model("huge").unwrap();
+    fill(huge.path(), 1024).unwrap();
+    drop(huge);
+    cache.pin("huge").unwrap();
+    for policy in [&Lru as &dyn Policy, &Lfu, &SizedLru] {
+        assert!(cache.evict_with(policy).unwrap().is_empty());
+    }
+    cache.unpin("huge").unwrap();
+    assert_eq!(cache.evict().unwrap(), ["huge"]);
+    assert_eq!(keys(&cache), ["a", "b", "c"]);
 }
 
 #[test]

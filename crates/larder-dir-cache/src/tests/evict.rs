@@ -190,6 +190,7 @@ fn what_cannot_be_removed_stays_an_entry_and_is_told() {
     let cache = DirCache::open(dir.path(), options).unwrap();
     // Where trash would go, there is a file.
     let trash = cache.root().join(".larder/trash");
+    fs::remove_dir(&trash).unwrap();
     File::create(&trash).unwrap();
 
     assert!(cache.evict().unwrap().is_empty());

@@ -48,6 +48,7 @@ fn a_lifetime_outlives_the_index() {
     let dir = tempfile::tempdir().unwrap();
     drop(build_for(&open(dir.path(), PLENTY), "m", AGE));
     let before = info(&open(dir.path(), PLENTY), "m").expires_at;
+    assert!(before.is_some());
     for file in fs::read_dir(dir.path().join(".larder")).unwrap() {
         let file = file.unwrap();
         if file.file_name().to_string_lossy().starts_with("dirs.sqlite") {

@@ -69,13 +69,19 @@ type Model = BTreeMap<&'static str, Entry>;
 
 /// The keys to go, in order, by the definition of each policy.
 fn victims(model: &Model, policy: usize) -> Vec<&'static str> {
-    let mut total: u64 = model.values().map(|entry| size(entry.kib)).sum();
-    let newest = model.iter().max_by_key(|(_, entry)| entry.built).map(|(key, _)| *key);
+    let (oversized, rest): (Vec<_>, Vec<_>) =
+        model.iter().partition(|(_, entry)| size(entry.kib) > *EVICT_ABOVE);
+    // No other goes for what is larger than the whole cache is to be.
+    let mut total: u64 = rest.iter().map(|(_, entry)| size(entry.kib)).sum();
+    let mut gone: Vec<_> = oversized.into_iter().filter(|(_, entry)| !entry.pinned).collect();
+    gone.sort_by_key(|(_, entry)| entry.built);
+    let mut gone: Vec<_> = gone.into_iter().map(|(key, _)| *key).collect();
+    let left = model.iter().filter(|(key, _)| !gone.contains(key));
+    let newest = left.max_by_key(|(_, entry)| entry.built).map(|(key, _)| *key);
     let may_go = |key: &str, entry: &Entry| Some(key) != newest && !entry.pinned;
-    let mut order: Vec<_> = model.iter().filter(|(key, entry)| may_go(key, entry)).collect();
+    let mut order: Vec<_> = rest.into_iter().filter(|(key, entry)| may_go(key, entry)).collect();
     // No two steps are at one time, so the sizes never decide.
     order.sort_by_key(|(_, entry)| (if policy == 1 { entry.count } else { 0 }, entry.accessed));
-    let mut gone = Vec::new();
     for (key, entry) in order {
         if total > *EVICT_ABOVE {
             total -= size(entry.kib);

@@ -28,7 +28,7 @@ fn a_remover_that_was_killed_between_the_rename_and_the_index_is_completed() {
     drop(build(&cache, "a", 8));
     let row = cache.core.index.find("a").unwrap().unwrap();
     cache.core.index.begin_removal("a").unwrap();
-    assert!(cache.core.retire(&"a".parse().unwrap(), row.id).unwrap());
+    assert!(cache.core.move_to_trash(&"a".parse().unwrap(), row.id).unwrap());
     assert_eq!(cache.core.index.find("a").unwrap().unwrap().state, State::Removing);
     cache.run_once().unwrap();
     assert_eq!((cache.status().unwrap().used, count_files(&cache, "trash")), (0, 0));
