@@ -24,7 +24,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flush of a tree before it is published",
-        file: "larder-storage/src/publish.rs",
+        file: "larder-storage/src/publish/dir.rs",
         first: Traced,
         snippet: "sync::tree(&slot.path)?;",
         replacement: "",
@@ -72,7 +72,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lock of the publishers of trees",
-        file: "larder-storage/src/publish.rs",
+        file: "larder-storage/src/publish/dir.rs",
         first: Traced,
         snippet: "let alone = FileLock::exclusive(&alone)?;",
         replacement: "",
