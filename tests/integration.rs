@@ -8,6 +8,7 @@
 mod array;
 mod array_command;
 mod dependencies;
+mod dirs;
 mod faults;
 mod flight;
 mod integrity;

@@ -11,6 +11,10 @@ mod array_stream;
 mod change;
 #[path = "worker/churn.rs"]
 mod churn;
+#[path = "worker/dirs.rs"]
+mod dirs;
+#[path = "worker/dirs_changes.rs"]
+mod dirs_changes;
 #[path = "worker/flight.rs"]
 mod flight;
 #[path = "worker/kv.rs"]
@@ -45,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["array", what, place, number] => array::work(what, Path::new(place), number.parse()?),
         ["change", root, what] => change::change(Path::new(root), what),
         ["churn", root, first] => churn::churn(Path::new(root), first.parse()?),
+        ["dirs", what, root, number] => dirs::work(what, Path::new(root), number.parse()?),
         ["flight", reach, url, lease_ms] => flight::work(reach, url, lease_ms.parse()?),
         ["kv", engine, place, what, number, times] => {
             kv::work(engine, place, what, number.parse()?, times.parse()?)

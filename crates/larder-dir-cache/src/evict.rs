@@ -73,11 +73,11 @@ impl Core {
     /// Evicts while the cache is over its threshold and `policy` names victims; returns what went.
     pub(crate) fn evict(&self, policy: &dyn Policy) -> Result<Vec<String>> {
         let (gone, done) = self.evict_until(policy, Goal::Threshold)?;
-        self.report(gone, done, "evicting more")
+        self.report(gone, done.map(|_| ()), "evicting more")
     }
 
-    /// Frees bytes for a builder, by deleting what dead processes left and by evicting; whether anything is free that was
-    /// not.
+    /// Frees bytes for a builder, by deleting what dead processes left and by evicting; whether anything is or was free
+    /// that was not before, though others may have taken it meanwhile.
     pub(crate) fn free(&self, bytes: u64) -> Result<bool> {
         let before = self.index.counters()?.used;
         self.recover()?;
@@ -88,11 +88,12 @@ impl Core {
         }
         let goal = Goal::Used(before.saturating_sub(bytes));
         let (gone, done) = self.evict_until(self.options.policy.as_ref(), goal)?;
-        done.map(|()| !gone.is_empty() || self.index.counters().is_ok_and(|now| now.used < before))
+        let fell = || self.index.counters().is_ok_and(|now| now.used < before);
+        done.map(|is_met| is_met || !gone.is_empty() || fell())
     }
 
-    /// What went, and why it ended.
-    fn evict_until(&self, policy: &dyn Policy, goal: Goal) -> Result<(Vec<String>, Result<()>)> {
+    /// What went, and whether the goal was met or why it ended.
+    fn evict_until(&self, policy: &dyn Policy, goal: Goal) -> Result<(Vec<String>, Result<bool>)> {
         let mut outcome = Outcome::default();
         let done = {
             let _alone = self.flights.enter(EVICTION)?;
@@ -111,9 +112,10 @@ impl Core {
         }
     }
 
-    fn evict_alone(&self, policy: &dyn Policy, goal: Goal, outcome: &mut Outcome) -> Result<()> {
+    /// Whether the goal is met.
+    fn evict_alone(&self, policy: &dyn Policy, goal: Goal, outcome: &mut Outcome) -> Result<bool> {
         if self.overage(goal)? == 0 {
-            return Ok(());
+            return Ok(true);
         }
         self.count_uses()?;
         self.rank()?;
@@ -123,7 +125,7 @@ impl Core {
             let overage = self.overage(goal)?;
             let candidates = self.candidates(goal, &outcome.tried)?;
             if overage == 0 || !goal.is_met_by(overage, &candidates) {
-                return Ok(());
+                return Ok(overage == 0);
             }
             let victims = ask(policy, &candidates, overage.saturating_mul(factor))?;
             let offered: HashMap<&str, f64> =
@@ -132,14 +134,14 @@ impl Core {
             for key in &victims {
                 let Some(priority) = offered.get(key.as_str()) else { continue };
                 if self.overage(goal)? == 0 {
-                    return Ok(());
+                    return Ok(true);
                 }
                 if outcome.tried.insert(key.clone()) && self.evict_one(key, outcome) {
                     self.index.lift_floor(*priority)?;
                 }
             }
             if outcome.tried.len() == before {
-                return Ok(());
+                return Ok(false);
             }
             factor = factor.saturating_mul(2);
         }

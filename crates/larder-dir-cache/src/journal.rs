@@ -130,6 +130,10 @@ impl Segment {
         let failed =
             |error| Error::io(error, "cannot start the journal of accesses").at_path(&path);
         let file = start().map_err(failed)?;
+        // Whoever swept the directory before it was locked has taken it for one of an index that is lost.
+        if !path.try_exists().map_err(failed)? {
+            return Self::start(dir, index);
+        }
         index.add_journal(&name)?;
         Ok(Self { path, file, len: 0 })
     }

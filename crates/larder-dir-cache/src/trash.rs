@@ -2,7 +2,7 @@
 //!
 //! What lies there counts as used until it is gone, and a later cycle or open goes on where a process died.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use larder_storage::{Error, Key, RESERVED_SEGMENT, Result, publish};
 
@@ -25,7 +25,7 @@ impl Core {
 
     /// Deletes all that dead processes left in the trash, and what could not be deleted before; how much is gone.
     pub(crate) fn empty_trash(&self) -> Result<usize> {
-        let mut left = self.index.trash()?;
+        let mut left: BTreeSet<_> = self.index.trash()?.into_iter().collect();
         left.extend(self.strays()?);
         let mut gone = 0;
         for id in left {
