@@ -70,7 +70,8 @@ fn work_side_by_side(time_ms: u32) {
     let theirs: Value = serde_json::from_slice(&theirs.stdout).unwrap();
     assert_eq!(theirs["errors"], Value::Array(vec![]), "{theirs}");
     assert!(theirs["used"].as_u64().unwrap() > 100 && looks > 1000, "{theirs}, {looks} looks");
-    assert!(ours.iter().all(|built| built.trim().parse::<u32>().unwrap() > 20), "{ours:?}");
+    let built: u32 = ours.iter().map(|built| built.trim().parse::<u32>().unwrap()).sum();
+    assert!(built >= 12, "each key once at least: {built}");
 
     let cache = open(&root, 5 * EVICT_ABOVE);
     cache.recount().unwrap();

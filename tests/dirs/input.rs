@@ -88,19 +88,19 @@ fn an_entry_that_cannot_be_moved_away_stays_one() {
 #[test]
 fn metadata_that_is_none_is_told_and_keeps_nothing_from_being_evicted() {
     let dir = tempfile::tempdir().unwrap();
-    for number in 0..100 {
-        let entry = dir.path().join(format!("good/{number}"));
-        fs::create_dir_all(&entry).unwrap();
-        fill(&entry, number).unwrap();
-        let meta = format!(r#"{{"size": 14011, "access_count": {number}}}"#);
-        fs::write(entry.join(".cache_meta"), meta).unwrap();
-    }
     let bad: [&[u8]; 5] =
         [b"[1, 2]", b"\xff\xfe\x00\x80", b"{\"size\": 1,", b"", b"{\"access_count\": -1}"];
     for (number, meta) in bad.iter().enumerate() {
         let entry = dir.path().join(format!("bad/{number}"));
         fs::create_dir_all(&entry).unwrap();
         fill(&entry, 7).unwrap();
+        fs::write(entry.join(".cache_meta"), meta).unwrap();
+    }
+    for number in 0..100 {
+        let entry = dir.path().join(format!("good/{number}"));
+        fs::create_dir_all(&entry).unwrap();
+        fill(&entry, number).unwrap();
+        let meta = format!(r#"{{"size": 14011, "access_count": {number}}}"#);
         fs::write(entry.join(".cache_meta"), meta).unwrap();
     }
     let heard = Arc::new(Recorder::default());

@@ -11,13 +11,13 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 use larder::dir_cache::{DirCache, EntryInfo, Lru, Options, Policy};
 use larder_storage::{Durability, Error, Result};
 
-/// One entry fits, and two do not, whatever the file system.
-pub(crate) const EVICT_ABOVE: u64 = 50_000;
+/// One entry fits, and two do not, whether the blocks of the file system have 1 KiB or 4.
+pub(crate) const EVICT_ABOVE: u64 = 80_000;
 /// The files of an entry and their lengths.
 const FILES: [(&str, usize); 4] =
-    [("one", 10), ("two", 9000), ("deep/three", 5000), ("deep/er/four", 1)];
+    [("one", 10), ("two", 29_000), ("deep/three", 15_000), ("deep/er/four", 1)];
 /// The file that a model is, and its length: two of these are above the threshold, too.
-pub(crate) const MODEL: (&str, usize) = ("model", 30_000);
+pub(crate) const MODEL: (&str, usize) = ("model", 40_000);
 
 pub(crate) fn content(number: u32, len: usize) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(len).collect()

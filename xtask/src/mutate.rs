@@ -1,5 +1,5 @@
 //! The mutation check: takes each flush, rename, lock and condition out of `larder-storage` in turn, and the checks out of
-//! `larder-lazy-array`; some test has to fail.
+//! `larder-lazy-array` and `larder-dir-cache`; some test has to fail.
 
 #![expect(
     clippy::disallowed_methods,
@@ -54,6 +54,8 @@ enum Suite {
     Unit,
     /// Beside that of the arrays.
     Arrays,
+    /// Many processes at directories, and kills of them.
+    Dirs,
     /// What is flushed before what, and who waits for whom.
     Traced,
     /// Kills, power cuts, and several processes.
@@ -66,8 +68,15 @@ enum Suite {
 
 impl Suite {
     /// Quickest first.
-    const ALL: [Self; 6] =
-        [Self::Unit, Self::Arrays, Self::Refused, Self::Traced, Self::Killed, Self::Served];
+    const ALL: [Self; 7] = [
+        Self::Unit,
+        Self::Arrays,
+        Self::Dirs,
+        Self::Refused,
+        Self::Traced,
+        Self::Killed,
+        Self::Served,
+    ];
 
     /// Every suite, `self` before the others.
     fn first(self) -> impl Iterator<Item = Self> {
@@ -80,6 +89,7 @@ impl Suite {
         match self {
             Self::Unit => (&["--package", "larder-storage", "--all-features", "--lib"], &[]),
             Self::Arrays => (&["--package", "larder-lazy-array", "--lib"], &[]),
+            Self::Dirs => (together, &["dirs::"]),
             Self::Traced => (together, &["faults::flushed", "faults::locks"]),
             Self::Killed => {
                 (together, &["faults::", "power::", "storage::", "flight::", "array::planted"])
