@@ -54,8 +54,10 @@ enum Suite {
     Unit,
     /// Beside that of the arrays.
     Arrays,
-    /// Many processes at directories, and kills of them.
+    /// Beside that of the directories.
     Dirs,
+    /// Many processes at directories, and kills of them.
+    Crowded,
     /// What is flushed before what, and who waits for whom.
     Traced,
     /// Kills, power cuts, and several processes.
@@ -68,12 +70,13 @@ enum Suite {
 
 impl Suite {
     /// Quickest first.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Unit,
         Self::Arrays,
         Self::Dirs,
         Self::Refused,
         Self::Traced,
+        Self::Crowded,
         Self::Killed,
         Self::Served,
     ];
@@ -89,7 +92,8 @@ impl Suite {
         match self {
             Self::Unit => (&["--package", "larder-storage", "--all-features", "--lib"], &[]),
             Self::Arrays => (&["--package", "larder-lazy-array", "--lib"], &[]),
-            Self::Dirs => (together, &["dirs::"]),
+            Self::Dirs => (&["--package", "larder-dir-cache", "--lib"], &[]),
+            Self::Crowded => (together, &["dirs::"]),
             Self::Traced => (together, &["faults::flushed", "faults::locks"]),
             Self::Killed => {
                 (together, &["faults::", "power::", "storage::", "flight::", "array::planted"])

@@ -25,12 +25,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "",
     ),
     mutant(
-        "dirs: second look for the entry before it is built",
-        "larder-dir-cache/src/build.rs",
-        "Redeemed::Lease(lease) => return Ok((lease, settled)),",
-        "Redeemed::Lease(_) => return Err(Error::new(ErrorKind::Locked, \"is there\")),",
-    ),
-    mutant(
         "dirs: announcement of a removal",
         "larder-dir-cache/src/evict.rs",
         "self.index.begin_removal(key.as_str())?;\n        self.move_away(",
