@@ -238,7 +238,7 @@ fn limited(root: &Path, id: u32) -> Outcome {
 fn write_all(stage: &Path, sizes: &[u32]) -> Result<()> {
     for (file, size) in sizes.iter().enumerate() {
         let path = stage.join(file.to_string());
-        let written = OpenOptions::new().create(true).write(true).open(&path);
+        let written = OpenOptions::new().create_new(true).write(true).open(&path);
         let written = written.and_then(|mut file| file.write_all(&vec![7; *size as usize]));
         written.map_err(|error| Error::io(error, "cannot write").at_path(&path))?;
     }

@@ -98,7 +98,7 @@ pub(crate) fn change(number: u32) -> Change {
         1 => Change::Get(key),
         2 | 7 | 10 => Change::Evict(key),
         4 => Change::Remove(key),
-        5 => Change::Pin(key, number % 2 == 0),
+        5 => Change::Pin(key, number.is_multiple_of(2)),
         8 => Change::Model(format!("models/{}", number % 2)),
         11 => Change::Evict(format!("models/{}", number / 13 % 2)),
         _ => Change::Cycle,

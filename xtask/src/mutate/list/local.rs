@@ -58,7 +58,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "rename of what is discarded",
         file: "larder-storage/src/publish.rs",
         first: Killed,
-        snippet: "fs::rename(target, &slot.path)",
+        snippet: "fs::rename(target, to)",
         replacement: "fs::remove_dir_all(target)",
         hangs: false,
     },
