@@ -71,7 +71,7 @@ fn work_side_by_side(time_ms: u32) {
     assert_eq!(theirs["errors"], Value::Array(vec![]), "{theirs}");
     assert!(theirs["used"].as_u64().unwrap() > 100 && looks > 1000, "{theirs}, {looks} looks");
     let built: u32 = ours.iter().map(|built| built.trim().parse::<u32>().unwrap()).sum();
-    assert!(built >= 12, "each key once at least: {built}");
+    assert!(built > 0, "the package makes the others before us");
 
     let cache = open(&root, 5 * EVICT_ABOVE);
     cache.recount().unwrap();
