@@ -68,9 +68,18 @@ pub(crate) fn is_done(output: &Output) -> bool {
 
 /// Runs a change under strace; `None`, and `test` counted as skipped, where there is none that works.
 pub(crate) fn strace(test: &str, options: &[&str], root: &Path, what: &str) -> Option<Output> {
+    traced(test, options, ["change", root.to_str().unwrap(), what])
+}
+
+/// Runs a worker under strace; `None`, and `test` counted as skipped, where there is none that works.
+pub(crate) fn traced<const N: usize>(
+    test: &str,
+    options: &[&str],
+    work: [&str; N],
+) -> Option<Output> {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-y", "-s", "0"]).args(options);
-    command.arg(worker()).arg("change").arg(root).arg(what);
+    command.arg(worker()).args(work);
     match command.output() {
         Ok(output) if !text(&output.stderr).contains("PTRACE") => Some(output),
         Ok(_) => {

@@ -11,6 +11,10 @@ mod array_stream;
 mod change;
 #[path = "worker/churn.rs"]
 mod churn;
+#[path = "worker/dirs.rs"]
+mod dirs;
+#[path = "worker/dirs_changes.rs"]
+mod dirs_changes;
 #[path = "worker/dirs_remote.rs"]
 mod dirs_remote;
 #[path = "worker/flight.rs"]
@@ -48,6 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["change", root, what] => change::change(Path::new(root), what),
         ["churn", root, first] => churn::churn(Path::new(root), first.parse()?),
         ["dirs-remote", url, root] => dirs_remote::work(url, root),
+        ["dirs", what, root, number] => dirs::work(what, Path::new(root), number.parse()?),
         ["flight", reach, url, lease_ms] => flight::work(reach, url, lease_ms.parse()?),
         ["kv", engine, place, what, number, times] => {
             kv::work(engine, place, what, number.parse()?, times.parse()?)

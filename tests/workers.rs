@@ -35,6 +35,11 @@ impl Worker {
         let _ = writeln!(self.orders.as_mut().unwrap(), "{line}");
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The next line that it says, or nothing where it has ended.
     pub(crate) fn hear(&mut self) -> String {
         let mut line = String::new();

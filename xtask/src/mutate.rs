@@ -1,5 +1,5 @@
 //! The mutation check: takes each flush, rename, lock and condition out of `larder-storage` in turn, and the checks out of
-//! `larder-lazy-array` and `larder-embedding-shards`; some test has to fail.
+//! `larder-lazy-array`, `larder-embedding-shards` and `larder-dir-cache`; some test has to fail.
 
 #![expect(
     clippy::disallowed_methods,
@@ -56,6 +56,10 @@ enum Suite {
     Arrays,
     /// Beside that of the embedding shards.
     Shards,
+    /// Beside that of the directories.
+    Dirs,
+    /// Many processes at directories, and kills of them.
+    Crowded,
     /// What is flushed before what, and who waits for whom.
     Traced,
     /// Kills, power cuts, and several processes.
@@ -68,12 +72,14 @@ enum Suite {
 
 impl Suite {
     /// Quickest first.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Unit,
         Self::Arrays,
         Self::Shards,
+        Self::Dirs,
         Self::Refused,
         Self::Traced,
+        Self::Crowded,
         Self::Killed,
         Self::Served,
     ];
@@ -90,6 +96,8 @@ impl Suite {
             Self::Unit => (&["--package", "larder-storage", "--all-features", "--lib"], &[]),
             Self::Arrays => (&["--package", "larder-lazy-array", "--lib"], &[]),
             Self::Shards => (&["--package", "larder-embedding-shards", "--lib"], &[]),
+            Self::Dirs => (&["--package", "larder-dir-cache", "--lib"], &[]),
+            Self::Crowded => (together, &["dirs::"]),
             Self::Traced => (together, &["faults::flushed", "faults::locks"]),
             Self::Killed => (
                 together,

@@ -72,6 +72,8 @@ impl Core {
     fn sync_one(&self, key: &Key) -> Result<Option<Row>> {
         // Under a lease the directory stays; without one, the file could bring a removed directory back.
         let Some(_lease) = FileLock::try_shared(&self.lease_file(key))? else { return Ok(None) };
+        // Or an older count could be written over a newer one.
+        let _alone = self.flights.enter(&format!("/meta/{key}"))?;
         let (path, is_there) = self.place(key)?;
         let row = self.index.find(key.as_str())?;
         let Some(row) = row.filter(|row| row.state == State::Live && is_there) else {

@@ -44,11 +44,11 @@ impl Core {
     /// Evicts while the cache is over its threshold and `policy` names victims; returns what went.
     pub(crate) fn evict(&self, policy: &dyn Policy) -> Result<Vec<String>> {
         let (gone, done) = self.evict_until(policy, THRESHOLD)?;
-        self.report(gone, done, "evicting more")
+        self.report(gone, done.map(|_| ()), "evicting more")
     }
 
-    /// Frees bytes for a builder, by deleting what dead processes left and by evicting; whether anything is free that was
-    /// not.
+    /// Frees bytes for a builder, by deleting what dead processes left and by evicting; whether anything is or was free
+    /// that was not before, though others may have taken it meanwhile.
     pub(crate) fn free(&self, bytes: u64) -> Result<bool> {
         let before = self.index.counters()?.used;
         self.recover()?;
@@ -59,7 +59,8 @@ impl Core {
         }
         let goal = self.room(before.saturating_sub(bytes))?;
         let (gone, done) = self.evict_until(self.options.policy.as_ref(), goal)?;
-        done.map(|()| !gone.is_empty() || self.index.counters().is_ok_and(|now| now.used < before))
+        let fell = || self.index.counters().is_ok_and(|now| now.used < before);
+        done.map(|is_met| is_met || !gone.is_empty() || fell())
     }
 
     /// The goal of a builder that needs others to have `needed` bytes at most. Each eviction looks at all entries, so of
@@ -114,8 +115,8 @@ impl Core {
         file.exists() && !FileLock::try_exclusive(&file).is_ok_and(|lock| lock.is_some())
     }
 
-    /// What went, and why it ended.
-    fn evict_until(&self, policy: &dyn Policy, goal: Goal) -> Result<(Vec<String>, Result<()>)> {
+    /// What went, and whether the goal was met or why it ended.
+    fn evict_until(&self, policy: &dyn Policy, goal: Goal) -> Result<(Vec<String>, Result<bool>)> {
         let mut outcome = Outcome::default();
         let done = {
             let _alone = self.flights.enter(EVICTION)?;
@@ -134,9 +135,10 @@ impl Core {
         }
     }
 
-    fn evict_alone(&self, policy: &dyn Policy, goal: Goal, outcome: &mut Outcome) -> Result<()> {
+    /// Whether the goal is met.
+    fn evict_alone(&self, policy: &dyn Policy, goal: Goal, outcome: &mut Outcome) -> Result<bool> {
         if self.missed(goal)? == 0 {
-            return Ok(());
+            return Ok(true);
         }
         if let Err(error) = self.count_uses() {
             // The counts that there are have to do.
@@ -150,7 +152,7 @@ impl Core {
             let excess = self.excess(goal)?;
             let candidates = self.candidates(goal, &outcome.tried)?;
             if excess == 0 || !self.can_be_met(goal, &candidates)? {
-                return Ok(());
+                return Ok(excess == 0);
             }
             let victims = ask(policy, &candidates, excess.saturating_mul(factor))?;
             let offered: HashMap<&str, f64> =
@@ -159,14 +161,14 @@ impl Core {
             for key in &victims {
                 let Some(priority) = offered.get(key.as_str()) else { continue };
                 if self.excess(goal)? == 0 {
-                    return Ok(());
+                    return Ok(true);
                 }
                 if outcome.tried.insert(key.clone()) && self.evict_one(key, Why::Evicted, outcome) {
                     self.index.lift_floor(*priority)?;
                 }
             }
             if outcome.tried.len() == before {
-                return Ok(());
+                return Ok(self.missed(goal)? == 0);
             }
             factor = factor.saturating_mul(2);
         }

@@ -100,6 +100,11 @@ fn check_free(db: &Connection, key: &Key) -> Attempt<()> {
         return Err(nested(key, &format!("the entry {below:?} lies below this key")).into());
     }
     let mut above = db.prepare_cached("SELECT 1 FROM entry WHERE key = ?1")?;
+    if above.exists([key.as_str()])? {
+        // Another program has removed its directory and made it again meanwhile.
+        let message = "came into being while it was to be built: ask for it again";
+        return Err(Error::new(ErrorKind::Conflict, message).at_key(key).into());
+    }
     let mut parent = key.parent();
     while let Some(key_above) = parent {
         if above.exists([key_above.as_str()])? {

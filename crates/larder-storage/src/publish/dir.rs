@@ -42,7 +42,8 @@ impl StagedDir {
         let alone = slot.root.join(RESERVED_SEGMENT).join("locks").join("publish");
         let alone = FileLock::exclusive(&alone)?;
         check_vacant(target)?;
-        let published = slot.rename(target)?;
+        let published =
+            slot.rename(target).or_else(|error| check_vacant(target).and(Err(error)))?;
         drop(alone);
         Ok(published)
     }

@@ -80,7 +80,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "look before a tree is published",
-        file: "larder-storage/src/publish.rs",
+        file: "larder-storage/src/publish/dir.rs",
         first: Unit,
         snippet: "check_vacant(target)?;\n        let published",
         replacement: "let published",
