@@ -79,8 +79,7 @@ impl Core {
         let Some(row) = row.filter(|row| row.state == State::Live && is_there) else {
             return Ok(None);
         };
-        // Counts are not worth a flush.
-        Ok(meta::write(&self.counts, &path, &row)?.then_some(row))
+        Ok(meta::write(self.storage.stage(), &path, &row)?.then_some(row))
     }
 
     /// Whether the files of an entry are as they were built, where a crash of the machine since may have cost some. One

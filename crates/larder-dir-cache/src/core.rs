@@ -11,7 +11,7 @@ use std::{
 use crossbeam_channel::Sender;
 use larder_storage::{
     Digest, Durability, Error, ErrorKind, Key, LocalStorage, RESERVED_SEGMENT, Result,
-    flight::Flights, publish::Stage,
+    flight::Flights,
 };
 
 use crate::{
@@ -41,8 +41,6 @@ pub(crate) struct Core {
     pub(crate) journal: Journal,
     /// Uses that could not be noted, by the numbers of their entries.
     pub(crate) unsaved: Mutex<HashMap<i64, Use>>,
-    /// Where `.cache_meta` files are written that need not survive a power cut.
-    pub(crate) counts: Stage,
     pub(crate) boot: i64,
     _agreement: Agreement,
     /// Asks the background thread for a cycle.
@@ -88,7 +86,6 @@ impl Core {
         let core = Self {
             flights: Flights::across_processes(reserved.join("flights")),
             journal: Journal::new(reserved.join("accesses")),
-            counts: Stage::new(storage.root(), Durability::Process),
             boot: boot::current(),
             remote: OnceLock::new(),
             unsaved: Mutex::default(),

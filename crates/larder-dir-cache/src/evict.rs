@@ -261,7 +261,9 @@ impl Core {
     /// room is needed.
     fn candidates(&self, goal: Goal, tried: &HashSet<String>) -> Result<Vec<EntryInfo>> {
         let live = self.index.live()?;
-        let newest = live.iter().map(|row| row.id).max();
+        // What was adopted was not built here, whatever its time says.
+        let built = live.iter().filter(|row| row.build_cost_ns.is_some());
+        let newest = built.map(|row| row.id).max();
         let newest = newest.filter(|_| matches!(goal, Goal::Threshold { .. }));
         let may_go = |row: &Row| !row.pinned && !tried.contains(&row.key) && newest != Some(row.id);
         Ok(live.into_iter().filter(may_go).map(Row::info).collect())

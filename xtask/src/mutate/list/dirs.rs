@@ -87,7 +87,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "dirs: metadata that follows the index",
         "larder-dir-cache/src/accesses.rs",
-        "Ok(meta::write(&self.counts, &path, &row)?.then_some(row))",
+        "Ok(meta::write(self.storage.stage(), &path, &row)?.then_some(row))",
         "Ok(Some(row).filter(|_| path.exists()))",
     ),
 ];
