@@ -50,7 +50,7 @@ impl DirCache {
 
     /// Opens the cache in the directory `root` with the settings that it was last opened with, and no background thread:
     /// for looking at a cache, and for mending it. A policy that is not one of this crate's is not known here, and the
-    /// default stands in for it.
+    /// default stands in for it; where the settings are lost, nothing is too much. Writes as durably as by default.
     ///
     /// # Errors
     ///
@@ -161,9 +161,10 @@ impl DirCache {
     /// # Errors
     ///
     /// Those of `build`. `Invalid` as for [`get`](Self::get), where `key` lies above or below another entry, and where
-    /// `build` made a name that starts with `.cache_meta`; `Full` where the entry is larger than the whole cache may
+    /// `build` made a name that starts with `.cache_meta` or replaced its directory; `Full` where the entry is larger than the whole cache may
     /// be, and then no other goes for it, or where the disk is full; `Conflict` where something that is no entry lies
-    /// in its place; `Locked` where this thread builds this key already; `Io` where files, locks or the index fail.
+    /// in its place; `Locked` where this thread builds this key already, and where the entry has
+    /// expired or is damaged while somebody has a lease on it; `Io` where files, locks or the index fail.
     pub fn get_or_build(
         &self,
         key: &str,

@@ -46,7 +46,7 @@
 //! | `create_dir`, `touch_access`, `delete_dir` | [`DirCache::model`], [`get`](DirCache::get), [`remove`](DirCache::remove) |
 //! | `read_meta`, `write_meta`, `scan_entries` | [`DirCache::entries`]; `.cache_meta` is kept by the cache, and read at open and by [`recount`](DirCache::recount) |
 //! | `compute_dir_size`, `cleanup_temp_files` | [`DirCache::recount`]; left files go at open |
-//! | a `CacheStorage` of one's own | none: entries in use are directories of a local disk |
+//! | a `CacheStorage` of one's own, as on S3 | [`DirCache::with_remote`], a tier above on any `Storage`: entries in use are directories of a local disk |
 //!
 //! What it gets wrong has a test here that shows it gone:
 //!
@@ -58,7 +58,7 @@
 //! | evicts entries of size 0, to free nothing | they stay | `one_overage_costs_one_entry_and_no_empty_one` |
 //! | nested entries count twice, and go with the one above | refused; of those that are there, the one above is the entry | `entries_do_not_nest`, `nested_entries_of_the_package_count_once` |
 //! | a second opener's settings are ignored | a `Conflict` that names what differs | `all_who_have_a_cache_open_agree` |
-//! | one oversized entry empties the cache | refused | `an_oversized_entry_is_refused_and_the_others_stay` |
+//! | one oversized entry empties the cache | refused, and where one grew in its place, it goes alone | `an_oversized_entry_is_refused_and_the_others_stay` |
 //! | `delete_dir("")` removes the root | the empty key is none | `keys_that_would_leave_the_cache_or_meet_its_files_are_refused` |
 //! | sparse and hard-linked files are miscounted | blocks are counted, each inode once | `sizes_are_what_the_disk_has` |
 //! | killed while it deletes, it leaves half a directory that nobody counts | renamed away first; counted until it is gone | `what_a_killed_remover_left_in_the_trash_is_deleted_at_the_next_open`, `a_remover_that_was_killed_between_the_rename_and_the_index_is_completed` |
@@ -83,7 +83,8 @@
 //!   one does within one interval.
 //! - All who have a root open have the same threshold, limit, interval, time to live, policy and measure. Whoever comes
 //!   with others is refused, and [`DirCache::open_existing`] takes those that are there.
-//! - An expired entry is not handed out. It goes when its key is built again, or in a cycle, and never while it is in use.
+//! - An expired entry is not handed out. It goes when its key is built again, or in a cycle, pinned or not, and never while it
+//!   is in use: who wants to build it meanwhile is told so (`Locked`).
 //! - After a restart of the machine, the first lease on an entry that was not published at `Power` checks the names and lengths
 //!   of its files. An entry that lost some is removed and built again.
 //! - Nothing outside the root is touched: keys are validated, and symbolic links on the way to an entry are refused.
@@ -95,7 +96,8 @@
 //! # Limits
 //!
 //! - [`Options::evict_above`] is a soft threshold: a new entry may lie above it until the eviction that it wakes is
-//!   done. An entry larger than the whole threshold is refused, and the others stay.
+//!   done. An entry larger than the whole threshold is refused, and the others stay; so they do for one that has grown larger
+//!   in its place, or that another program made.
 //! - A builder that reserves nothing, or writes more than it reserved, passes the limit while it runs, and is refused when it
 //!   is done. What is written into a [`model`](DirCache::model) is bound by no limit. What other programs put into the root counts as soon as it is adopted, whatever
 //!   the limit. The index, its journals, lock files and one `.cache_meta` an entry come on top.
@@ -109,7 +111,12 @@
 //! - Accesses that vcti-file-cache counts in the `.cache_meta` of an entry after its adoption are not added up: the
 //!   index's count replaces them.
 //! - A publication that a dead process left is finished where the names, kinds and lengths of its files are as they
-//!   were built, and otherwise discarded. What is in the files is not looked at.
+//!   were built; otherwise it is discarded after a restart of the machine, and before one what lies there is somebody else's
+//!   and stays. What is in the files is not looked at.
+//! - What was ever written in place is not compared with anything: nobody knows what its files should be.
+//! - Removing `.larder/leases` underneath ends what leases promise. On a disk that ignores case, keys are to differ in more
+//!   than that.
+//! - An eviction on a full disk needs room in the log of the index; where there is none, close the cache and open it again.
 //! - Policies of other crates are told apart by what they show as `Debug`.
 //! - A lease binds Larder, not other programs: vcti-file-cache on the same root evicts what it likes.
 //! - The remote tier holds what was built until [`DirCache::remove_remote`] or a rule of the storage's own removes it;

@@ -11,7 +11,7 @@ use larder_storage::Error;
 /// It is called on the background thread and on those that call the cache, so it should be quick. A panic in it is
 /// caught and goes no further.
 pub trait Observer: Send + Sync {
-    /// The entry `key` was evicted.
+    /// The entry `key` was evicted, or went because its time was over; what somebody removes is not told.
     fn on_evict(&self, _key: &str) {}
 
     /// The size of the entry `key` became known or was corrected, in bytes.

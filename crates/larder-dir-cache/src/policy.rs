@@ -9,6 +9,9 @@ use crate::EntryInfo;
 
 /// Chooses what to evict.
 ///
+/// All who have a cache open have the same policy, which is told by what it shows as `Debug`: that is to be its name and its
+/// parameters, and nothing that changes.
+///
 /// It is asked under the lease of the eviction: a call of [`DirCache::evict`](crate::DirCache::evict) from inside fails
 /// with `Locked`. Whatever it answers, only entries that were offered go, each at most once, and none while leased.
 pub trait Policy: Send + Sync + fmt::Debug {
