@@ -16,11 +16,7 @@
 
 use std::{fs, io, path::Path};
 
-use larder_storage::{
-    Error, ErrorKind, Key, Result,
-    lock::FileLock,
-    publish::{self, Stage},
-};
+use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock, publish::Stage};
 
 use crate::{
     core::Core,
@@ -249,7 +245,23 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
 /// Removes a directory that holds nothing but such directories; does nothing where there is anything else.
 pub(crate) fn remove_if_hollow(path: &Path) -> Result<()> {
     let failed = |error| Error::io(error, "cannot clear the empty directory").at_path(path);
-    if is_hollow(path).map_err(failed)? { publish::remove_dir(path).map(|_| ()) } else { Ok(()) }
+    if is_hollow(path).map_err(failed)? { remove_empty(path).map_err(failed) } else { Ok(()) }
+}
+
+/// Removes directories alone: another program may have made a file in one by now.
+fn remove_empty(dir: &Path) -> io::Result<()> {
+    for child in fs::read_dir(dir)? {
+        let child = child?;
+        if child.file_type()?.is_dir() {
+            remove_empty(&child.path())?;
+        }
+    }
+    match fs::remove_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty && !is_absent(&error) => {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_hollow(dir: &Path) -> io::Result<bool> {
