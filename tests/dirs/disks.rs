@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::ErrorKind::StorageFull, sync::Arc};
 
-use super::*;
+use super::{changes::EVICT_ABOVE, *};
 use crate::faults::{Tmpfs, once_there_is_room};
 
 /// Takes all the room that the disk of `root` has.
@@ -41,6 +41,27 @@ fn on_a_full_disk_entries_are_used_and_no_new_one_is_built() {
     let found = numbers(&cache).into_iter().collect::<Vec<_>>();
     assert_eq!(found, [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 3)]);
     assert_sound(&cache, "with room again");
+}
+
+#[test]
+fn on_a_full_disk_entries_are_evicted_and_make_room() {
+    let Some(disk) = Tmpfs::make("evictions on a full disk", "8m") else { return };
+    let root = disk.root();
+    let cache = open(&root, PLENTY);
+    for number in 0..20 {
+        build(&cache, &number.to_string(), number).unwrap();
+    }
+    drop(cache);
+    // It is above the threshold now, and nothing was written since.
+    let cache = open(&root, 5 * EVICT_ABOVE);
+    let ballast = fill_up(&root);
+    assert!(cache.remove("0").unwrap());
+    assert!(!cache.evict().unwrap().is_empty());
+    assert!(!cache.is_over_limit().unwrap());
+    fs::remove_file(ballast).unwrap();
+    cache.run_once().unwrap();
+    assert!(root.join(".larder/ballast").exists(), "it is taken again");
+    assert_sound(&cache, "after the evictions");
 }
 
 #[test]

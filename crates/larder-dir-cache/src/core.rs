@@ -96,6 +96,7 @@ impl Core {
             wake,
         };
         core.make_trash_dir()?;
+        core.take_ballast()?;
         core.empty_trash()?;
         if let Some(most) = core.strays()?.into_iter().max() {
             // It cannot be deleted, and its name is not to be taken twice.
@@ -202,6 +203,7 @@ const OWN: &[&str] = &[
     "accesses",
     "trash",
     "locks",
+    "ballast",
     "opening.lock",
     "settings.lock",
     "leader.lock",

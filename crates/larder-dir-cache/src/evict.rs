@@ -144,7 +144,13 @@ impl Core {
             // The counts that there are have to do.
             self.watch().failed(&error, "counting accesses before an eviction");
         }
-        self.rank()?;
+        if let Err(error) = self.rank() {
+            if error.kind() != ErrorKind::Full {
+                return Err(error);
+            }
+            // So have the priorities.
+            self.watch().failed(&error, "recording priorities before an eviction");
+        }
         let goal = self.evict_oversized(goal, outcome)?;
         // Doubled each round, so that a cache of many leased entries is asked about a few times, not once for each.
         let mut factor = 1_u64;
@@ -289,7 +295,7 @@ impl Core {
         let mut gone = Vec::new();
         let expired = self.expire().map(|expired| gone.extend(expired));
         let evicted = self.evict(self.options.policy.as_ref());
-        let synced = self.sync_meta();
+        let synced = self.sync_meta().and(self.take_ballast());
         let counted = self.index.counters().map(|counters| {
             let Counters { size, entries, .. } = counters;
             self.watch().tell(|observer| observer.on_cycle_complete(size, entries));

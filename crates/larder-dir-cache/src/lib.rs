@@ -116,7 +116,7 @@
 //! - What was ever written in place is not compared with anything: nobody knows what its files should be.
 //! - Removing `.larder/leases` underneath ends what leases promise. On a disk that ignores case, keys are to differ in more
 //!   than that.
-//! - An eviction on a full disk needs room in the log of the index; where there is none, close the cache and open it again.
+//! - On a full disk entries can be removed and evicted, as 256 KiB are kept for the log of the index; builds fail with `Full`.
 //! - Policies of other crates are told apart by what they show as `Debug`.
 //! - A lease binds Larder, not other programs: vcti-file-cache on the same root evicts what it likes.
 //! - The remote tier holds what was built until [`DirCache::remove_remote`] or a rule of the storage's own removes it;
@@ -127,6 +127,7 @@
 //! - Local disks only for the root, as the index is an SQLite database and leases are file locks. Linux and macOS.
 
 mod accesses;
+mod ballast;
 mod boot;
 mod build;
 mod cache;

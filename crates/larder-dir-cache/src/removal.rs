@@ -44,6 +44,10 @@ impl Core {
 
     /// As [`remove`](Self::remove), without patience.
     pub(crate) fn take_out(&self, key: &Key, why: Why) -> Result<Removal> {
+        self.with_ballast(|| self.try_to_take_out(key, why))
+    }
+
+    fn try_to_take_out(&self, key: &Key, why: Why) -> Result<Removal> {
         match self.index.find(key.as_str())? {
             Some(row) if row.state == State::Live => {}
             None => return Ok(Removal::Absent),
