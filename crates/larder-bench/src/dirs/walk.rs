@@ -48,7 +48,7 @@ pub(super) fn recount(shelf: &Shelf<'_>, root: &Root) -> Outcome<Table> {
     compare_turns(&title, ROUNDS, contenders)
 }
 
-/// What the files of all entries occupy, in bytes.
+/// What all entries occupy, with their own directories, in bytes.
 pub(super) fn blocks(dir: &Path) -> Outcome<u64> {
     let mut sum = 0;
     for child in fs::read_dir(dir)? {
@@ -58,11 +58,14 @@ pub(super) fn blocks(dir: &Path) -> Outcome<u64> {
         if name.as_encoded_bytes().starts_with(b".") || name == "CACHEDIR.TAG" {
             continue;
         }
-        sum += if child.file_type()?.is_dir() {
-            blocks(&child.path())?
-        } else {
-            child.metadata()?.blocks() * 512
-        };
+        let found = child.metadata()?;
+        if found.is_dir() {
+            sum += blocks(&child.path())?;
+        }
+        // The directories above entries are nobody's.
+        if !found.is_dir() || child.path().join(".cache_meta").exists() {
+            sum += found.blocks() * 512;
+        }
     }
     Ok(sum)
 }
