@@ -1,12 +1,14 @@
-use std::{num::NonZero, panic::resume_unwind, thread};
+use std::{collections::HashSet, fs, num::NonZero, panic::resume_unwind, path::PathBuf, thread};
 
-use larder_storage::{
-    Key, Result,
-    lock::{self, FileLock},
-};
+use larder_storage::{Error, Key, Result, lock::FileLock};
 use serde::Serialize;
 
-use crate::{core::Core, index::State, settle::Settled, tree::measure};
+use crate::{
+    core::Core,
+    index::State,
+    settle::{Settled, is_absent},
+    tree::measure,
+};
 
 /// More would wait for the disk.
 const MOST_THREADS: usize = 8;
@@ -40,11 +42,30 @@ impl Core {
             list.push(key.as_str().to_owned());
         }
         recount.corrected = self.recount_all(&self.index.live_keys()?);
-        // Lock files that dead processes left; those of entries come again with the next lease.
-        lock::sweep(&self.lease_dir())?;
+        self.sweep_leases()?;
         let counters = self.index.counters()?;
         (recount.entries, recount.size) = (counters.entries, counters.size);
         Ok(recount)
+    }
+
+    /// Removes the lock files that dead processes left of what is no entry.
+    fn sweep_leases(&self) -> Result<()> {
+        let known: HashSet<PathBuf> =
+            self.index.keys()?.iter().map(|key| self.lease_file(key)).collect();
+        let failed = |error| Error::io(error, "cannot be looked into").at_path(self.lease_dir());
+        let found = match fs::read_dir(self.lease_dir()) {
+            Err(error) if is_absent(&error) => return Ok(()),
+            found => found.map_err(failed)?,
+        };
+        for file in found {
+            let file = file.map_err(failed)?.path();
+            if !known.contains(&file)
+                && let Some(lock) = FileLock::try_exclusive(&file)?
+            {
+                lock.remove()?;
+            }
+        }
+        Ok(())
     }
 
     /// Corrects the entries, on all processors; returns those whose files were not as recorded.
