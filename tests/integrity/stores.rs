@@ -190,10 +190,10 @@ fn directories() {
         "larder",
     ];
     specimen.fields_unnoticed(".cache_meta", &numbers);
-    for unchecked in ["mesh.vtu", "CACHEDIR.TAG", ".sqlite.init", ".sqlite.write"] {
+    for unchecked in ["mesh.vtu", "CACHEDIR.TAG", ".sqlite.init", ".sqlite.write", "ballast"] {
         specimen.nothing_is_noticed(unchecked);
     }
-    assert_eq!(specimen.files.len(), 6);
+    assert_eq!(specimen.files.len(), 7);
 }
 
 fn dirs_in(dir: &Path) -> Result<DirCache> {
