@@ -6,7 +6,7 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use larder_storage::{Key, Result, lock::FileLock, time::now_ns};
+use larder_storage::{Key, Result, lock::FileLock};
 
 use crate::{
     core::Core,
@@ -19,13 +19,10 @@ use crate::{
 
 impl Core {
     /// Notes a use. Where that fails, as on a full disk, it is kept in memory: who has an entry may go on.
-    pub(crate) fn note(&self, id: i64, event: Event) {
-        let at_ns = now_ns();
+    pub(crate) fn note(&self, id: i64, event: Event, at_ns: i64) {
         if let Err(error) = self.journal.note(&self.index, id, event, at_ns) {
             let mut unsaved = self.lock_unsaved();
-            let used = unsaved.entry(id).or_default();
-            used.accesses += u64::from(event == Event::Access);
-            used.last_ns = used.last_ns.max(at_ns);
+            unsaved.entry(id).or_default().add(Use::of(event, at_ns));
             drop(unsaved);
             self.watch().failed(&error, "noting an access, which is kept in memory meanwhile");
         }
@@ -39,9 +36,7 @@ impl Core {
         {
             let mut later = self.lock_unsaved();
             for (id, used) in unsaved {
-                let sum = later.entry(id).or_default();
-                sum.accesses += used.accesses;
-                sum.last_ns = sum.last_ns.max(used.last_ns);
+                later.entry(id).or_default().add(used);
             }
             return Err(error);
         }

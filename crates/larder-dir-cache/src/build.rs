@@ -104,10 +104,10 @@ fn find_or_build<'a>(
     };
     Ok(match core.fetch_or_build(key, &path, options, build)? {
         Made::Fetched(row) => {
-            Entered::found(claim.fetched(row.id, path), Settled::Entered(row.size))
+            Entered::found(claim.lease(row.id, path, false), Settled::Entered(row.size))
         }
         Made::Built(row, lead) => Entered {
-            lease: claim.built(row.id, path),
+            lease: claim.lease(row.id, path, true),
             settled: Settled::Entered(row.size),
             publication: lead.map(|lead| (lead, row)),
         },
@@ -126,7 +126,7 @@ fn find_or_fetch<'a>(
     };
     match core.fetch(remote, key, &path, BuildOptions::default())? {
         Look::Fetched(row) => {
-            let lease = claim.fetched(row.id, path);
+            let lease = claim.lease(row.id, path, false);
             Ok(Some(Entered::found(lease, Settled::Entered(row.size))))
         }
         Look::Missing | Look::Expired(_) => Ok(None),

@@ -130,6 +130,11 @@ impl Core {
 
     /// Where the entry lies or would lie, and whether there is a directory. A disk that does not answer has not lost it.
     pub(crate) fn place(&self, key: &Key) -> Result<(PathBuf, bool)> {
+        let path = self.storage.root().join(key.as_str());
+        if is_plain_dir(&path) { Ok((path, true)) } else { self.place_by_segments(key) }
+    }
+
+    fn place_by_segments(&self, key: &Key) -> Result<(PathBuf, bool)> {
         let mut path = self.storage.root().to_owned();
         let mut found: Option<Metadata> = None;
         for segment in key.segments() {
@@ -193,6 +198,19 @@ impl Drop for Core {
             self.watch().failed(&error, "writing .cache_meta at close");
         }
     }
+}
+
+/// Whether there is a directory and no link on the way to it, where the kernel can tell that in one call.
+#[cfg(target_os = "linux")]
+fn is_plain_dir(path: &Path) -> bool {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_plain_dir(_path: &Path) -> bool {
+    false
 }
 
 /// What an open or a build leaves in the reserved directory that was killed early, or whose root was removed meanwhile.

@@ -178,9 +178,8 @@ fn read(mut file: &File, from: u64) -> io::Result<(HashMap<i64, Use>, u64)> {
     let (records, _) = bytes.as_chunks::<RECORD>();
     for record in records {
         let number = |at: usize| record[at..].first_chunk().map_or(0, |it| i64::from_le_bytes(*it));
-        let entry = uses.entry(number(0).saturating_abs()).or_default();
-        entry.accesses += u64::from(number(0) > 0);
-        entry.last_ns = entry.last_ns.max(number(8));
+        let event = if number(0) > 0 { Event::Access } else { Event::Release };
+        uses.entry(number(0).saturating_abs()).or_default().add(Use::of(event, number(8)));
     }
     Ok((uses, from + (records.len() * RECORD) as u64))
 }

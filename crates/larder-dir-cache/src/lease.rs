@@ -7,8 +7,14 @@ use larder_storage::{Error, ErrorKind, Key, Result, lock::FileLock, time::now_ns
 
 use crate::{core::Core, index::Present, journal::Event};
 
+/// The end of a shorter lease tells nothing new of when its entry was used, so it is not noted.
+const BRIEF_NS: i64 = 100_000_000;
+
 /// The right to use one entry. While it lives, no process evicts or removes the entry; when it is dropped, or its
 /// process dies, it ends at once.
+///
+/// Taking it is an access. So is its end where it was held for 0.1 s or longer, which moves
+/// [`last_access`](crate::EntryInfo::last_access) and counts no second time.
 ///
 /// It may outlive the [`DirCache`](crate::DirCache) that gave it.
 #[must_use = "the entry may be evicted as soon as this is dropped"]
@@ -19,6 +25,7 @@ pub struct Lease {
     id: i64,
     path: PathBuf,
     built: bool,
+    pub(crate) taken_ns: i64,
     /// Whether the holder may write into the entry, so that it is measured in the end.
     in_place: bool,
     _lock: FileLock,
@@ -57,7 +64,10 @@ impl Drop for Lease {
         if self.in_place {
             self.core.measure_again(&self.key, &self.path);
         }
-        self.core.note(self.id, Event::Release);
+        let now_ns = now_ns();
+        if now_ns.saturating_sub(self.taken_ns) >= BRIEF_NS {
+            self.core.note(self.id, Event::Release, now_ns);
+        }
     }
 }
 
@@ -111,7 +121,7 @@ impl<'a> Claim<'a> {
         if !is_there || entry.is_expired(now_ns) || !core.is_whole(key, &path, &entry)? {
             return Ok(Redeemed::Nothing(self));
         }
-        core.note(entry.id, Event::Access);
+        core.note(entry.id, Event::Access, now_ns);
         Ok(Redeemed::Lease(self.lease(entry.id, path, false)))
     }
 
@@ -129,21 +139,13 @@ impl<'a> Claim<'a> {
         Err(Error::new(ErrorKind::Locked, message).at_key(key))
     }
 
-    /// Makes a lease of the claim on what was built under it.
-    pub(crate) fn built(self, id: i64, path: PathBuf) -> Lease {
-        self.lease(id, path, true)
-    }
-
-    /// Makes a lease of the claim on what was fetched under it.
-    pub(crate) fn fetched(self, id: i64, path: PathBuf) -> Lease {
-        self.lease(id, path, false)
-    }
-
-    fn lease(self, id: i64, path: PathBuf, built: bool) -> Lease {
+    /// Makes a lease of the claim on what is there; `built` tells whether it was built under the claim.
+    pub(crate) fn lease(self, id: i64, path: PathBuf, built: bool) -> Lease {
         let Self { lock, mut tidy } = self;
         tidy.due = false;
         let (core, key) = (Arc::clone(tidy.core), tidy.key.clone());
-        Lease { core, key, id, path, built, in_place: false, _lock: lock }
+        let taken_ns = now_ns();
+        Lease { core, key, id, path, built, taken_ns, in_place: false, _lock: lock }
     }
 }
 

@@ -29,7 +29,7 @@
 //! |---|---|
 //! | `FileCache(root=..)`, `with` | [`DirCache::open`]; dropping it runs the last cycle |
 //! | `FileCache(storage=..)`, `storage` | [`DirCache::open_on`], [`storage`](DirCache::storage), [`root`](DirCache::root) |
-//! | `model(path)`: made if missing, counted, touched at the end | [`DirCache::model`]; entries that appear whole: [`get_or_build`](DirCache::get_or_build), [`get`](DirCache::get) |
+//! | `model(path)`: made if missing, counted, touched at the end | [`DirCache::model`], [`Lease`]; entries that appear whole: [`get_or_build`](DirCache::get_or_build), [`get`](DirCache::get) |
 //! | `ModelDir`: `path`, `exists` | [`Lease::path`], [`Lease::exists`] |
 //! | `entries`, `ModelInfo`, `age` | [`DirCache::entries`], [`EntryInfo`], [`EntryInfo::age`] |
 //! | `snapshot`, `CacheSnapshot` | [`DirCache::snapshot`], [`Snapshot`] |

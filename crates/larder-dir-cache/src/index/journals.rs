@@ -7,12 +7,24 @@ use larder_storage::Result;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::Index;
+use crate::journal::Event;
 
 /// What a journal says of one entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) accesses: u64,
     pub(crate) last_ns: i64,
+}
+
+impl Use {
+    pub(crate) fn of(event: Event, at_ns: i64) -> Self {
+        Self { accesses: u64::from(event == Event::Access), last_ns: at_ns }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.accesses += other.accesses;
+        self.last_ns = self.last_ns.max(other.last_ns);
+    }
 }
 
 impl Index {

@@ -1,5 +1,7 @@
 //! Accesses are noted in journals and counted in the index.
 
+use larder_storage::time::now_ns;
+
 use super::*;
 
 fn journals(cache: &DirCache) -> usize {
@@ -11,18 +13,19 @@ fn the_journal_of_a_killed_process_is_counted_once_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let cache = open(dir.path(), PLENTY);
     drop(build(&cache, "m", 8));
+    drop(cache.get("m").unwrap().unwrap());
     let killed =
         crate::core::Core::open(dir.path(), quiet(PLENTY), crossbeam_channel::bounded(1).0);
     let killed = killed.unwrap();
     let id = cache.core.index.find("m").unwrap().unwrap().id;
     for _ in 0..5 {
-        killed.note(id, crate::journal::Event::Access);
+        killed.note(id, crate::journal::Event::Access, now_ns());
     }
     // As a kill does: the lock of the file is free, and nothing was counted.
     killed.journal.end();
     assert_eq!(journals(&cache), 2);
-    assert_eq!(info(&cache, "m").access_count, 6);
-    assert_eq!((info(&cache, "m").access_count, journals(&cache)), (6, 1));
+    assert_eq!(info(&cache, "m").access_count, 7);
+    assert_eq!((info(&cache, "m").access_count, journals(&cache)), (7, 1));
     drop(cache);
     assert_eq!(count_files(&open(dir.path(), PLENTY), "accesses"), 0);
 }
@@ -59,6 +62,21 @@ fn accesses_that_cannot_be_noted_are_counted_all_the_same() {
     fs::remove_file(&place).unwrap();
     assert_eq!(info(&cache, "m").access_count, 2);
     assert!(info(&cache, "m").last_access > info(&cache, "m").built_at);
+}
+
+#[test]
+fn a_brief_lease_is_one_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path(), PLENTY);
+    drop(build(&cache, "m", 8));
+    drop(cache.get("m").unwrap().unwrap());
+    let journal = fs::read_dir(cache.root().join(".larder/accesses")).unwrap().next().unwrap();
+    let len = || fs::metadata(journal.as_ref().unwrap().path()).unwrap().len();
+    let before = len();
+    for _ in 0..10 {
+        drop(cache.get("m").unwrap().unwrap());
+    }
+    assert_eq!(len() - before, 160);
 }
 
 #[test]

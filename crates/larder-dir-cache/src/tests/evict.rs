@@ -48,7 +48,7 @@ fn the_end_of_a_lease_is_an_access() {
     let long = build(&cache, "a", 16);
     drop(build(&cache, "b", 16));
     drop(build(&cache, "c", 16));
-    drop(long);
+    drop_late(long);
     assert_eq!(cache.evict().unwrap(), ["b"]);
 }
 
@@ -232,7 +232,7 @@ fn what_would_go_goes_and_nothing_did_before() {
     let would: Vec<String> = cache.would_evict().unwrap().into_iter().map(|it| it.key).collect();
     assert_eq!(cache.evict().unwrap(), would);
     assert!(held.exists() && cache.contains("pinned").unwrap());
-    drop(held);
+    drop_late(held);
     cache.unpin("pinned").unwrap();
     assert_eq!(cache.would_evict_with(&Lru).unwrap()[0].key, "pinned");
 }

@@ -100,6 +100,7 @@ fn a_journal_that_cannot_be_read_keeps_nobody_from_evicting() {
     let cache = open(dir.path(), disk(16) * 3 / 2);
     drop(build(&cache, "a", 16));
     drop(build(&cache, "b", 16));
+    drop(cache.get("b").unwrap().unwrap());
     // One journal that cannot be read: a directory of its name.
     cache.core.index.add_journal("broken").unwrap();
     fs::create_dir(cache.root().join(".larder/accesses/broken")).unwrap();
