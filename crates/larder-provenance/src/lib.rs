@@ -48,24 +48,34 @@
 
 pub mod encoding;
 
+mod backend;
 mod blobs;
 mod genome;
 mod id;
 mod index;
 mod payload;
 mod provenance;
+mod published;
 mod report;
+mod row;
+mod state;
 mod store;
 mod track;
 mod value;
 
+pub use backend::Refreshed;
 pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, StoredGenome};
 pub use id::Id;
 pub use index::{APPLICATION_ID, FORMAT_VERSION, repair};
 pub use payload::{Encoded, Json, Payload};
 pub use provenance::{Input, Provenance, Source};
 pub use report::{Status, VerifyReport};
-pub use store::{Options, Outcome, ProvenanceStore, Record, Records, Stored};
+pub use row::RECORD_FORMAT_VERSION;
+pub use state::State;
+pub use store::{
+    GcOptions, GcReport, Options, Outcome, ProvenanceStore, Record, Records, Relative, Relatives,
+    Stored,
+};
 pub use track::{
     Chroms, Handle, Interval, IntervalTrack, PlacedTrack, Signal, SignalTrack, StoredTrack, Strand,
     TRACK_FORMAT_VERSION, Track, TrackLabel, TrackRecord, TrackStore, TrackType,

@@ -51,7 +51,7 @@ impl Input {
 }
 
 /// What an [`Input`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// A stored result. It need not be in the same store, nor be there still.
     Record(Id),

@@ -1,10 +1,17 @@
-use std::{fmt, sync::Arc, time::SystemTime, vec};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+    vec,
+};
 
-use larder_storage::{Digest, Result};
+use larder_storage::{Digest, Result, time};
 
 use crate::{
-    Id, Provenance,
-    index::{Damaged, Index, Row},
+    Id, Provenance, State,
+    index::{Damaged, Index},
+    row::Row,
 };
 
 /// A result with its payload.
@@ -45,6 +52,18 @@ pub struct Record {
     pub kind: String,
     /// When the record was made.
     pub created_at: SystemTime,
+    /// Whether its payload is there and can be relied on.
+    pub state: State,
+    /// When it last got a payload.
+    pub stored_at: SystemTime,
+    /// How long computing it took, where that was measured.
+    pub cost: Option<Duration>,
+    /// Whether [`gc`](crate::ProvenanceStore::gc) has to leave it.
+    pub pinned: bool,
+    /// What people called it.
+    pub tags: BTreeSet<String>,
+    /// What somebody noted about it.
+    pub note: Option<String>,
     /// What made it, where that is known.
     pub provenance: Option<Provenance>,
     /// The BLAKE3 digest of the payload's bytes.
@@ -56,15 +75,21 @@ pub struct Record {
 }
 
 impl Record {
-    fn of(row: &Row) -> Result<Self> {
+    pub(crate) fn of(row: &Row) -> Result<Self> {
         Ok(Self {
             id: row.id,
             kind: row.kind.to_string(),
             created_at: row.created_at(),
+            state: row.state,
+            stored_at: time::from_ns(row.stored_at),
+            cost: row.cost(),
+            pinned: row.pinned,
+            tags: row.tags.clone(),
+            note: row.note.clone(),
             provenance: row.provenance()?,
-            payload: row.payload,
-            payload_len: row.payload_len,
-            summary: row.summary.clone(),
+            payload: row.content.payload,
+            payload_len: row.content.payload_len,
+            summary: row.content.summary.clone(),
         })
     }
 }
@@ -74,8 +99,8 @@ impl Record {
 /// Records that are stored or deleted meanwhile may be listed or not. An item is an error of kind `Corrupt` where that
 /// record is damaged, and of kind `Io` or `Backend` where the database fails, which ends the listing.
 pub struct Records<'a> {
-    index: &'a dyn Index,
-    kind: &'static str,
+    index: &'a Index,
+    kind: Option<&'static str>,
     page: vec::IntoIter<Result<Arc<Row>, Damaged>>,
     after: Vec<u8>,
     is_done: bool,
@@ -84,14 +109,14 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     const PAGE: usize = 1000;
 
-    pub(super) fn new(index: &'a dyn Index, kind: &'static str) -> Self {
+    pub(super) fn new(index: &'a Index, kind: Option<&'static str>) -> Self {
         Self { index, kind, page: vec::IntoIter::default(), after: Vec::new(), is_done: false }
     }
 
     fn turn(&mut self) -> Result<()> {
         // Ended first, so that a failure ends it.
         self.is_done = true;
-        let page = self.index.page(Some(self.kind), &self.after, Self::PAGE)?;
+        let page = self.index.read(|view| view.page(self.kind, &self.after, Self::PAGE))?;
         self.is_done = page.rows.len() < Self::PAGE;
         (self.page, self.after) = (page.rows.into_iter(), page.last);
         Ok(())
