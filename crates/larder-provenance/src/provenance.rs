@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use larder_storage::{Digest, Error, ErrorKind, Result};
+use serde::Serialize;
 
 use crate::{Id, Value, encoding};
 
@@ -147,6 +148,40 @@ impl Provenance {
     pub fn param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.params.insert(name.into(), value.into());
         self
+    }
+
+    /// Sets each field of a struct, or each entry of a map, as a parameter, in place of an earlier one of the same name.
+    /// [`Value::of`] says what becomes of each type.
+    ///
+    /// ```
+    /// use larder_provenance::Provenance;
+    /// use serde::Serialize;
+    ///
+    /// #[derive(Serialize)]
+    /// struct Settings {
+    ///     window: u32,
+    ///     threshold: f32,
+    ///     strands: Option<Strands>,
+    /// }
+    ///
+    /// #[derive(Serialize)]
+    /// enum Strands {
+    ///     Both,
+    /// }
+    ///
+    /// let settings = Settings { window: 500, threshold: 0.5, strands: Some(Strands::Both) };
+    /// let made = Provenance::new("call.peaks").params_of(&settings)?;
+    /// let same = Provenance::new("call.peaks").param("window", 500).param("threshold", 0.5).param("strands", "Both");
+    /// assert_eq!(made, same);
+    /// # Ok::<_, larder_storage::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where it is neither a struct nor a map, and as [`Value::of`], with the name of the field.
+    pub fn params_of(mut self, fields: &(impl Serialize + ?Sized)) -> Result<Self> {
+        self.params.extend(Value::entries_of(fields)?);
+        Ok(self)
     }
 
     /// Sets a parameter that is recorded with the result and is no part of the key, because the result does not depend on
