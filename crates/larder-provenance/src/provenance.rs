@@ -5,9 +5,12 @@ use serde::Serialize;
 
 use crate::{Id, Value, encoding};
 
+mod differences;
 mod json;
 #[cfg(test)]
 mod tests;
+
+pub use differences::Difference;
 
 /// What produced a result: an operation, what went into it, and its parameters.
 ///

@@ -288,6 +288,9 @@ proptest! {
         let equal = hashed(&a) == hashed(&b);
         prop_assert_eq!(equal, encode(&a) == encode(&b));
         prop_assert_eq!(equal, a.digest() == b.digest());
+        prop_assert_eq!(equal, a.differences(&b).is_empty());
+        prop_assert_eq!(a.differences(&b).len(), b.differences(&a).len());
+        prop_assert!(a.differences(&b).iter().all(|difference| difference.to_string().lines().count() == 1));
     }
 
     #[test]
