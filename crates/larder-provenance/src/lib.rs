@@ -68,7 +68,7 @@ pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, Store
 pub use id::Id;
 pub use index::{APPLICATION_ID, FORMAT_VERSION, repair};
 pub use payload::{Encoded, Json, Payload};
-pub use provenance::{Input, Provenance, Source};
+pub use provenance::{Difference, Input, Provenance, Source};
 pub use report::{Status, VerifyReport};
 pub use row::RECORD_FORMAT_VERSION;
 pub use state::State;
