@@ -12,7 +12,7 @@ use larder_storage::{
 use crate::{
     Encoded, Id, Provenance, Source, State,
     blobs::Blobs,
-    index::{Change, Index, Object, Removed, View},
+    index::{Change, Index, Object, Removed, Rows, View},
     published::{First, Published},
     row::{Content, Keyed, Row, place_of},
 };
@@ -42,6 +42,13 @@ pub(crate) enum Lookup {
     /// There is a record, but no payload that can be relied on.
     Stale(Arc<Row>),
     Miss,
+}
+
+/// What became of a record of another store.
+pub(crate) enum Taken {
+    Added,
+    /// This one is here already.
+    Found(Arc<Row>),
 }
 
 /// What a caller stores.
@@ -99,6 +106,11 @@ impl Backend {
 
     pub(crate) fn is_durable(&self) -> bool {
         self.published.is_some()
+    }
+
+    /// All records.
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        self.index.rows(None)
     }
 
     pub(crate) fn look_up(&self, kind: &str, key: &Digest) -> Result<Lookup> {
@@ -252,7 +264,7 @@ impl Backend {
             let Some(known) = known else {
                 let row = Row::new(kind, Some(keyed), content.clone());
                 match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
-                    First::Ours => return self.enter(row, bytes),
+                    First::Ours => return self.enter(row, Some(bytes)),
                     First::Theirs(theirs) => {
                         self.index.change(|index| index.put(&theirs, Object::Same(None)))?;
                     }
@@ -275,13 +287,13 @@ impl Backend {
     fn add(&self, row: Row, bytes: &Bytes) -> Result<Arc<Row>> {
         let _turn = self.turn(&row.place()?)?;
         self.published.as_ref().map_or(Ok(()), |published| published.replace(&row))?;
-        self.enter(row, bytes)
+        self.enter(row, Some(bytes))
     }
 
     /// Puts a record that is on the storage into the index.
-    fn enter(&self, row: Row, bytes: &Bytes) -> Result<Arc<Row>> {
+    fn enter(&self, row: Row, bytes: Option<&Bytes>) -> Result<Arc<Row>> {
         self.index.change(|index| {
-            self.ensure(&row, bytes)?;
+            bytes.map_or(Ok(()), |bytes| self.ensure(&row, bytes))?;
             index.put(&row, Object::Same(None))
         })?;
         Ok(Arc::new(row))
@@ -313,6 +325,43 @@ impl Backend {
         }
         let ids = |rows: Vec<Row>| rows.iter().map(|row| row.id).chain([row.id]).collect();
         Ok(doubtful.map(ids).map(|ids| (Arc::new(row), ids)))
+    }
+
+    /// Adds a record of another store with its payload, unless it is here.
+    pub(crate) fn take(&self, row: &Row, bytes: Option<&Bytes>) -> Result<Taken> {
+        if let Some(bytes) = bytes {
+            self.blobs.store(&row.content.payload, bytes)?;
+        }
+        let taken = self.take_in_turn(row, bytes);
+        if !matches!(taken, Ok(Taken::Added)) {
+            // What is left is harmless, and `verify` counts it.
+            let _ = self.reap(&row.content.payload);
+        }
+        taken
+    }
+
+    fn take_in_turn(&self, row: &Row, bytes: Option<&Bytes>) -> Result<Taken> {
+        let _turn = self.turn(&row.place()?)?;
+        let by_key = match &row.key {
+            Some(key) => match self.indexed(&row.kind, key)? {
+                None => self.adopt_in_turn(&row.kind, key)?,
+                known => known,
+            },
+            None => None,
+        };
+        let known =
+            by_key.map_or_else(|| self.index.read(|view| view.by_id(row.id)), |it| Ok(Some(it)));
+        if let Some(known) = known? {
+            return Ok(Taken::Found(known));
+        }
+        let row = row.in_state(self.index.read(|view| state_here(view, row))?);
+        match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
+            First::Ours => self.enter(row, bytes).map(|_| Taken::Added),
+            First::Theirs(theirs) => {
+                self.index.change(|index| index.put(&theirs, Object::Same(None)))?;
+                Ok(Taken::Found(Arc::new(theirs)))
+            }
+        }
     }
 
     /// Writes the payload where somebody has removed it, as long as no record had it.
@@ -380,6 +429,17 @@ impl Backend {
     }
 }
 
+/// The state of a record of another store among those that are here.
+fn state_here(view: &dyn View, row: &Row) -> Attempt<State> {
+    for (parent, seen) in row.parents()? {
+        let Some(parent) = view.by_id(parent)? else { continue };
+        if !parent.state.is_sound() || Some(parent.content.payload) != seen {
+            return Ok(row.state.doubted());
+        }
+    }
+    Ok(row.state)
+}
+
 /// The record, which has to be there.
 pub(crate) fn existing(view: &dyn View, id: Id) -> Attempt<Arc<Row>> {
     let missing = || Error::new(ErrorKind::NotFound, format!("there is no record {id}"));
@@ -419,14 +479,8 @@ pub(crate) fn doubted(view: &dyn View, id: Id) -> Attempt<Vec<Row>> {
     while let Some(id) = open.pop() {
         for child in view.children(&Source::Record(id))? {
             let Some(row) = view.by_id(child)? else { continue };
-            let state = match row.state {
-                State::Live => State::Doubtful,
-                // It cannot be had again by itself.
-                State::Collected => State::Invalid,
-                State::Doubtful | State::Invalid => continue,
-            };
-            if known.insert(child) {
-                rows.push(row.in_state(state));
+            if row.state.is_sound() && known.insert(child) {
+                rows.push(row.in_state(row.state.doubted()));
                 open.push(child);
             }
         }

@@ -1,9 +1,9 @@
 //! Where records are looked up: all that is known of each result but its payload.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc, vec};
 
 use larder_sqlite::{Attempt, Failure};
-use larder_storage::{Digest, Durability, Error, ErrorKind, Key, Result};
+use larder_storage::{Digest, Durability, Error, ErrorKind, Key, Problem, Result};
 
 use crate::{Id, Source, backend::Known, row::Row};
 
@@ -84,6 +84,44 @@ pub(crate) struct Page {
     pub(crate) last: Vec<u8>,
 }
 
+/// Records of an index. An item is an error where a record is damaged, which does not end the listing, or where the database
+/// fails, which does.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    index: &'a Index,
+    kind: Option<&'static str>,
+    page: vec::IntoIter<Result<Arc<Row>, Damaged>>,
+    after: Vec<u8>,
+    is_done: bool,
+}
+
+impl Rows<'_> {
+    const PAGE: usize = 1000;
+
+    fn turn(&mut self) -> Result<()> {
+        // Ended first, so that a failure ends it.
+        self.is_done = true;
+        let page = self.index.read(|view| view.page(self.kind, &self.after, Self::PAGE))?;
+        self.is_done = page.rows.len() < Self::PAGE;
+        (self.page, self.after) = (page.rows.into_iter(), page.last);
+        Ok(())
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Arc<Row>, Damaged>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.as_slice().is_empty()
+            && !self.is_done
+            && let Err(error) = self.turn()
+        {
+            return Some(Err(Damaged { place: "database".to_owned(), error }));
+        }
+        self.page.next()
+    }
+}
+
 /// A record that is not as it was written.
 #[derive(Debug)]
 pub(crate) struct Damaged {
@@ -100,6 +138,16 @@ impl Damaged {
         };
         let message = format!("record {place} is damaged in the index: `reindex` reads it again");
         Self { place, error: Error::new(ErrorKind::Corrupt, message) }
+    }
+
+    /// What to tell of it; the error itself where it was not the record but the database that failed.
+    pub(crate) fn problem(self) -> Result<Problem> {
+        match self.error.kind() {
+            ErrorKind::Corrupt | ErrorKind::Format => {
+                Ok(Problem::new(self.place, self.error.chain()))
+            }
+            _ => Err(self.error),
+        }
     }
 }
 
@@ -137,6 +185,17 @@ impl Index {
         match self {
             Self::Memory(memory) => memory.read(work).map_err(plain),
             Self::Sqlite(sqlite) => sqlite.read(work),
+        }
+    }
+
+    /// The records of one kind that have a payload, or all, in the order of their ids, read in pages as they are asked for.
+    pub(crate) fn rows(&self, kind: Option<&'static str>) -> Rows<'_> {
+        Rows {
+            index: self,
+            kind,
+            page: vec::IntoIter::default(),
+            after: Vec::new(),
+            is_done: false,
         }
     }
 

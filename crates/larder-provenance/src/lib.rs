@@ -73,8 +73,8 @@ pub use report::{Status, VerifyReport};
 pub use row::RECORD_FORMAT_VERSION;
 pub use state::State;
 pub use store::{
-    GcOptions, GcReport, Options, Outcome, ProvenanceStore, Record, Records, Relative, Relatives,
-    Stored,
+    Explanation, GcOptions, GcReport, Merged, Options, Outcome, ProvenanceStore, Record, Records,
+    Relative, Relatives, Stored,
 };
 pub use track::{
     Chroms, Handle, Interval, IntervalTrack, PlacedTrack, Signal, SignalTrack, StoredTrack, Strand,

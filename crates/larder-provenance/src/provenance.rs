@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    iter,
+};
 
 use larder_storage::{Digest, Error, ErrorKind, Result};
 use serde::Serialize;
@@ -247,6 +250,29 @@ impl Provenance {
             self.inputs.sort();
         }
         self
+    }
+
+    /// The same with other names of inputs that are records, and with `seen`, which is of the inputs in their order, in the
+    /// order that they have then.
+    pub(crate) fn renamed(
+        &self,
+        names: &HashMap<Id, Id>,
+        seen: &[Option<Digest>],
+    ) -> (Self, Vec<Option<Digest>>) {
+        let rename = |input: &Input| Input {
+            source: match input.source {
+                Source::Record(id) => Source::Record(names.get(&id).copied().unwrap_or(id)),
+                content @ Source::Content(_) => content,
+            },
+            ..input.clone()
+        };
+        let seen = seen.iter().copied().chain(iter::repeat(None));
+        let mut inputs: Vec<_> = self.inputs.iter().map(rename).zip(seen).collect();
+        if !self.ordered {
+            inputs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        let (inputs, seen) = inputs.into_iter().unzip();
+        (Self { inputs, ..self.clone() }, seen)
     }
 
     /// Refuses what the JSON form could not hold.

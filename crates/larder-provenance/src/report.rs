@@ -6,7 +6,6 @@ use serde::Serialize;
 use crate::{
     backend::Backend,
     blobs::{Blobs, Found},
-    index::Damaged,
     row::Row,
 };
 
@@ -53,8 +52,6 @@ impl VerifyReport {
     }
 }
 
-const PAGE: usize = 1000;
-
 pub(crate) fn verify(backend: &Backend) -> Result<VerifyReport> {
     let (index, blobs) = (&backend.index, &backend.blobs);
     let mut report = VerifyReport::default();
@@ -79,41 +76,31 @@ fn check_records(
     backend: &Backend,
     report: &mut VerifyReport,
 ) -> Result<HashMap<Digest, Option<String>>> {
-    let (mut seen, mut after) = (HashMap::new(), Vec::new());
-    loop {
-        let page = backend.index.read(|view| view.page(None, &after, PAGE))?;
-        if page.rows.is_empty() {
-            return Ok(seen);
-        }
-        after = page.last;
-        for row in page.rows {
-            report.records += 1;
-            let row = match row {
-                Ok(row) => row,
-                Err(Damaged { place, error }) => {
-                    report.problems.push(Problem::new(place, error.chain()));
-                    continue;
-                }
-            };
-            report.problems.extend(check_published(backend, &row)?);
-            if !row.state.has_payload() {
-                report
-                    .problems
-                    .extend(check_provenance(&row).map(|what| Problem::new(row.id, what)));
+    let mut seen: HashMap<Digest, Option<String>> = HashMap::new();
+    for row in backend.rows() {
+        report.records += 1;
+        let row = match row {
+            Ok(row) => row,
+            Err(damaged) => {
+                report.problems.push(damaged.problem()?);
                 continue;
             }
-            let outcome = match seen.entry(row.content.payload) {
-                Entry::Occupied(known) => known.into_mut(),
+        };
+        report.problems.extend(check_published(backend, &row)?);
+        let mut found = Vec::from_iter(check_provenance(&row));
+        if row.state.has_payload() {
+            found.extend(match seen.entry(row.content.payload) {
+                Entry::Occupied(known) => known.get().clone(),
                 Entry::Vacant(new) => {
                     report.payloads += 1;
                     report.payload_bytes += row.content.payload_len;
-                    new.insert(check_payload(&backend.blobs, &row)?)
+                    new.insert(check_payload(&backend.blobs, &row)?).clone()
                 }
-            };
-            let found = check_provenance(&row).into_iter().chain(outcome.clone());
-            report.problems.extend(found.map(|what| Problem::new(row.id, what)));
+            });
         }
+        report.problems.extend(found.into_iter().map(|what| Problem::new(row.id, what)));
     }
+    Ok(seen)
 }
 
 /// Whether the storage has the record as the index has it.

@@ -41,6 +41,15 @@ impl State {
     pub(crate) fn is_sound(self) -> bool {
         matches!(self, Self::Live | Self::Collected)
     }
+
+    /// What it becomes where an input is not as it was.
+    pub(crate) fn doubted(self) -> Self {
+        match self {
+            Self::Live | Self::Doubtful => Self::Doubtful,
+            // It would not be back when the input is.
+            Self::Collected | Self::Invalid => Self::Invalid,
+        }
+    }
 }
 
 impl fmt::Display for State {

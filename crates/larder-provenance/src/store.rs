@@ -18,13 +18,17 @@ use crate::{
     row::{Keyed, Row},
 };
 
+mod explain;
 mod lineage;
+mod merge;
 mod records;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 
+pub use explain::Explanation;
 pub use lineage::{Relative, Relatives};
+pub use merge::Merged;
 pub use records::{Outcome, Record, Records, Stored};
 pub use upkeep::{GcOptions, GcReport};
 
@@ -229,12 +233,12 @@ impl<T: Payload> ProvenanceStore<T> {
 
     /// The records of this kind that have a payload, without it, the oldest first, read in pages as they are asked for.
     pub fn list(&self) -> Records<'_> {
-        Records::new(&self.backend.index, Some(T::KIND))
+        Records(self.backend.index.rows(Some(T::KIND)))
     }
 
     /// The records of all kinds, also those without a payload, as [`list`](Self::list) gives them.
     pub fn records(&self) -> Records<'_> {
-        Records::new(&self.backend.index, None)
+        Records(self.backend.rows())
     }
 
     /// The record of this id without its payload, of whatever kind and state.

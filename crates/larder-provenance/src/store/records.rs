@@ -1,18 +1,12 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    sync::Arc,
     time::{Duration, SystemTime},
-    vec,
 };
 
 use larder_storage::{Digest, Result, time};
 
-use crate::{
-    Id, Provenance, State,
-    index::{Damaged, Index},
-    row::Row,
-};
+use crate::{Id, Provenance, State, index::Rows, row::Row};
 
 /// A result with its payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,47 +92,18 @@ impl Record {
 ///
 /// Records that are stored or deleted meanwhile may be listed or not. An item is an error of kind `Corrupt` where that
 /// record is damaged, and of kind `Io` or `Backend` where the database fails, which ends the listing.
-pub struct Records<'a> {
-    index: &'a Index,
-    kind: Option<&'static str>,
-    page: vec::IntoIter<Result<Arc<Row>, Damaged>>,
-    after: Vec<u8>,
-    is_done: bool,
-}
-
-impl<'a> Records<'a> {
-    const PAGE: usize = 1000;
-
-    pub(super) fn new(index: &'a Index, kind: Option<&'static str>) -> Self {
-        Self { index, kind, page: vec::IntoIter::default(), after: Vec::new(), is_done: false }
-    }
-
-    fn turn(&mut self) -> Result<()> {
-        // Ended first, so that a failure ends it.
-        self.is_done = true;
-        let page = self.index.read(|view| view.page(self.kind, &self.after, Self::PAGE))?;
-        self.is_done = page.rows.len() < Self::PAGE;
-        (self.page, self.after) = (page.rows.into_iter(), page.last);
-        Ok(())
-    }
-}
+pub struct Records<'a>(pub(super) Rows<'a>);
 
 impl Iterator for Records<'_> {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.as_slice().is_empty()
-            && !self.is_done
-            && let Err(error) = self.turn()
-        {
-            return Some(Err(error));
-        }
-        self.page.next().map(|row| Record::of(&*row.map_err(|damaged| damaged.error)?))
+        self.0.next().map(|row| Record::of(&*row.map_err(|damaged| damaged.error)?))
     }
 }
 
 impl fmt::Debug for Records<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Records").field("kind", &self.kind).finish_non_exhaustive()
+        f.write_str("Records")
     }
 }

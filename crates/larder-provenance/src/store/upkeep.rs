@@ -110,7 +110,16 @@ impl<T: Payload> ProvenanceStore<T> {
         // What others have stored since counts too, and what is damaged in the index.
         let unread = backend.refresh()?.problems.len();
         let mut records = Candidates::default();
-        let damaged = each_row(backend, |row| records.add(row))?;
+        let mut damaged = 0;
+        for row in backend.rows() {
+            match row {
+                Ok(row) => records.add(row),
+                Err(one) => {
+                    one.problem()?;
+                    damaged += 1;
+                }
+            }
+        }
         let mut report = records.choose(options);
         let strays = if unread == 0 && damaged == 0 {
             strays(backend, &records)?
@@ -232,26 +241,6 @@ impl Candidates {
         report
     }
 }
-
-/// Returns how many are damaged.
-fn each_row(backend: &Backend, mut each: impl FnMut(Arc<Row>)) -> Result<u64> {
-    let (mut after, mut damaged) = (Vec::new(), 0);
-    loop {
-        let page = backend.index.read(|view| view.page(None, &after, PAGE))?;
-        if page.rows.is_empty() {
-            return Ok(damaged);
-        }
-        after = page.last;
-        for row in page.rows {
-            match row {
-                Ok(row) => each(row),
-                Err(_) => damaged += 1,
-            }
-        }
-    }
-}
-
-const PAGE: usize = 1000;
 
 /// Payloads that no record had, with their lengths.
 fn strays(backend: &Backend, records: &Candidates) -> Result<HashMap<Digest, u64>> {
