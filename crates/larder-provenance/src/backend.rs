@@ -121,6 +121,17 @@ impl Backend {
                 None => return Ok(Lookup::Miss),
             },
         };
+        match self.judge(row)? {
+            // Another machine may have it anew.
+            Lookup::Stale(row) if self.is_shared => match self.adopt(kind, key)? {
+                Some(found) if found != row => self.judge(found),
+                _ => Ok(Lookup::Stale(row)),
+            },
+            judged => Ok(judged),
+        }
+    }
+
+    fn judge(&self, row: Arc<Row>) -> Result<Lookup> {
         let Some(row) = self.settled(&row)? else { return Ok(Lookup::Stale(row)) };
         Ok(match self.blobs.load(&row.content.payload)? {
             Some(bytes) => Lookup::Hit(row, bytes),
@@ -138,7 +149,7 @@ impl Backend {
         }
     }
 
-    /// Takes up a record that is on the storage and not in the index.
+    /// Takes up a record that is on the storage, and another one or none in the index.
     fn adopt(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
         if self.find_published(kind, key)?.is_none() {
             return Ok(None);
@@ -150,8 +161,16 @@ impl Backend {
 
     fn adopt_in_turn(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
         let Some(row) = self.find_published(kind, key)? else { return Ok(None) };
-        self.index.change(|index| index.put(&row, Object::Same(None)))?;
-        Ok(Some(Arc::new(row)))
+        self.take_up(&row, Object::Same(None))?;
+        self.indexed(kind, key)
+    }
+
+    /// Puts a record of the storage into the index, unless there is a newer one.
+    fn take_up(&self, row: &Row, object: Object) -> Result<()> {
+        self.index.change(|index| {
+            let is_newer_here = index.behind()?.contains(&row.id);
+            if is_newer_here { Ok(()) } else { index.put(row, object) }
+        })
     }
 
     /// One that is damaged is none: it is written anew with its result.
@@ -265,9 +284,7 @@ impl Backend {
                 let row = Row::new(kind, Some(keyed), content.clone());
                 match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
                     First::Ours => return self.enter(row, Some(bytes)),
-                    First::Theirs(theirs) => {
-                        self.index.change(|index| index.put(&theirs, Object::Same(None)))?;
-                    }
+                    First::Theirs(theirs) => self.take_up(&theirs, Object::Same(None))?,
                 }
                 continue;
             };
@@ -358,7 +375,7 @@ impl Backend {
         match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
             First::Ours => self.enter(row, bytes).map(|_| Taken::Added),
             First::Theirs(theirs) => {
-                self.index.change(|index| index.put(&theirs, Object::Same(None)))?;
+                self.take_up(&theirs, Object::Same(None))?;
                 Ok(Taken::Found(Arc::new(theirs)))
             }
         }

@@ -45,7 +45,7 @@ impl Backend {
             match known.remove(&entry.key) {
                 Some(Known { id, object: Object::Behind }) => self.publish(&[id])?,
                 Some(known) if known.object == read_at(&entry) => {}
-                _ => self.take_up(published, &entry, &mut done)?,
+                _ => self.read(published, &entry, &mut done)?,
             }
         }
         for (place, Known { id, object }) in known {
@@ -73,7 +73,7 @@ impl Backend {
         self.refresh()
     }
 
-    fn take_up(&self, published: &Published, entry: &Entry, done: &mut Refreshed) -> Result<()> {
+    fn read(&self, published: &Published, entry: &Entry, done: &mut Refreshed) -> Result<()> {
         let _turn = self.turn(&entry.key)?;
         let row = match published.load(&entry.key) {
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) => {
@@ -86,7 +86,7 @@ impl Backend {
         let is_settled =
             SystemTime::now().duration_since(entry.modified).is_ok_and(|age| age >= SETTLED_AFTER);
         let object = if is_settled { read_at(entry) } else { Object::Same(None) };
-        self.index.change(|index| index.put(&row, object))?;
+        self.take_up(&row, object)?;
         done.read += 1;
         Ok(())
     }

@@ -17,7 +17,9 @@ use super::*;
 use crate::{Genome, Json, PlacedTrack, blobs::Blobs};
 
 mod damage;
+mod graph;
 mod model;
+mod shared;
 
 type Bytestore = ProvenanceStore<Vec<u8>>;
 
