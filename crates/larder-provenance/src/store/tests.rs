@@ -77,7 +77,8 @@ impl Bench {
 }
 
 fn open(dir: &Path) -> Bytestore {
-    ProvenanceStore::open(dir, Options::default()).unwrap()
+    let options = Options::default().durability(Durability::Scratch);
+    ProvenanceStore::open(dir, options).unwrap()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
