@@ -50,21 +50,25 @@ pub mod encoding;
 
 mod blobs;
 mod genome;
+mod graph;
 mod id;
 mod index;
 mod payload;
 mod provenance;
 mod report;
+mod state;
 mod store;
 mod track;
 mod value;
 
 pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, StoredGenome};
+pub use graph::{Lineage, LineageEdge, LineageRecord, PROV_NAMESPACE};
 pub use id::Id;
 pub use index::{APPLICATION_ID, FORMAT_VERSION, repair};
 pub use payload::{Encoded, Json, Payload};
 pub use provenance::{Input, Provenance, Source};
 pub use report::{Status, VerifyReport};
+pub use state::State;
 pub use store::{Options, Outcome, ProvenanceStore, Record, Records, Stored};
 pub use track::{
     Chroms, Handle, Interval, IntervalTrack, PlacedTrack, Signal, SignalTrack, StoredTrack, Strand,
