@@ -51,6 +51,7 @@ pub mod encoding;
 mod backend;
 mod blobs;
 mod genome;
+mod graph;
 mod id;
 mod index;
 mod payload;
@@ -65,6 +66,7 @@ mod value;
 
 pub use backend::Refreshed;
 pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, StoredGenome};
+pub use graph::{Lineage, LineageEdge, LineageRecord, PROV_NAMESPACE};
 pub use id::Id;
 pub use index::{APPLICATION_ID, FORMAT_VERSION, repair};
 pub use payload::{Encoded, Json, Payload};

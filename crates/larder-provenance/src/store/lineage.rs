@@ -3,12 +3,15 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt,
+    sync::Arc,
 };
 
 use larder_storage::Result;
 
-use super::ProvenanceStore;
-use crate::{Id, Payload, Source, index::Index};
+use super::{ProvenanceStore, Record};
+use crate::{
+    Id, Lineage, LineageRecord, Payload, Source, backend::existing, index::Index, row::Row,
+};
 
 /// A record that another one was made from or that was made from it, at some remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,21 @@ impl<T: Payload> ProvenanceStore<T> {
     /// All that was made from the record, of all kinds.
     pub fn descendants(&self, id: Id) -> Relatives<'_> {
         Relatives::of(&self.backend.index, children, id)
+    }
+
+    /// The record, all that it was made from, and all that was made from it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no such record; otherwise as an item of [`ancestors`](Self::ancestors).
+    pub fn lineage(&self, id: Id) -> Result<Lineage> {
+        let mut rows = vec![self.backend.index.read(|view| existing(view, id))?];
+        for relative in self.ancestors(id).chain(self.descendants(id)) {
+            // One that was deleted has relatives still.
+            rows.extend(self.backend.index.read(|view| view.by_id(relative?.id))?);
+        }
+        let record = |row: &Arc<Row>| Ok(LineageRecord::new(Record::of(row)?, row.state));
+        rows.iter().map(record).collect()
     }
 
     /// The records that were made from something outside every store, in order.

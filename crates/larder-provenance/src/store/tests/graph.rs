@@ -138,6 +138,8 @@ fn lineages_are_walked_both_ways() {
         assert_eq!(names(store.path(ids["b"], ids["d"]).unwrap().unwrap()), "bcd");
         assert_eq!(names(store.path(ids["d"], ids["d"]).unwrap().unwrap()), "d");
         assert_eq!(store.path(ids["d"], ids["b"]).unwrap(), None);
+        let lineage = store.lineage(ids["c"]).unwrap();
+        assert_eq!((lineage.records.len(), lineage.edges.len()), (4, 3));
         // A deleted one is still named by what was made from it.
         assert!(store.delete(ids["c"]).unwrap());
         assert_eq!(names(store.ancestors(ids["d"]).map(|it| it.unwrap().id).collect()), "c");
