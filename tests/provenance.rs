@@ -2,6 +2,8 @@
 //! something is wrong with what is stored or with the disk.
 
 mod crowd;
+mod damage;
+mod disks;
 mod fleet;
 mod kills;
 mod steps;

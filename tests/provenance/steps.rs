@@ -13,13 +13,18 @@ use crate::{
     history::History,
 };
 
-/// A store before each change of a round, in which `a` and `b` come out otherwise than before.
+/// One change of each kind, by their places in a round, in which `a` and `b` come out otherwise than before, and the
+/// reindexing of the next round.
+const CHANGES: [u32; 12] = [0, 3, 4, 5, 6, 7, 8, 11, 13, 14, 15, ROUND + 14];
+const FIRST: u32 = 3 * ROUND;
+
+/// A store before each of these.
 fn prepare(dir: &Path) -> Vec<Results> {
-    let (place, first) = (dir.join("now"), 3 * ROUND);
+    let place = dir.join("now");
     let mut history = Results::default();
     let mut before = Vec::new();
-    for number in 0..first + ROUND {
-        if number >= first {
+    for number in 0..FIRST + 2 * ROUND {
+        if number.checked_sub(FIRST).is_some_and(|number| CHANGES.contains(&number)) {
             copy(&place, &dir.join(number.to_string()));
             before.push(history.clone());
         }
