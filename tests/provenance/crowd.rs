@@ -69,3 +69,20 @@ fn a_killed_process_hands_its_computation_over_once() {
     assert_ne!(by, killed);
     has_one(&open(dir.path(), Durability::Process).unwrap(), "cold", id);
 }
+
+#[test]
+fn what_eight_processes_change_at_once_is_all_there_on_the_storage_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Durability::Process).unwrap();
+    let id = store.put(b"shared".to_vec(), None).unwrap();
+    let workers = (0..8).map(|process| start("tag", dir.path(), process)).collect();
+    assert!(ask(workers).iter().all(String::is_empty));
+    let tags = || store.record(id).unwrap().unwrap().tags;
+    let left = |process| (0..20).filter(|n| n % 4 > 0).map(move |n| format!("{process}/{n}"));
+    let expected = (0..8).flat_map(left).collect();
+    assert_eq!(tags(), expected);
+    let report = store.verify().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    store.reindex().unwrap();
+    assert_eq!(tags(), expected);
+}

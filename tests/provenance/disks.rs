@@ -4,10 +4,11 @@ use std::{
     fs::{self, File},
     io::ErrorKind::StorageFull,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use larder::provenance::{Id, Provenance, State};
-use larder_storage::{Durability, ErrorKind, Result};
+use larder::provenance::{Id, Options, Provenance, State};
+use larder_storage::{Durability, ErrorKind, LocalStorage, Result};
 
 use super::changes::{Store, content, open};
 use crate::{
@@ -109,4 +110,14 @@ fn a_root_that_may_not_be_written_is_refused_and_stays_as_it_is() {
     assert_eq!(refused.kind(), ErrorKind::Io);
     let said = refused.to_string();
     assert!(said.contains(root.to_str().unwrap()) && !said.contains('\n'), "{said}");
+    // An index elsewhere finds all of it.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let storage = Arc::new(LocalStorage::open(&root, Durability::Process).unwrap());
+    let store = Store::on(storage, elsewhere.path(), Options::default()).unwrap();
+    is_whole(&store, &root);
+    assert_eq!(kind(put(&store, "c")), ErrorKind::Io);
+    let computed = store.get_or_compute(&Provenance::new("c"), || Ok(content("c", 0)));
+    assert_eq!(kind(computed), ErrorKind::Io);
+    let id = store.find(&Provenance::new("a")).unwrap().unwrap();
+    assert_eq!(kind(store.invalidate(id)), ErrorKind::Io);
 }

@@ -23,6 +23,7 @@ pub(crate) fn work(what: &str, place: &Path, number: u32) -> Outcome {
             let store = open(place, Durability::Process)?;
             ask(number, || compute(&store))
         }
+        "tag" => tag(&open(place, Durability::Process)?, number),
         "churn" => churn(place, Durability::Process, number),
         "churn-at-power" => churn(place, Durability::Power, number),
         "change" => {
@@ -52,6 +53,21 @@ fn ask(threads: u32, ask: impl Fn() -> Result<String> + Sync) -> Outcome {
     })?;
     let answers = answers.into_iter().collect::<Result<BTreeSet<_>>>()?;
     Ok(say(answers.into_iter().collect::<Vec<_>>().join(" "))?)
+}
+
+/// Waits for a line, and gives the one record 20 tags, every fourth of which it takes away again.
+fn tag(store: &Store, process: u32) -> Outcome {
+    let id = store.list().next().ok_or("no record")??.id;
+    say("waiting")?;
+    io::stdin().read_line(&mut String::new())?;
+    for n in 0..20 {
+        let tag = format!("{process}/{n}");
+        store.tag(id, &tag)?;
+        if n % 4 == 0 {
+            store.untag(id, &tag)?;
+        }
+    }
+    Ok(())
 }
 
 /// Stores a result; its id.
