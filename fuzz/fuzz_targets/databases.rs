@@ -8,7 +8,7 @@ use larder_dir_cache::DirCache;
 use larder_embedding_shards::{Dtype, EmbeddingCache, PoolType, WindowKey};
 use larder_fuzz::allow;
 use larder_kv_cache::KvCache;
-use larder_provenance::{Id, ProvenanceStore};
+use larder_provenance::{Id, Provenance, ProvenanceStore};
 use larder_storage::{Durability, ErrorKind, Result};
 use libfuzzer_sys::fuzz_target;
 
@@ -74,8 +74,11 @@ fn records(dir: &Path) -> Result<()> {
     let options = larder_provenance::Options::default().durability(Durability::Scratch);
     let store = ProvenanceStore::<Vec<u8>>::open(dir, options)?;
     allow(store.get(Id::from_bytes([0; 16])), KINDS);
-    store.list().take(4).for_each(|record| _ = allow(record, KINDS));
+    store.records().take(4).for_each(|record| _ = allow(record, KINDS));
+    allow(store.find(&Provenance::new("op")), KINDS);
+    allow(store.tagged("t"), KINDS);
     allow(store.status(), KINDS);
     allow(store.verify(), KINDS);
+    allow(store.reindex(), KINDS);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use larder::provenance::{GcOptions, Id, Options, Provenance, ProvenanceStore, State};
 use larder_storage::{
-    Digest, Durability, ErrorKind, Key, LocalStorage, MemoryStorage, PutIf, Storage,
+    Digest, Durability, ErrorKind, Key, LocalStorage, MemoryStorage, PutIf, Storage, crc32c,
 };
 use tempfile::TempDir;
 
@@ -58,7 +58,7 @@ impl Place {
 
 type Check = fn(&Place);
 
-const SUITE: [(&str, Check); 9] = [
+const SUITE: [(&str, Check); 10] = [
     ("found", what_is_stored_is_found_on_every_machine),
     ("refused", another_result_is_refused_on_every_machine),
     ("invalid", what_is_invalid_is_computed_anew),
@@ -66,6 +66,7 @@ const SUITE: [(&str, Check); 9] = [
     ("collected", what_is_collected_keeps_its_lineage),
     ("damaged", a_damaged_payload_is_a_miss_and_is_replaced),
     ("records", a_damaged_record_is_told_and_written_again),
+    ("strange", a_record_that_is_not_for_this_program_is_told_and_hides_no_other),
     ("refreshed", a_machine_that_refreshes_sees_what_others_did),
     ("merged", what_is_merged_is_there_for_all),
 ];
@@ -252,6 +253,46 @@ fn a_damaged_record_is_told_and_written_again(place: &Place) {
     store.reindex().unwrap();
     assert_eq!(store.find(&a).unwrap(), Some(id));
     is_clean(&store);
+}
+
+/// The text of a record that says something else, with the checksum of that.
+fn changed(record: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let text = std::str::from_utf8(record).unwrap();
+    let (text, _) = text.rsplit_once(",\"checksum\"").unwrap();
+    let text = text.replacen(from, to, 1);
+    let sum = crc32c(format!("{text}}}").as_bytes());
+    format!("{text},\"checksum\":\"{sum:08x}\"}}").into()
+}
+
+fn a_record_that_is_not_for_this_program_is_told_and_hides_no_other(place: &Place) {
+    let store = place.open("a");
+    let [a, b] = ["a", "b"].map(|name| made(name, &[]));
+    let id = store.put(content("a", 0), Some(a.clone())).unwrap();
+    let [at] = &place.keys("records")[..] else { panic!("one record") };
+    let record = place.storage.get(at).unwrap().unwrap().into_bytes();
+    store.put(content("b", 0), Some(b.clone())).unwrap();
+    let strange = [
+        ("{\"format\":1", "{\"format\":2", ErrorKind::Format),
+        ("\"provenance\":{\"format\":1", "\"provenance\":{\"format\":2", ErrorKind::Format),
+    ];
+    for (from, to, told) in strange {
+        place.storage.put(at, changed(&record, from, to).into(), PutIf::Always).unwrap();
+        let other = place.open(&format!("{told:?} {}", to.len()));
+        assert_eq!(other.refresh().unwrap().problems.len(), 1);
+        assert_eq!(other.find(&a).unwrap_err().kind(), told, "{to}");
+        let put = other.put(content("a", 1), Some(a.clone()));
+        assert_eq!(put.unwrap_err().kind(), told, "nobody writes over it");
+        assert!(!computes(&other, &b, 0));
+    }
+    place.storage.put(at, record.clone(), PutIf::Always).unwrap();
+    // In the place of another one.
+    let elsewhere = Key::new(format!("records/00/{}", "0".repeat(64))).unwrap();
+    place.storage.put(&elsewhere, record, PutIf::Always).unwrap();
+    let problems = store.reindex().unwrap().problems;
+    let places: Vec<_> = problems.iter().map(|it| &*it.place).collect();
+    assert_eq!(places, [elsewhere.as_str()]);
+    assert_eq!(store.records().count(), 2);
+    assert_eq!((store.find(&a).unwrap(), computes(&store, &b, 0)), (Some(id), false));
 }
 
 fn a_machine_that_refreshes_sees_what_others_did(place: &Place) {

@@ -21,6 +21,7 @@ const TARGETS: &[&str] = &[
     "leases",
     "payloads",
     "provenance",
+    "record_texts",
     "records",
     "root_marker",
     "shard_index",
