@@ -255,6 +255,15 @@ fn provenances() -> impl Strategy<Value = Provenance> {
     )
 }
 
+/// A few different numbers, and the same in another order.
+fn orders() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+    let items = prop::collection::btree_set(0..9_u8, 0..5);
+    items.prop_flat_map(|items| {
+        let items = Vec::from_iter(items);
+        (Just(items.clone()), Just(items).prop_shuffle())
+    })
+}
+
 /// `base` with one part of `other`, so that most are near misses; or all of `other`.
 fn with_part(base: &Provenance, other: Provenance, part: u8) -> Provenance {
     let base = base.clone();
@@ -286,6 +295,22 @@ proptest! {
         prop_assert_eq!(equal, a.differences(&b).is_empty());
         prop_assert_eq!(a.differences(&b).len(), b.differences(&a).len());
         prop_assert!(a.differences(&b).iter().all(|difference| difference.to_string().lines().count() == 1));
+    }
+
+    #[test]
+    fn order_counts_exactly_where_it_should(made in provenances(), (items, turned) in orders()) {
+        let inputs = |items: &[u8]| items.iter().map(|n| id(n / 2)).collect::<Vec<_>>();
+        let ordered = |items| inputs(items).into_iter().fold(made.clone(), Provenance::input);
+        let free = |items: &[u8]| made.clone().unordered_inputs(inputs(items));
+        let named = |items: &[u8]| items.iter().fold(made.clone(), |made, n| {
+            let name = n.to_string();
+            made.param(name.as_str(), *n).environment(name.as_str(), *n).recorded(name, *n)
+        });
+        prop_assert_eq!(free(&items).digest(), free(&turned).digest());
+        prop_assert_eq!(named(&items), named(&turned));
+        prop_assert_eq!(named(&items).digest(), named(&turned).digest());
+        let same = !made.is_ordered() || inputs(&items) == inputs(&turned);
+        prop_assert_eq!(ordered(&items).digest() == ordered(&turned).digest(), same);
     }
 
     #[test]
