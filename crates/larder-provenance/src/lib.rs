@@ -32,7 +32,8 @@
 //! - One provenance has one id, whoever puts it at once, in any thread or process that shares the directory.
 //! - [`get_or_compute`](ProvenanceStore::get_or_compute) runs the work once across threads and processes; where it fails,
 //!   panics or is killed, nothing is stored and the next one runs it.
-//! - Provenances that differ never share a key, and equal ones always do: see [`encoding`].
+//! - Provenances that differ in anything that counts never share a key, and others always do: see [`encoding`].
+//!   [`Provenance::differences`] names what differs.
 //! - A payload is checked against its digest each time it is read. One that is missing or damaged is a miss for
 //!   [`find`](ProvenanceStore::find), [`put`](ProvenanceStore::put) and `get_or_compute`, which puts it in place under
 //!   the old id; for [`get`](ProvenanceStore::get) it is [`Corrupt`](larder_storage::ErrorKind::Corrupt).
