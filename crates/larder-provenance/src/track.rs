@@ -15,6 +15,7 @@ mod store;
 mod tests;
 
 pub use format::TRACK_FORMAT_VERSION;
+pub(crate) use format::{decode_intervals, encode_intervals};
 pub use store::{Handle, StoredTrack, TrackRecord, TrackStore};
 
 /// Chromosome lengths in bases, by name.
@@ -208,7 +209,7 @@ impl Track {
         match self {
             Self::Interval(track) => {
                 let mut intervals = track.intervals.iter().enumerate();
-                intervals.try_for_each(|(index, interval)| interval.check(index, chroms))
+                intervals.try_for_each(|(index, it)| it.check("interval", index, chroms))
             }
             Self::Signal(track) => track.check(chroms),
         }
@@ -216,11 +217,11 @@ impl Track {
 }
 
 impl Interval {
-    fn check(&self, index: usize, chroms: &Chroms) -> Result<()> {
+    /// `noun` and `index` say which one it is, where it is wrong.
+    pub(crate) fn check(&self, noun: &str, index: usize, chroms: &Chroms) -> Result<()> {
         let Self { chrom, start, end, .. } = self;
-        let wrong = |what: String| {
-            Err(invalid(format!("interval {index} ({chrom:?}:{start}-{end}) {what}")))
-        };
+        let wrong =
+            |what: String| Err(invalid(format!("{noun} {index} ({chrom:?}:{start}-{end}) {what}")));
         if start > end {
             return wrong("starts after its end".to_owned());
         }

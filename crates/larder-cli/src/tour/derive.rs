@@ -33,7 +33,8 @@ pub(super) fn genome(larder: &Larder, genome: &Genome) -> Result<(Id, Tally)> {
         .collect();
     // Named after its first record, so that the same sequences in another file are the same genome.
     let name = genome.records.first().map_or_else(String::new, |record| record.name.clone());
-    let outcome = larder.genomes().import(StoredGenome { name, sequences })?;
+    let outcome =
+        larder.genomes().import(StoredGenome { name, sequences, annotations: Vec::new() })?;
     Ok((outcome.id, Tally::one(outcome.computed, bases(genome))))
 }
 

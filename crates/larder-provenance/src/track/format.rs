@@ -61,7 +61,7 @@ impl Payload for PlacedTrack {
         let (shape, bytes) = match &self.track {
             Track::Interval(track) => (
                 Shape::Interval { intervals: track.intervals.len() },
-                json(&columns(&track.intervals))?.into(),
+                encode_intervals(&track.intervals)?.into(),
             ),
             Track::Signal(track) => {
                 let signals = track
@@ -83,7 +83,10 @@ impl Payload for PlacedTrack {
         let Summary { label, chroms, shape } = from_json(summary.as_bytes())?;
         let label = TrackLabel::new(label);
         let track = match shape {
-            Shape::Interval { intervals } => read_intervals(label, intervals, &bytes)?.into(),
+            Shape::Interval { intervals } => {
+                let intervals = decode_intervals(&bytes, intervals)?.ok_or_else(unlike_summary)?;
+                IntervalTrack { label, intervals }.into()
+            }
             Shape::Signal { step, window, signals } => {
                 SignalTrack { label, step, window, signals: read_signals(&signals, &bytes)? }.into()
             }
@@ -98,7 +101,8 @@ fn json(value: &impl Serialize) -> Result<String> {
     })
 }
 
-fn columns(intervals: &[Interval]) -> Columns {
+/// Intervals as a JSON object of columns, on one line.
+pub(crate) fn encode_intervals(intervals: &[Interval]) -> Result<String> {
     let mut columns = Columns::default();
     for Interval { chrom, start, end, name, score, strand } in intervals {
         columns.chrom.push(chrom.clone());
@@ -108,23 +112,19 @@ fn columns(intervals: &[Interval]) -> Columns {
         columns.score.push(*score);
         columns.strand.push(strand.as_str().to_owned());
     }
-    columns
+    json(&columns)
 }
 
-fn read_intervals(label: TrackLabel, count: usize, bytes: &Bytes) -> Result<IntervalTrack> {
+/// Reads what [`encode_intervals`] wrote; `None` where it is not `count` intervals.
+pub(crate) fn decode_intervals(bytes: &[u8], count: usize) -> Result<Option<Vec<Interval>>> {
     let Columns { chrom, start, end, name, score, strand } = from_json(bytes)?;
     let lengths = [chrom.len(), start.len(), end.len(), name.len(), score.len(), strand.len()];
     if lengths.iter().any(|len| *len != count) {
-        return Err(unlike_summary());
+        return Ok(None);
     }
     let strands = strand.iter().map(|sign| Strand::from_sign(sign)).collect::<Option<Vec<_>>>();
-    let rows = chrom
-        .into_iter()
-        .zip(start)
-        .zip(end)
-        .zip(name)
-        .zip(score)
-        .zip(strands.ok_or_else(unlike_summary)?);
+    let Some(strands) = strands else { return Ok(None) };
+    let rows = chrom.into_iter().zip(start).zip(end).zip(name).zip(score).zip(strands);
     let interval = |(((((chrom, start), end), name), score), strand)| Interval {
         chrom,
         start,
@@ -133,7 +133,7 @@ fn read_intervals(label: TrackLabel, count: usize, bytes: &Bytes) -> Result<Inte
         score,
         strand,
     };
-    Ok(IntervalTrack { label, intervals: rows.map(interval).collect() })
+    Ok(Some(rows.map(interval).collect()))
 }
 
 fn read_signals(signals: &[(String, usize)], bytes: &Bytes) -> Result<Vec<Signal>> {
