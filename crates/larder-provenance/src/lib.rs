@@ -67,7 +67,8 @@ pub use provenance::{Input, Provenance, Source};
 pub use report::{Status, VerifyReport};
 pub use store::{Options, Outcome, ProvenanceStore, Record, Records, Stored};
 pub use track::{
-    Chroms, Handle, Interval, IntervalTrack, PlacedTrack, Signal, SignalTrack, StoredTrack, Strand,
-    TRACK_FORMAT_VERSION, Track, TrackLabel, TrackRecord, TrackStore, TrackType,
+    Chroms, Handle, Interval, IntervalIndex, IntervalTrack, Overlaps, PlacedTrack, Run, Runs,
+    Signal, SignalTrack, Signals, StoredTrack, Strand, TRACK_FORMAT_VERSION, Track, TrackLabel,
+    TrackRecord, TrackStore, TrackType,
 };
 pub use value::Value;
