@@ -7,6 +7,7 @@ use serde::Serialize;
 
 mod bed;
 mod bedgraph;
+mod bigwig;
 mod format;
 mod index;
 mod lines;
