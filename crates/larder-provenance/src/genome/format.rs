@@ -29,7 +29,6 @@ pub(super) struct Summary {
     pub(super) annotations: usize,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }

@@ -25,9 +25,11 @@ fn signal(step: u64, signals: &[(&str, &[f32])]) -> Track {
     SignalTrack { label: "gc".into(), signals: Signals::Steps { step, window: 4, signals } }.into()
 }
 
-/// Runs by chromosome, each with start, end and value.
-fn run_track(chroms: &[(&str, &[(u64, u64, f64)])]) -> Track {
-    let run = |&(start, end, value): &_| Run { start, end, value };
+/// The start, the end and the value of a run.
+type Values = (u64, u64, f64);
+
+fn run_track(chroms: &[(&str, &[Values])]) -> Track {
+    let run = |&(start, end, value): &Values| Run { start, end, value };
     let runs = chroms.iter().map(|(chrom, runs)| Runs {
         chrom: (*chrom).to_owned(),
         runs: runs.iter().map(run).collect(),

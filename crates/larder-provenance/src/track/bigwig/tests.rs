@@ -63,9 +63,11 @@ fn a_file_is_opened_by_its_path() {
     assert_eq!(BigWigRead::open_file(&path).unwrap().chroms().len(), chroms.len());
 }
 
-/// A big-endian file without compression, of one chromosome of 100 bases and these sections, each as its step, span,
-/// kind and items of four bytes.
-fn big_endian(sections: &[(u32, u32, u8, &[[u8; 4]], u16)]) -> Vec<u8> {
+/// The kind of a section, its step, span and count, and its items of four bytes.
+type Section<'a> = (u8, [u32; 3], &'a [[u8; 4]]);
+
+/// A big-endian file without compression, of one chromosome of 100 bases and these sections.
+fn big_endian(sections: &[Section<'_>]) -> Vec<u8> {
     let mut file = Vec::new();
     let be = |file: &mut Vec<u8>, numbers: &[u32]| {
         file.extend(numbers.iter().flat_map(|it| it.to_be_bytes()))
@@ -78,13 +80,13 @@ fn big_endian(sections: &[(u32, u32, u8, &[[u8; 4]], u16)]) -> Vec<u8> {
     let count = sections.len() as u32;
     be(&mut file, &[INDEX_MAGIC, 1, 0, count, 0, 0, 0, 0, 0, 0, 1, 0, 0x0100_0000 | count]);
     let mut offset = file.len() as u32 + 32 * count;
-    for (.., items, _) in sections {
+    for (.., items) in sections {
         let len = SECTION_HEADER as u32 + 4 * items.len() as u32;
         be(&mut file, &[7, 0, 7, 100, 0, offset, 0, len]);
         offset += len;
     }
-    for (step, span, kind, items, count) in sections {
-        be(&mut file, &[7, 10, 0, *step, *span, u32::from(*kind) << 24 | u32::from(*count)]);
+    for (kind, [step, span, count], items) in sections {
+        be(&mut file, &[7, 10, 0, *step, *span, (u32::from(*kind) << 24) | count]);
         file.extend(items.iter().flatten());
     }
     file
@@ -95,9 +97,9 @@ fn the_three_kinds_of_sections_are_read() {
     let int = u32::to_be_bytes;
     let float = f32::to_be_bytes;
     let file = big_endian(&[
-        (5, 2, 3, &[float(1.0), float(2.0)], 2),
-        (0, 3, 2, &[int(20), float(3.0), int(30), float(f32::NAN)], 2),
-        (0, 0, 1, &[int(40), int(40), float(4.0), int(40), int(100), float(5.0)], 2),
+        (3, [5, 2, 2], &[float(1.0), float(2.0)]),
+        (2, [0, 3, 2], &[int(20), float(3.0), int(30), float(f32::NAN)]),
+        (1, [0, 0, 2], &[int(40), int(40), float(4.0), int(40), int(100), float(5.0)]),
     ]);
     let (track, chroms) = read(&file).unwrap();
     assert_eq!(chroms, Chroms::from([("chr1".to_owned(), 100)]));
@@ -110,7 +112,7 @@ fn the_three_kinds_of_sections_are_read() {
 #[test]
 fn what_cannot_be_is_corrupt() {
     let int = u32::to_be_bytes;
-    let bad: [(u8, &[[u8; 4]], u16, &str); 5] = [
+    let bad: [(u8, &[[u8; 4]], u32, &str); 5] = [
         (1, &[int(40), int(101), int(0)], 1, "not on its chromosome"),
         (1, &[int(40), int(39), int(0)], 1, "out of order"),
         (1, &[int(40), int(50), int(0), int(49), int(60), int(0)], 2, "out of order"),
@@ -118,7 +120,7 @@ fn what_cannot_be_is_corrupt() {
         (2, &[int(0), int(0)], 2, "ends too early"),
     ];
     for (kind, items, count, what) in bad {
-        let error = read(&big_endian(&[(0, 3, kind, items, count)])).unwrap_err();
+        let error = read(&big_endian(&[(kind, [0, 3, count], items)])).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(error.to_string().contains(what), "{error}");
     }
@@ -190,7 +192,7 @@ proptest! {
     fn no_damage_is_a_panic(
         seeds in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 4]>()), 1..8),
     ) {
-        let mut file = big_endian(&[(5, 2, 3, &[[0; 4]; 9], 9), (0, 3, 2, &[[0; 4]; 2], 1)]);
+        let mut file = big_endian(&[(3, [5, 2, 9], &[[0; 4]; 9]), (2, [0, 3, 1], &[[0; 4]; 2])]);
         for (at, bytes) in seeds {
             let at = at.index(file.len() - 4);
             file[at..at + 4].copy_from_slice(&bytes);
