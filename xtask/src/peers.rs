@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 
 /// One a line, in the order of the alphabet.
 const PINS: &[&str] = &[
+    "blake3==1.0.11",
     "diskcache==5.6.3",
     "duckdb==2.0.0",
     "geno-lewm==0.2.1",

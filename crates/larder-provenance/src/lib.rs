@@ -29,12 +29,35 @@
 //! what came from what, to [Graphviz](Lineage::to_dot), as a [drawing](Lineage::to_svg) and in the
 //! [terms of the W3C](Lineage::to_prov_json).
 //!
+//! # What seqchain's stores have
+//!
+//! | `seqchain.api.store` | here |
+//! |---|---|
+//! | `Provenance(operation, input_ids, params)` | [`Provenance::new`], [`input`](Provenance::input), [`input_as`](Provenance::input_as), [`param`](Provenance::param) |
+//! | `operation`, `input_ids`, `params` | the same of a [`Provenance`]; an input is the id of a record or the digest of a content |
+//! | `cache_key()`: a tuple | [`Provenance::digest`], which is the same on every machine and after a restart |
+//! | inputs are sorted: `subtract(A, B)` is `subtract(B, A)` | they are in order; [in none](Provenance::unordered_inputs) by choice |
+//! | `TrackLabel` | [`TrackLabel`] |
+//! | `Track`: `IntervalTrack`, a track over a BigWig file | [`Track`]: [`IntervalTrack`], [`SignalTrack`]; BED, bedGraph and [BigWig](SignalTrack::open_bigwig) are read |
+//! | `StoredTrack`: `id`, `track`, `track_type`, `chroms`, `created_at`, `provenance` | [`StoredTrack`], the same |
+//! | `StoredTrack.temp_file`, `put(.., temp_file=..)` | [`StoredTrack::handle`], [`TrackStore::put_with_handle`] |
+//! | `TrackStore()` | [`TrackStore::in_memory`]; durable: [`open`](TrackStore::open) |
+//! | `TrackStore.put(track, chroms=.., provenance=..)`: the id of an equal provenance, otherwise a new one | [`TrackStore::put`], the same, among all threads and processes |
+//! | `TrackStore.get`, `None` for a miss | [`TrackStore::get`] |
+//! | `TrackStore.delete`: a bool; the provenance is free again | [`TrackStore::delete`] |
+//! | `TrackStore.list_all`, by time of creation | [`TrackStore::list_all`], without the values |
+//! | `Genome(name, .., sequences, annotations, ..)` | [`Genome`]; FASTA is [read](Genome::read_fasta) and [written](Genome::write_fasta) |
+//! | `StoredGenome`: `id`, `genome`, `created_at`, `chrom_lengths` | [`StoredGenome`], [`StoredGenome::chrom_lengths`] |
+//! | `GenomeStore`: `put`, `get`, `delete`, `list_all` | [`GenomeStore`], the same; [`import`](GenomeStore::import) finds an equal genome |
+//! | ids are UUIDs | [`Id`], a UUID of version 7, in the order of creation |
+//!
 //! # Guarantees
 //!
 //! - One provenance has one id, whoever puts it at once, in any thread or process that shares the directory.
 //! - [`get_or_compute`](ProvenanceStore::get_or_compute) runs the work once across threads and processes; where it fails,
 //!   panics or is killed, nothing is stored and the next one runs it.
-//! - Provenances that differ never share a key, and equal ones always do: see [`encoding`].
+//! - Provenances that differ in anything that counts never share a key, and others always do: see [`encoding`].
+//!   [`Provenance::differences`] names what differs.
 //! - A payload is checked against its digest each time it is read. One that is missing or damaged is a miss for
 //!   [`find`](ProvenanceStore::find), [`put`](ProvenanceStore::put) and `get_or_compute`, which puts it in place under
 //!   the old id; for [`get`](ProvenanceStore::get) it is [`Corrupt`](larder_storage::ErrorKind::Corrupt).
@@ -50,6 +73,7 @@
 
 pub mod encoding;
 
+mod backend;
 mod blobs;
 mod genome;
 mod graph;
@@ -57,23 +81,31 @@ mod id;
 mod index;
 mod payload;
 mod provenance;
+mod published;
 mod report;
+mod row;
 mod state;
 mod store;
 mod track;
 mod value;
 
+pub use backend::Refreshed;
 pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, StoredGenome};
 pub use graph::{Lineage, LineageEdge, LineageRecord, PROV_NAMESPACE};
 pub use id::Id;
 pub use index::{APPLICATION_ID, FORMAT_VERSION, repair};
 pub use payload::{Encoded, Json, Payload};
-pub use provenance::{Input, Provenance, Source};
+pub use provenance::{Difference, Input, Provenance, Source};
 pub use report::{Status, VerifyReport};
+pub use row::RECORD_FORMAT_VERSION;
 pub use state::State;
-pub use store::{Options, Outcome, ProvenanceStore, Record, Records, Stored};
+pub use store::{
+    Explanation, GcOptions, GcReport, Merged, Options, Outcome, ProvenanceStore, Record, Records,
+    Relative, Relatives, Stored,
+};
 pub use track::{
-    Chroms, Handle, Interval, IntervalTrack, PlacedTrack, Signal, SignalTrack, StoredTrack, Strand,
-    TRACK_FORMAT_VERSION, Track, TrackLabel, TrackRecord, TrackStore, TrackType,
+    Chroms, Handle, Interval, IntervalIndex, IntervalTrack, Overlaps, PlacedTrack, Run, Runs,
+    Signal, SignalTrack, Signals, StoredTrack, Strand, TRACK_FORMAT_VERSION, Track, TrackLabel,
+    TrackRecord, TrackStore, TrackType,
 };
 pub use value::Value;

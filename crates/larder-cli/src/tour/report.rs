@@ -8,7 +8,7 @@ use std::{
 
 use larder::{
     Larder,
-    provenance::Signal,
+    provenance::{Chroms, IntervalTrack, Signal, SignalTrack, Signals},
     storage::{Digest, Error, Result},
 };
 
@@ -33,18 +33,23 @@ pub(super) struct Sources<'a> {
 }
 
 /// Writes one file of a report.
-type Writer = fn(&Sources<'_>, &mut BufWriter<File>) -> io::Result<()>;
+type Writer = fn(&Sources<'_>, &mut BufWriter<File>) -> Result<()>;
 
 /// The files of a report.
 const FILES: [(&str, Writer); 5] = [
     ("orfs.bed", |from, out| {
         let orfs = from.genome.records.iter().zip(from.orfs);
-        orfs.into_iter().try_for_each(|(record, orfs)| bed::write(out, &record.name, orfs))
+        let intervals =
+            orfs.flat_map(|(record, orfs)| orfs.iter().map(|orf| bed::scored(&record.name, orf)));
+        IntervalTrack { label: "open reading frames".into(), intervals: intervals.collect() }
+            .write_bed(out)
     }),
     ("gc_content.bedgraph", |from, out| bedgraph(out, "GC content", from.content)),
     ("gc_skew.bedgraph", |from, out| bedgraph(out, "GC skew", from.skew)),
-    ("tetranucleotides.tsv", |from, out| composition::write(out, &from.genome.records)),
-    ("gc_skew.svg", |from, out| plot(from, out)),
+    ("tetranucleotides.tsv", |from, out| {
+        composition::write(out, &from.genome.records).map_err(unwritable)
+    }),
+    ("gc_skew.svg", |from, out| plot(from, out).map_err(unwritable)),
 ];
 
 /// Builds the directory of reports, or finds it. One that somebody took files from is built again.
@@ -66,26 +71,32 @@ pub(super) fn build(larder: &Larder, from: &Sources<'_>) -> Result<(PathBuf, Tal
 fn write(from: &Sources<'_>, stage: &Path) -> Result<()> {
     for (name, write) in FILES {
         let path = stage.join(name);
-        let written = File::create_new(&path).map(BufWriter::new).and_then(|mut out| {
+        let written = || {
+            let mut out = BufWriter::new(File::create_new(&path).map_err(unwritable)?);
             write(from, &mut out)?;
-            out.flush()
-        });
-        written.map_err(|error| Error::io(error, "cannot write the report").at_path(path))?;
+            out.flush().map_err(unwritable)
+        };
+        written().map_err(|error| error.at_path(&path))?;
     }
     Ok(())
+}
+
+fn unwritable(error: io::Error) -> Error {
+    Error::io(error, "cannot write the report")
 }
 
 /// The same for the same records, whatever the file was called.
 fn identity(genome: &Genome) -> String {
     let sources: Vec<String> = genome.records.iter().map(pass::source).collect();
     let parameters =
-        format!("report 1, window {WINDOW}, at least {MIN_CODONS} codons, {BINS} bins\n");
+        format!("report 2, window {WINDOW}, at least {MIN_CODONS} codons, {BINS} bins\n");
     Digest::of((parameters + &sources.join("\n")).as_bytes()).to_string()[..16].to_owned()
 }
 
-fn bedgraph(out: &mut impl Write, name: &str, signals: &[Signal]) -> io::Result<()> {
-    bedgraph::write_header(out, name, &format!("{name} in {WINDOW} bp around each base"))?;
-    signals.iter().try_for_each(|it| bedgraph::write(out, &it.chrom, &it.values, BINS))
+fn bedgraph(out: &mut impl Write, name: &str, signals: &[Signal]) -> Result<()> {
+    let label = format!("{name} in {WINDOW} bp around each base").into();
+    let runs = signals.iter().map(|signal| bedgraph::runs(signal, BINS)).collect();
+    SignalTrack { label, signals: Signals::Runs(runs) }.write_bedgraph(out, &Chroms::new())
 }
 
 fn plot(from: &Sources<'_>, out: &mut impl Write) -> io::Result<()> {
