@@ -142,8 +142,7 @@ fn typed(value: &Value) -> Json {
     let (text, kind) = match value {
         Value::Text(text) => return json!(text),
         Value::Bool(value) => (value.to_string(), "xsd:boolean"),
-        Value::Int(value) if i64::try_from(*value).is_ok() => (value.to_string(), "xsd:long"),
-        Value::Int(value) => (value.to_string(), "xsd:integer"),
+        Value::Int(value) => (value.to_string(), integer(*value)),
         Value::Float(value) => (double(*value), "xsd:double"),
         Value::Bytes(bytes) => {
             (bytes.iter().map(|byte| format!("{byte:02X}")).collect(), "xsd:hexBinary")
@@ -153,6 +152,15 @@ fn typed(value: &Value) -> Json {
         }
     };
     json!({ "$": text, "type": kind })
+}
+
+/// The narrowest of the types that are in use for integers.
+fn integer(value: i128) -> &'static str {
+    match value {
+        _ if i32::try_from(value).is_ok() => "xsd:int",
+        _ if i64::try_from(value).is_ok() => "xsd:long",
+        _ => "xsd:integer",
+    }
 }
 
 /// A float as XML Schema writes it.

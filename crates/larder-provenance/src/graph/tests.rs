@@ -195,9 +195,10 @@ fn prov_names_what_is_there() {
 #[test]
 fn prov_has_each_parameter_with_its_type() {
     let typed = |text: &str, kind: &str| json!({ "$": text, "type": kind });
-    let cases: [(Value, Json); 13] = [
+    let cases: [(Value, Json); 14] = [
         (true.into(), typed("true", "xsd:boolean")),
-        ((-1).into(), typed("-1", "xsd:long")),
+        ((-1).into(), typed("-1", "xsd:int")),
+        (i64::MIN.into(), typed("-9223372036854775808", "xsd:long")),
         (u64::MAX.into(), typed("18446744073709551615", "xsd:integer")),
         (0.1_f64.into(), typed("0.1", "xsd:double")),
         ((-0.0_f64).into(), typed("-0.0", "xsd:double")),
