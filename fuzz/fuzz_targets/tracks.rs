@@ -26,7 +26,8 @@ fuzz_target!(|data: &[u8]| {
             |it, out| it.write_bedgraph(out, &Chroms::new()),
         ),
         _ => {
-            let Some((track, chroms)) = allow(SignalTrack::read_bigwig(Cursor::new(text), "b"), DAMAGE)
+            let Some((track, chroms)) =
+                allow(SignalTrack::read_bigwig(Cursor::new(text), "b"), DAMAGE)
             else {
                 return;
             };
