@@ -10,6 +10,8 @@ use larder_storage::{
 pub(crate) struct Blobs {
     storage: Arc<dyn Storage>,
     durability: Durability,
+    /// Whether others, who do not know that a payload is used here too, may remove an old one.
+    is_shared: bool,
 }
 
 /// What is found where a payload should be.
@@ -20,8 +22,8 @@ pub(crate) enum Found {
 }
 
 impl Blobs {
-    pub(crate) fn new(storage: Arc<dyn Storage>, durability: Durability) -> Self {
-        Self { storage, durability }
+    pub(crate) fn new(storage: Arc<dyn Storage>, durability: Durability, is_shared: bool) -> Self {
+        Self { storage, durability, is_shared }
     }
 
     pub(crate) fn key(payload: &Digest) -> Result<Key> {
@@ -45,10 +47,10 @@ impl Blobs {
         })
     }
 
-    /// Writes the payload unless it is there already, intact, and as durable as it has to be: what another writer just
-    /// made visible may not have reached the disk.
+    /// Writes the payload unless it is there already, intact, young, and as durable as it has to be: what another writer
+    /// just made visible may not have reached the disk.
     pub(crate) fn store(&self, payload: &Digest, bytes: &Bytes) -> Result<()> {
-        if !self.durability.syncs() && self.load(payload)?.is_some() {
+        if !self.durability.syncs() && !self.is_shared && self.load(payload)?.is_some() {
             return Ok(());
         }
         self.storage.put(&Self::key(payload)?, bytes.clone(), PutIf::Always)
@@ -68,10 +70,10 @@ impl Blobs {
     }
 
     /// Every object that is named as a payload, by digest.
-    pub(crate) fn list(&self) -> Result<impl Iterator<Item = Result<(Digest, u64)>>> {
-        let named = |Entry { key, len, .. }: Entry| {
-            let digest = key.name().parse::<Digest>().ok()?;
-            (Self::key(&digest).is_ok_and(|expected| expected == key)).then_some((digest, len))
+    pub(crate) fn list(&self) -> Result<impl Iterator<Item = Result<(Digest, Entry)>>> {
+        let named = |entry: Entry| {
+            let digest = entry.key.name().parse::<Digest>().ok()?;
+            Self::key(&digest).is_ok_and(|key| key == entry.key).then_some((digest, entry))
         };
         let entries = self.storage.list(Some(&Key::new("blobs")?))?;
         Ok(entries.filter_map(move |entry| entry.map(named).transpose()))

@@ -1,59 +1,79 @@
-//! Where the records are: all that is known of each result but its content.
+//! Where records are looked up: all that is known of each result but its payload.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, path::Path, sync::Arc, vec};
 
-use larder_storage::{Digest, Error, ErrorKind, Result, crc32c_append, time};
+use larder_sqlite::{Attempt, Failure};
+use larder_storage::{Digest, Durability, Error, ErrorKind, Key, Problem, Result};
 
-use crate::{Id, Provenance};
+use crate::{Id, Source, backend::Known, row::Row};
 
 mod memory;
 mod sqlite;
 
-pub(crate) use memory::MemoryIndex;
-pub(crate) use sqlite::SqliteIndex;
+use memory::Memory;
+use sqlite::Sqlite;
 pub use sqlite::{APPLICATION_ID, FORMAT_VERSION, repair};
 
-/// A change to an index runs such work while no other change can, in any process.
-pub(crate) type Exclusively<'a> = &'a dyn Fn() -> Result<()>;
+/// What can be asked of an index.
+pub(crate) trait View {
+    fn by_id(&self, id: Id) -> Attempt<Option<Arc<Row>>>;
 
-/// The records of one store.
-pub(crate) trait Index: Send + Sync + fmt::Debug {
-    fn by_id(&self, id: Id) -> Result<Option<Arc<Row>>>;
+    fn by_key(&self, kind: &str, key: &Digest) -> Attempt<Option<Arc<Row>>>;
 
-    fn by_provenance(&self, kind: &'static str, key: &Digest) -> Result<Option<Arc<Row>>>;
+    /// The records that were made from this, in order.
+    fn children(&self, source: &Source) -> Attempt<Vec<Id>>;
 
-    /// Adds the record, unless its provenance has one: then that one is returned, and gets the new payload if it still
-    /// has the payload `broken`. Where the row takes the payload, `ensure` makes sure that the payload is there.
-    fn insert(
-        &self,
-        draft: &Draft,
-        broken: Option<&Digest>,
-        ensure: Exclusively<'_>,
-    ) -> Result<Arc<Row>>;
+    /// Whether a record has the payload.
+    fn is_used(&self, payload: &Digest) -> Attempt<bool>;
 
-    /// Removes the record; whether there was one, and its payload, where that can be told.
-    fn delete(&self, id: Id) -> Result<(bool, Option<Digest>)>;
+    /// Up to `limit` records after the id `after`, which is empty for the first page: those of one kind that have a
+    /// payload, or all.
+    fn page(&self, kind: Option<&str>, after: &[u8], limit: usize) -> Attempt<Page>;
 
-    /// Runs `reap` if no record has this payload.
-    fn if_unused(&self, payload: &Digest, reap: Exclusively<'_>) -> Result<()>;
+    /// Up to `limit` records of an operation, the newest first.
+    fn of_operation(&self, kind: &str, operation: &str, limit: usize) -> Attempt<Vec<Arc<Row>>>;
 
-    /// Up to `limit` records after the id `after`, which is empty for the first page, of one kind or of all.
-    fn page(&self, kind: Option<&'static str>, after: &[u8], limit: usize) -> Result<Page>;
+    /// The records that have the tag, in order.
+    fn tagged(&self, tag: &str) -> Attempt<Vec<Id>>;
 
-    fn len(&self, kind: &str) -> Result<u64>;
+    /// How many records of the kind have a payload.
+    fn count(&self, kind: &str) -> Attempt<u64>;
 
-    fn totals(&self) -> Result<Totals>;
+    fn totals(&self) -> Attempt<Totals>;
 
-    /// What is wrong with the structure of the index, so that nothing in it can be relied on.
-    fn damage(&self) -> Result<Option<String>>;
+    /// The sound records of a database, by where they lie on the storage.
+    fn known(&self) -> Attempt<HashMap<Key, Known>>;
 
-    /// What is wrong between sound records.
-    fn faults(&self) -> Result<Vec<String>>;
+    /// The records of a database that have still to be published.
+    fn behind(&self) -> Attempt<Vec<Id>>;
+}
+
+/// What can be done to an index.
+pub(crate) trait Change: View {
+    /// Adds the record in the place of those with its id or its key.
+    fn put(&mut self, row: &Row, object: Object) -> Attempt<()>;
+
+    /// Removes the record, whatever is left of it.
+    fn remove(&mut self, id: Id) -> Attempt<Option<Removed>>;
+
+    /// Removes all records.
+    fn clear(&mut self) -> Attempt<()>;
+}
+
+/// What lies on the storage in the place of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Object {
+    /// The same record. Where it was read from there: when it was published, in nanoseconds since 1970.
+    Same(Option<i64>),
+    /// An older one: this one has still to be published.
+    Behind,
+}
+
+/// A record that is removed; what of it can be told.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    pub(crate) place: Option<Key>,
+    pub(crate) payload: Option<Digest>,
 }
 
 /// Records in the order of their ids.
@@ -62,6 +82,44 @@ pub(crate) struct Page {
     pub(crate) rows: Vec<Result<Arc<Row>, Damaged>>,
     /// The id of the last one, as it is kept.
     pub(crate) last: Vec<u8>,
+}
+
+/// Records of an index. An item is an error where a record is damaged, which does not end the listing, or where the database
+/// fails, which does.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    index: &'a Index,
+    kind: Option<&'static str>,
+    page: vec::IntoIter<Result<Arc<Row>, Damaged>>,
+    after: Vec<u8>,
+    is_done: bool,
+}
+
+impl Rows<'_> {
+    const PAGE: usize = 1000;
+
+    fn turn(&mut self) -> Result<()> {
+        // Ended first, so that a failure ends it.
+        self.is_done = true;
+        let page = self.index.read(|view| view.page(self.kind, &self.after, Self::PAGE))?;
+        self.is_done = page.rows.len() < Self::PAGE;
+        (self.page, self.after) = (page.rows.into_iter(), page.last);
+        Ok(())
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Arc<Row>, Damaged>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.as_slice().is_empty()
+            && !self.is_done
+            && let Err(error) = self.turn()
+        {
+            return Some(Err(Damaged { place: "database".to_owned(), error }));
+        }
+        self.page.next()
+    }
 }
 
 /// A record that is not as it was written.
@@ -78,140 +136,101 @@ impl Damaged {
             Ok(id) => Id::from_bytes(id).to_string(),
             Err(_) => id.iter().map(|byte| format!("{byte:02x}")).collect(),
         };
-        let message = format!(
-            "record {place} is damaged: restore the database, or delete it and compute it anew"
-        );
+        let message = format!("record {place} is damaged in the index: `reindex` reads it again");
         Self { place, error: Error::new(ErrorKind::Corrupt, message) }
+    }
+
+    /// What to tell of it; the error itself where it was not the record but the database that failed.
+    pub(crate) fn problem(self) -> Result<Problem> {
+        match self.error.kind() {
+            ErrorKind::Corrupt | ErrorKind::Format => {
+                Ok(Problem::new(self.place, self.error.chain()))
+            }
+            _ => Err(self.error),
+        }
     }
 }
 
 /// Sums over an index.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
-    /// How many records there are of each kind.
+    /// How many records with payloads there are of each kind.
     pub(crate) kinds: Vec<(String, u64)>,
+    /// How many records have none.
+    pub(crate) without: u64,
     /// How many different payloads there are.
     pub(crate) payloads: u64,
     /// Their bytes.
     pub(crate) bytes: u64,
 }
 
-/// A record that has no id yet.
+/// An index that lives as long as this value, or a database.
 #[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) kind: &'static str,
-    pub(crate) version: u32,
-    pub(crate) provenance: Option<Keyed>,
-    pub(crate) payload: Digest,
-    pub(crate) payload_len: u64,
-    pub(crate) summary: String,
-    pub(crate) cost: Option<Duration>,
+pub(crate) enum Index {
+    Memory(Memory),
+    Sqlite(Sqlite),
 }
 
-/// A provenance that was checked, with its key.
-#[derive(Clone, Debug)]
-pub(crate) struct Keyed {
-    pub(crate) provenance: Provenance,
-    pub(crate) key: Digest,
-}
-
-impl Keyed {
-    pub(crate) fn new(provenance: Provenance) -> Result<Self> {
-        provenance.check()?;
-        Ok(Self { key: provenance.digest(), provenance })
-    }
-}
-
-/// A record as it is kept.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    pub(crate) id: Id,
-    pub(crate) kind: Cow<'static, str>,
-    pub(crate) version: u32,
-    /// Nanoseconds since 1970.
-    pub(crate) created_at: i64,
-    pub(crate) key: Option<Digest>,
-    /// The JSON form.
-    pub(crate) provenance: Option<String>,
-    pub(crate) payload: Digest,
-    pub(crate) payload_len: u64,
-    pub(crate) summary: String,
-    pub(crate) checksum: u32,
-}
-
-impl Row {
-    /// The first row of a draft.
-    fn new(draft: &Draft) -> Self {
-        let mut row = Self {
-            id: Id::next(),
-            kind: Cow::Borrowed(draft.kind),
-            version: draft.version,
-            created_at: time::now_ns(),
-            key: draft.provenance.as_ref().map(|keyed| keyed.key),
-            provenance: draft.provenance.as_ref().map(|keyed| keyed.provenance.to_json()),
-            payload: draft.payload,
-            payload_len: draft.payload_len,
-            summary: draft.summary.clone(),
-            checksum: 0,
-        };
-        row.checksum = row.sum();
-        row
+impl Index {
+    pub(crate) fn in_memory() -> Self {
+        Self::Memory(Memory::default())
     }
 
-    /// The same record with the payload of the draft.
-    fn with_payload(&self, draft: &Draft) -> Self {
-        let mut row = self.clone();
-        (row.version, row.payload, row.payload_len) =
-            (draft.version, draft.payload, draft.payload_len);
-        row.summary.clone_from(&draft.summary);
-        row.checksum = row.sum();
-        row
+    pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
+        Sqlite::open(dir, durability).map(Self::Sqlite)
     }
 
-    /// What an insertion of the draft comes to where its provenance has the record `existing`.
-    fn plan(draft: &Draft, existing: Option<Arc<Self>>, broken: Option<&Digest>) -> Plan {
-        match existing {
-            None => Plan::Insert(Self::new(draft)),
-            Some(row) if Some(&row.payload) == broken => Plan::Replace(row.with_payload(draft)),
-            Some(row) => Plan::Keep(row),
+    /// Runs `work` on the records; others may change them between two questions.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&dyn View) -> Attempt<T>) -> Result<T> {
+        match self {
+            Self::Memory(memory) => memory.read(work).map_err(plain),
+            Self::Sqlite(sqlite) => sqlite.read(work),
         }
     }
 
-    /// CRC-32C over everything that makes the record, each text after its length.
-    fn sum(&self) -> u32 {
-        let provenance = self.provenance.as_deref().unwrap_or("");
-        let key = self.key.as_ref().map_or(&[][..], |key| key.as_bytes());
-        let texts = [self.kind.as_bytes(), key, provenance.as_bytes(), self.summary.as_bytes()];
-        let fixed: [&[u8]; 5] = [
-            self.id.as_bytes(),
-            &self.version.to_le_bytes(),
-            &self.created_at.to_le_bytes(),
-            self.payload.as_bytes(),
-            &self.payload_len.to_le_bytes(),
-        ];
-        let sum = fixed.iter().fold(0, |sum, part| crc32c_append(sum, part));
-        texts.iter().fold(sum, |sum, text| {
-            crc32c_append(crc32c_append(sum, &(text.len() as u64).to_le_bytes()), text)
-        })
+    /// The records of one kind that have a payload, or all, in the order of their ids, read in pages as they are asked for.
+    pub(crate) fn rows(&self, kind: Option<&'static str>) -> Rows<'_> {
+        Rows {
+            index: self,
+            kind,
+            page: vec::IntoIter::default(),
+            after: Vec::new(),
+            is_done: false,
+        }
     }
 
-    /// Whether the record is as it was written.
-    fn is_sound(&self) -> bool {
-        self.sum() == self.checksum
+    /// Runs `work` while no other change can be made, in any process. Of a change that fails nothing is left in a
+    /// database; in memory, what was done before stays.
+    pub(crate) fn change<T>(&self, work: impl FnOnce(&mut dyn Change) -> Attempt<T>) -> Result<T> {
+        match self {
+            Self::Memory(memory) => memory.change(work).map_err(plain),
+            Self::Sqlite(sqlite) => sqlite.change(work),
+        }
     }
 
-    pub(crate) fn created_at(&self) -> SystemTime {
-        time::from_ns(self.created_at)
+    /// What is wrong with the structure of the index, so that nothing in it can be relied on.
+    pub(crate) fn damage(&self) -> Result<Option<String>> {
+        match self {
+            Self::Memory(_) => Ok(None),
+            Self::Sqlite(sqlite) => sqlite.damage(),
+        }
     }
 
-    pub(crate) fn provenance(&self) -> Result<Option<Provenance>> {
-        self.provenance.as_deref().map(Provenance::from_json).transpose()
+    /// What is wrong between sound records.
+    pub(crate) fn faults(&self) -> Result<Vec<String>> {
+        match self {
+            Self::Memory(_) => Ok(Vec::new()),
+            Self::Sqlite(sqlite) => sqlite.faults(),
+        }
     }
 }
 
-/// What an insertion comes to.
-enum Plan {
-    Insert(Row),
-    Replace(Row),
-    Keep(Arc<Row>),
+/// The failure of work in which there is no database.
+fn plain(failure: Failure) -> Error {
+    match failure {
+        Failure::Work(error) => error,
+        Failure::Sqlite(error) => {
+            Error::new(ErrorKind::Backend, "the database failed").with_source(error)
+        }
+    }
 }

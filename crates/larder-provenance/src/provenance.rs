@@ -1,12 +1,19 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    iter,
+};
 
 use larder_storage::{Digest, Error, ErrorKind, Result};
+use serde::Serialize;
 
 use crate::{Id, Value, encoding};
 
+mod differences;
 mod json;
 #[cfg(test)]
 mod tests;
+
+pub use differences::Difference;
 
 /// What produced a result: an operation, what went into it, and its parameters.
 ///
@@ -21,14 +28,20 @@ mod tests;
 /// let turned = Provenance::new("subtract").input(control).input_as("background", signal).param("window", 500);
 /// assert_ne!(made.digest(), turned.digest());
 /// ```
+///
+/// What is only [recorded](Self::recorded) is no part of the [key](Self::digest), and of equality it is: provenances of
+/// one key name one result even where they are not equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provenance {
     operation: String,
     code_version: Option<String>,
+    environment: BTreeMap<String, Value>,
+    salt: Option<String>,
     // Sorted whenever it is not ordered, so that equality and the digest agree.
     inputs: Vec<Input>,
     ordered: bool,
     params: BTreeMap<String, Value>,
+    recorded: BTreeMap<String, Value>,
 }
 
 /// One thing that went into an operation.
@@ -51,7 +64,7 @@ impl Input {
 }
 
 /// What an [`Input`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// A stored result. It need not be in the same store, nor be there still.
     Record(Id),
@@ -74,14 +87,39 @@ impl From<Digest> for Source {
 impl Provenance {
     /// A provenance without inputs and parameters.
     pub fn new(operation: impl Into<String>) -> Self {
-        let (inputs, params) = (Vec::new(), BTreeMap::new());
-        Self { operation: operation.into(), code_version: None, inputs, ordered: true, params }
+        Self {
+            operation: operation.into(),
+            code_version: None,
+            environment: BTreeMap::new(),
+            salt: None,
+            inputs: Vec::new(),
+            ordered: true,
+            params: BTreeMap::new(),
+            recorded: BTreeMap::new(),
+        }
     }
 
     /// Sets the version of the operation's code: raise it when the code gives other results.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.code_version = Some(version.into());
+        self
+    }
+
+    /// Sets something about the toolchain or the machine that the result depends on, such as the version of a library
+    /// or the instruction set, in place of an earlier one of the same name. What differs from machine to machine without
+    /// changing the result, such as a path or a host, does not belong here: no other machine would find the result.
+    #[must_use]
+    pub fn environment(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets a text that has no meaning but to be another one: with a new salt no result from before is found, which
+    /// disowns those that turned out to be wrong.
+    #[must_use]
+    pub fn salt(mut self, salt: impl Into<String>) -> Self {
+        self.salt = Some(salt.into());
         self
     }
 
@@ -118,6 +156,49 @@ impl Provenance {
         self
     }
 
+    /// Sets each field of a struct, or each entry of a map, as a parameter, in place of an earlier one of the same name.
+    /// [`Value::of`] says what becomes of each type.
+    ///
+    /// ```
+    /// use larder_provenance::Provenance;
+    /// use serde::Serialize;
+    ///
+    /// #[derive(Serialize)]
+    /// struct Settings {
+    ///     window: u32,
+    ///     threshold: f32,
+    ///     strands: Option<Strands>,
+    /// }
+    ///
+    /// #[derive(Serialize)]
+    /// enum Strands {
+    ///     Both,
+    /// }
+    ///
+    /// let settings = Settings { window: 500, threshold: 0.5, strands: Some(Strands::Both) };
+    /// let made = Provenance::new("call.peaks").params_of(&settings)?;
+    /// let same = Provenance::new("call.peaks").param("window", 500).param("threshold", 0.5).param("strands", "Both");
+    /// assert_eq!(made, same);
+    /// # Ok::<_, larder_storage::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where it is neither a struct nor a map, and as [`Value::of`], with the name of the field.
+    pub fn params_of(mut self, fields: &(impl Serialize + ?Sized)) -> Result<Self> {
+        self.params.extend(Value::entries_of(fields)?);
+        Ok(self)
+    }
+
+    /// Sets a parameter that is recorded with the result and is no part of the key, because the result does not depend on
+    /// it: the number of threads, say. One of the same name is replaced. Where a result is found that was recorded with
+    /// another value, it stays as it was recorded.
+    #[must_use]
+    pub fn recorded(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.recorded.insert(name.into(), value.into());
+        self
+    }
+
     /// The name of the operation.
     pub fn operation(&self) -> &str {
         &self.operation
@@ -126,6 +207,16 @@ impl Provenance {
     /// The version of the operation's code, where one was given.
     pub fn code_version(&self) -> Option<&str> {
         self.code_version.as_deref()
+    }
+
+    /// What the result depends on of the toolchain or the machine, by name.
+    pub fn environment_items(&self) -> &BTreeMap<String, Value> {
+        &self.environment
+    }
+
+    /// The salt, where one was given.
+    pub fn salt_text(&self) -> Option<&str> {
+        self.salt.as_deref()
     }
 
     /// The inputs, in their order or, where it does not matter, sorted.
@@ -143,7 +234,12 @@ impl Provenance {
         &self.params
     }
 
-    /// The key of this provenance: the digest of its [encoding].
+    /// The parameters by name that are recorded and no part of the key.
+    pub fn recorded_params(&self) -> &BTreeMap<String, Value> {
+        &self.recorded
+    }
+
+    /// The key of this provenance: the digest of its [encoding], which leaves out what is only recorded.
     pub fn digest(&self) -> Digest {
         encoding::digest(self)
     }
@@ -156,14 +252,38 @@ impl Provenance {
         self
     }
 
+    /// The same with other names of inputs that are records, and with `seen`, which is of the inputs in their order, in the
+    /// order that they have then.
+    pub(crate) fn renamed(
+        &self,
+        names: &HashMap<Id, Id>,
+        seen: &[Option<Digest>],
+    ) -> (Self, Vec<Option<Digest>>) {
+        let rename = |input: &Input| Input {
+            source: match input.source {
+                Source::Record(id) => Source::Record(names.get(&id).copied().unwrap_or(id)),
+                content @ Source::Content(_) => content,
+            },
+            ..input.clone()
+        };
+        let seen = seen.iter().copied().chain(iter::repeat(None));
+        let mut inputs: Vec<_> = self.inputs.iter().map(rename).zip(seen).collect();
+        if !self.ordered {
+            inputs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        let (inputs, seen) = inputs.into_iter().unzip();
+        (Self { inputs, ..self.clone() }, seen)
+    }
+
     /// Refuses what the JSON form could not hold.
     pub(crate) fn check(&self) -> Result<()> {
         let deep = |(name, value): (&String, &Value)| {
             value.is_deeper_than(Value::MAX_DEPTH).then(|| name.clone())
         };
-        self.params.iter().find_map(deep).map_or(Ok(()), |name| {
+        let mut values = self.params.iter().chain(&self.environment).chain(&self.recorded);
+        values.find_map(deep).map_or(Ok(()), |name| {
             let message = format!(
-                "parameter {name:?} nests more than {} levels deep: flatten it",
+                "the value of {name:?} nests more than {} levels deep: flatten it",
                 Value::MAX_DEPTH
             );
             Err(Error::new(ErrorKind::Invalid, message))

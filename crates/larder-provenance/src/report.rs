@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
-use larder_storage::{Digest, Problem, Result};
+use larder_storage::{Digest, ErrorKind, Problem, Result};
 use serde::Serialize;
 
 use crate::{
+    backend::Backend,
     blobs::{Blobs, Found},
-    index::{Damaged, Index, Row},
+    row::Row,
 };
 
 /// The figures of a store, over the records of all kinds that share its directory.
@@ -14,9 +15,11 @@ use crate::{
 pub struct Status {
     /// Whether the store outlives the process.
     pub durable: bool,
-    /// How many records there are.
+    /// How many records have a payload.
     pub records: u64,
-    /// How many of each kind.
+    /// How many have none: they were collected or invalidated, and are kept for the lineage of others.
+    pub without_payload: u64,
+    /// How many with a payload there are of each kind.
     pub kinds: BTreeMap<String, u64>,
     /// How many different payloads the records have.
     pub payloads: u64,
@@ -49,21 +52,20 @@ impl VerifyReport {
     }
 }
 
-const PAGE: usize = 1000;
-
-pub(crate) fn verify(index: &dyn Index, blobs: &Blobs) -> Result<VerifyReport> {
+pub(crate) fn verify(backend: &Backend) -> Result<VerifyReport> {
+    let (index, blobs) = (&backend.index, &backend.blobs);
     let mut report = VerifyReport::default();
     if let Some(what) = index.damage()? {
         report.problems.push(Problem::new("database", what));
         return Ok(report);
     }
     report.problems.extend(index.faults()?.iter().map(|what| Problem::new("database", what)));
-    let used = check_records(index, blobs, &mut report)?;
+    let used = check_records(backend, &mut report)?;
     for blob in blobs.list()? {
-        let (digest, len) = blob?;
+        let (digest, entry) = blob?;
         if !used.contains_key(&digest) {
             report.unused_payloads += 1;
-            report.unused_bytes += len;
+            report.unused_bytes += entry.len;
         }
     }
     Ok(report)
@@ -71,38 +73,49 @@ pub(crate) fn verify(index: &dyn Index, blobs: &Blobs) -> Result<VerifyReport> {
 
 /// Checks all records with their payloads, each payload once; what is wrong with each payload, if anything.
 fn check_records(
-    index: &dyn Index,
-    blobs: &Blobs,
+    backend: &Backend,
     report: &mut VerifyReport,
 ) -> Result<HashMap<Digest, Option<String>>> {
-    let (mut seen, mut after) = (HashMap::new(), Vec::new());
-    loop {
-        let page = index.page(None, &after, PAGE)?;
-        if page.rows.is_empty() {
-            return Ok(seen);
-        }
-        after = page.last;
-        for row in page.rows {
-            report.records += 1;
-            let row = match row {
-                Ok(row) => row,
-                Err(Damaged { place, error }) => {
-                    report.problems.push(Problem::new(place, error.chain()));
-                    continue;
-                }
-            };
-            let outcome = match seen.entry(row.payload) {
-                Entry::Occupied(known) => known.into_mut(),
+    let mut seen: HashMap<Digest, Option<String>> = HashMap::new();
+    for row in backend.rows() {
+        report.records += 1;
+        let row = match row {
+            Ok(row) => row,
+            Err(damaged) => {
+                report.problems.push(damaged.problem()?);
+                continue;
+            }
+        };
+        report.problems.extend(check_published(backend, &row)?);
+        let mut found = Vec::from_iter(check_provenance(&row));
+        if row.state.has_payload() {
+            found.extend(match seen.entry(row.content.payload) {
+                Entry::Occupied(known) => known.get().clone(),
                 Entry::Vacant(new) => {
                     report.payloads += 1;
-                    report.payload_bytes += row.payload_len;
-                    new.insert(check_payload(blobs, &row)?)
+                    report.payload_bytes += row.content.payload_len;
+                    new.insert(check_payload(&backend.blobs, &row)?).clone()
                 }
-            };
-            let found = check_provenance(&row).into_iter().chain(outcome.clone());
-            report.problems.extend(found.map(|what| Problem::new(row.id, what)));
+            });
         }
+        report.problems.extend(found.into_iter().map(|what| Problem::new(row.id, what)));
     }
+    Ok(seen)
+}
+
+/// Whether the storage has the record as the index has it.
+fn check_published(backend: &Backend, row: &Row) -> Result<Option<Problem>> {
+    let Some(published) = &backend.published else { return Ok(None) };
+    let what = match published.load(&row.place()?) {
+        Ok(Some(found)) if found == *row => return Ok(None),
+        Ok(Some(_)) => "the record on the storage is another one: `refresh` takes it up".to_owned(),
+        Ok(None) => "the record is gone from the storage: `refresh` removes it here too".to_owned(),
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) => {
+            error.chain().to_string()
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Problem::new(row.id, what)))
 }
 
 fn check_provenance(row: &Row) -> Option<String> {
@@ -116,9 +129,9 @@ fn check_provenance(row: &Row) -> Option<String> {
 }
 
 fn check_payload(blobs: &Blobs, row: &Row) -> Result<Option<String>> {
-    let key = Blobs::key(&row.payload)?;
-    Ok(match blobs.find(&row.payload)? {
-        Found::Intact(bytes) if bytes.len() as u64 == row.payload_len => None,
+    let key = Blobs::key(&row.content.payload)?;
+    Ok(match blobs.find(&row.content.payload)? {
+        Found::Intact(bytes) if bytes.len() as u64 == row.content.payload_len => None,
         Found::Intact(_) => {
             Some(format!("{key}: the payload has another length than its record says"))
         }

@@ -8,23 +8,29 @@ use std::{
 };
 
 use bytes::Bytes;
-use larder_storage::{
-    Digest, Durability, Error, ErrorKind, LocalStorage, MemoryStorage, RESERVED_SEGMENT, Result,
-    Storage, flight::Flights,
-};
+use larder_storage::{Digest, Durability, Error, ErrorKind, LocalStorage, Result, Storage};
 
 use crate::{
     Encoded, Id, Payload, Provenance, Status, VerifyReport,
-    blobs::{Blobs, lost},
-    index::{Draft, Index, Keyed, MemoryIndex, Row, SqliteIndex},
+    backend::{Backend, Draft, Lookup, Refreshed},
+    blobs::lost,
     report,
+    row::{Keyed, Row},
 };
 
+mod explain;
+mod lineage;
+mod merge;
 mod records;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
+pub use explain::Explanation;
+pub use lineage::{Relative, Relatives};
+pub use merge::Merged;
 pub use records::{Outcome, Record, Records, Stored};
+pub use upkeep::{GcOptions, GcReport};
 
 /// How a durable store is opened.
 #[derive(Clone, Debug, Default)]
@@ -50,14 +56,6 @@ pub struct ProvenanceStore<T> {
     payload: PhantomData<fn() -> T>,
 }
 
-#[derive(Debug)]
-struct Backend {
-    index: Box<dyn Index>,
-    blobs: Blobs,
-    flights: Flights,
-    durable: bool,
-}
-
 /// A payload that was just made.
 pub(crate) struct Made<T> {
     pub(crate) payload: T,
@@ -66,57 +64,42 @@ pub(crate) struct Made<T> {
     pub(crate) cost: Option<Duration>,
 }
 
-/// What the index and the payloads say about a provenance.
-enum Lookup {
-    Hit(Arc<Row>, Bytes),
-    /// The record is there, its payload is not or is damaged.
-    Broken(Digest),
-    Miss,
-}
-
 impl<T: Payload> ProvenanceStore<T> {
     /// An empty store that lives as long as its clones and views.
     pub fn in_memory() -> Self {
-        Self::of(Backend {
-            index: Box::new(MemoryIndex::default()),
-            blobs: Blobs::new(Arc::new(MemoryStorage::new()), Durability::Scratch),
-            flights: Flights::new(),
-            durable: false,
-        })
+        Self::of(Backend::in_memory())
     }
 
     /// Opens the store in the local directory `dir`, and makes it where it is missing.
     ///
     /// # Errors
     ///
-    /// `Invalid` where `dir` is a file; `Corrupt` where the database is damaged; `Format` where it belongs to something
-    /// else or to a newer version; `Io` where the directory cannot be used.
+    /// `Invalid` where `dir` is a file; `Corrupt` where the database is damaged, which [`repair`](crate::repair) moves
+    /// aside; `Format` where it belongs to something else or to a newer version; `Io` where the directory cannot be used.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         let storage = LocalStorage::open(dir, options.durability)?;
         let dir = storage.root().to_owned();
         Self::on(Arc::new(storage), dir, options)
     }
 
-    /// Opens a store whose payloads lie on `storage`, and whose records lie in the local directory `index_dir`; a
-    /// relative one is taken from the working directory of now.
+    /// Opens a store whose records and payloads lie on `storage`, with an index of them in the local directory
+    /// `index_dir`; a relative one is taken from the working directory of now. A new index is made from what is there.
+    ///
+    /// Any number of machines may have the storage open, each with an index of its own. A result that another one stored
+    /// is found where it is asked for; in listings and lineages it is after a [`refresh`](Self::refresh).
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open); `Backend` where the storage fails.
     pub fn on(
         storage: Arc<dyn Storage>,
         index_dir: impl AsRef<Path>,
         options: Options,
     ) -> Result<Self> {
         let dir = index_dir.as_ref();
-        let failed = |error| Error::io(error, "cannot tell where the records lie").at_path(dir);
+        let failed = |error| Error::io(error, "cannot tell where the index lies").at_path(dir);
         let dir = path::absolute(dir).map_err(failed)?;
-        Ok(Self::of(Backend {
-            index: Box::new(SqliteIndex::open(&dir, options.durability)?),
-            blobs: Blobs::new(storage, options.durability),
-            flights: Flights::across_processes(dir.join(RESERVED_SEGMENT).join("flights")),
-            durable: true,
-        }))
+        Backend::open(storage, &dir, options.durability).map(Self::of)
     }
 
     fn of(backend: Backend) -> Self {
@@ -128,27 +111,31 @@ impl<T: Payload> ProvenanceStore<T> {
         ProvenanceStore { backend: Arc::clone(&self.backend), payload: PhantomData }
     }
 
-    /// Stores a result; returns its id. Where a result of the same provenance is there, that one's id is returned and
-    /// nothing is stored, however many threads and processes try at once. Without provenance the id is always new.
+    /// Stores a result; returns its id. Where the same result of the same provenance is there, that one's id is returned
+    /// and nothing is stored, however many threads and processes try at once. Without provenance the id is always new.
     ///
     /// # Errors
     ///
-    /// `Invalid` where the payload cannot be encoded or a parameter nests too deep; `Corrupt` where the record of this
-    /// provenance is damaged; `Full`, `Io` or `Backend` where the storage fails.
+    /// `NonDeterministic` where another result of the same provenance is there, which stays; `NotFound` where the
+    /// provenance names a record as an input that is not there or was invalidated; `Invalid` where the payload cannot be
+    /// encoded or a parameter nests too deep; `Full`, `Io` or `Backend` where the storage fails.
     pub fn put(&self, payload: impl Borrow<T>, provenance: Option<Provenance>) -> Result<Id> {
-        let keyed = provenance.map(Keyed::new).transpose()?;
-        let broken = match &keyed {
-            None => None,
-            Some(keyed) => match self.look_up(&keyed.key)? {
-                Lookup::Hit(row, _) => return Ok(row.id),
-                Lookup::Broken(payload) => Some(payload),
-                Lookup::Miss => None,
-            },
+        let encoded = payload.borrow().encode()?;
+        let Some(provenance) = provenance else {
+            return self.keep(&encoded, None, None, Vec::new(), None).map(|row| row.id);
         };
-        Ok(self.insert(&payload.borrow().encode()?, keyed, broken, None)?.0.id)
+        let keyed = Keyed::new(provenance)?;
+        let stale = match self.backend.look_up(T::KIND, &keyed.key)? {
+            // A lost payload is not compared.
+            Lookup::Stale(row) => Some(row),
+            Lookup::Hit(..) | Lookup::Miss => None,
+        };
+        let seen = self.backend.seen(&keyed.provenance)?;
+        self.keep(&encoded, Some(&keyed), stale.as_deref(), seen, None).map(|row| row.id)
     }
 
-    /// The result, or `None` where no record has this id. The payload was checked against its digest.
+    /// The result, or `None` where no record has this id, or its payload was [collected](State::Collected) or
+    /// [invalidated](Self::invalidate). The payload was checked against its digest.
     ///
     /// # Errors
     ///
@@ -158,12 +145,14 @@ impl<T: Payload> ProvenanceStore<T> {
         let mut lost_before = None;
         loop {
             let Some(row) = self.row(id)? else { return Ok(None) };
-            if let Some(bytes) = self.backend.blobs.load(&row.payload)? {
+            let Some(row) = self.backend.settled(&row)? else { return Ok(None) };
+            let payload = row.content.payload;
+            if let Some(bytes) = self.backend.blobs.load(&payload)? {
                 return Self::stored(&row, bytes).map(Some);
             }
             // The record may have been deleted, or its payload replaced, between the two reads.
-            if lost_before.replace(row.payload) == Some(row.payload) {
-                return Err(lost(&row.payload)?);
+            if lost_before.replace(payload) == Some(payload) {
+                return Err(lost(&payload)?);
             }
         }
     }
@@ -172,16 +161,17 @@ impl<T: Payload> ProvenanceStore<T> {
     ///
     /// # Errors
     ///
-    /// `Corrupt` where the record is damaged; `Io` or `Backend` where the storage fails.
+    /// `Io` or `Backend` where the storage fails.
     pub fn find(&self, provenance: &Provenance) -> Result<Option<Id>> {
-        Ok(match self.look_up(&provenance.digest())? {
+        Ok(match self.backend.look_up(T::KIND, &provenance.digest())? {
             Lookup::Hit(row, _) => Some(row.id),
-            Lookup::Broken(_) | Lookup::Miss => None,
+            Lookup::Stale(_) | Lookup::Miss => None,
         })
     }
 
-    /// The result of this provenance; computed and stored if it is not there or its payload is lost. Of all threads and
-    /// processes that ask at once, one computes and the others wait for it; where it fails or dies, the next one computes.
+    /// The result of this provenance; computed and stored if it is not there, or its payload is lost, was collected or
+    /// was invalidated: then it keeps its id. Of all threads and processes that ask at once, one computes and the others
+    /// wait for it; where it fails or dies, the next one computes.
     ///
     /// # Errors
     ///
@@ -207,59 +197,70 @@ impl<T: Payload> ProvenanceStore<T> {
         make: impl FnOnce() -> Result<Made<T>>,
     ) -> Result<Outcome<T>> {
         let key = provenance.digest();
-        if let Lookup::Hit(row, bytes) = self.look_up(&key)? {
+        if let Lookup::Hit(row, bytes) = self.backend.look_up(T::KIND, &key)? {
             return Self::hit(&row, bytes);
         }
         let keyed = Keyed::new(provenance.clone())?;
         let _lease = self.backend.flights.enter(&format!("{}/{key}", T::KIND))?;
-        let broken = match self.look_up(&key)? {
+        let stale = match self.backend.look_up(T::KIND, &key)? {
             Lookup::Hit(row, bytes) => return Self::hit(&row, bytes),
-            Lookup::Broken(payload) => Some(payload),
+            Lookup::Stale(row) => Some(row),
             Lookup::Miss => None,
         };
+        // Before it is computed: an input that changes meanwhile is noticed.
+        let seen = self.backend.seen(provenance)?;
         let Made { payload, encoded, cost } = make()?;
-        let (row, is_ours) = self.insert(&encoded, Some(keyed), broken, cost)?;
-        if is_ours {
-            return Ok(Outcome { id: row.id, payload, computed: true });
-        }
-        // A `put` of the same provenance came first, so its result is the one that counts.
-        let bytes = self.backend.blobs.load(&row.payload)?.ok_or(lost(&row.payload)?)?;
-        Ok(Outcome { computed: true, ..Self::hit(&row, bytes)? })
+        let row = self.keep(&encoded, Some(&keyed), stale.as_deref(), seen, cost)?;
+        Ok(Outcome { id: row.id, payload, computed: true })
     }
 
     /// Removes the record, and its payload where no other record has it; whether there was one. Its provenance is then
-    /// free. Records that were made from it stay, and still name it.
+    /// free. Records that were made from it stay, and still name it. On a storage that others may share, the payload
+    /// stays until [`gc`](Self::gc).
     ///
     /// # Errors
     ///
     /// `Invalid` where the record is of another kind; `Io` or `Backend` where the storage fails.
     pub fn delete(&self, id: Id) -> Result<bool> {
         match self.row(id) {
-            Ok(None) => return Ok(false),
-            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+            Ok(None) => Ok(false),
+            Ok(Some(row)) => self.backend.delete(id, Some(&row)),
             // What is damaged can be deleted too.
-            _ => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.backend.delete(id, None),
+            Err(error) => Err(error),
         }
-        let (was_there, payload) = self.backend.index.delete(id)?;
-        payload.map_or(Ok(()), |payload| self.reap(&payload))?;
-        Ok(was_there)
     }
 
-    /// The records of this kind without their payloads, the oldest first, read in pages as they are asked for.
+    /// The records of this kind that have a payload, without it, the oldest first, read in pages as they are asked for.
     pub fn list(&self) -> Records<'_> {
-        Records::new(&*self.backend.index, T::KIND)
+        Records(self.backend.index.rows(Some(T::KIND)))
     }
 
-    /// How many records of this kind there are.
+    /// The records of all kinds, also those without a payload, as [`list`](Self::list) gives them.
+    pub fn records(&self) -> Records<'_> {
+        Records(self.backend.rows())
+    }
+
+    /// The record of this id without its payload, of whatever kind and state.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where it is damaged; `Io` or `Backend` where the database fails.
+    pub fn record(&self, id: Id) -> Result<Option<Record>> {
+        let row = self.backend.index.read(|view| view.by_id(id))?;
+        row.map(|row| Record::of(&row)).transpose()
+    }
+
+    /// How many records of this kind have a payload.
     ///
     /// # Errors
     ///
     /// `Io` or `Backend` where the database fails.
     pub fn len(&self) -> Result<u64> {
-        self.backend.index.len(T::KIND)
+        self.backend.index.read(|view| view.count(T::KIND))
     }
 
-    /// Whether there are no records of this kind.
+    /// Whether there are none.
     ///
     /// # Errors
     ///
@@ -274,10 +275,11 @@ impl<T: Payload> ProvenanceStore<T> {
     ///
     /// `Corrupt` where a record holds a figure that cannot be; `Io` or `Backend` where the database fails.
     pub fn status(&self) -> Result<Status> {
-        let totals = self.backend.index.totals()?;
+        let totals = self.backend.index.read(|view| view.totals())?;
         Ok(Status {
-            durable: self.backend.durable,
+            durable: self.backend.is_durable(),
             records: totals.kinds.iter().map(|(_, count)| count).sum(),
+            without_payload: totals.without,
             kinds: totals.kinds.into_iter().collect(),
             payloads: totals.payloads,
             payload_bytes: totals.bytes,
@@ -290,7 +292,26 @@ impl<T: Payload> ProvenanceStore<T> {
     ///
     /// `Io` or `Backend` where something cannot be read. What is damaged is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
-        report::verify(&*self.backend.index, &self.backend.blobs)
+        report::verify(&self.backend)
+    }
+
+    /// Takes up what others have changed on the storage: records that are new, changed or gone, in one listing.
+    ///
+    /// # Errors
+    ///
+    /// `Io` or `Backend` where the storage or the database fails. Records that cannot be read are in the report.
+    pub fn refresh(&self) -> Result<Refreshed> {
+        self.backend.refresh()
+    }
+
+    /// Makes the index anew from the records on the storage, so that nothing that is damaged in it stays. Whoever has the
+    /// storage open through this index finds records only where they are asked for by provenance meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`refresh`](Self::refresh).
+    pub fn reindex(&self) -> Result<Refreshed> {
+        self.backend.reindex()
     }
 
     /// Whether there is a record of this id and kind, whatever its payload.
@@ -300,7 +321,7 @@ impl<T: Payload> ProvenanceStore<T> {
 
     /// The record of this id, which has to be of this kind.
     fn row(&self, id: Id) -> Result<Option<Arc<Row>>> {
-        let row = self.backend.index.by_id(id)?;
+        let row = self.backend.index.read(|view| view.by_id(id))?;
         match &row {
             Some(row) if row.kind != T::KIND => {
                 let message = format!(
@@ -314,49 +335,16 @@ impl<T: Payload> ProvenanceStore<T> {
         }
     }
 
-    fn look_up(&self, key: &Digest) -> Result<Lookup> {
-        let Some(row) = self.backend.index.by_provenance(T::KIND, key)? else {
-            return Ok(Lookup::Miss);
-        };
-        Ok(match self.backend.blobs.load(&row.payload)? {
-            Some(bytes) => Lookup::Hit(row, bytes),
-            None => Lookup::Broken(row.payload),
-        })
-    }
-
-    /// Stores the payload and its record; the record that counts, and whether it has this payload.
-    fn insert(
+    fn keep(
         &self,
-        Encoded { bytes, summary }: &Encoded,
-        provenance: Option<Keyed>,
-        broken: Option<Digest>,
+        encoded: &Encoded,
+        keyed: Option<&Keyed>,
+        stale: Option<&Row>,
+        seen: Vec<Option<Digest>>,
         cost: Option<Duration>,
-    ) -> Result<(Arc<Row>, bool)> {
-        let Backend { index, blobs, .. } = &*self.backend;
-        let digest = Digest::of(bytes);
-        blobs.store(&digest, bytes)?;
-        let draft = Draft {
-            kind: T::KIND,
-            version: T::VERSION,
-            provenance,
-            payload: digest,
-            payload_len: bytes.len() as u64,
-            summary: summary.clone(),
-            cost,
-        };
-        let row = index.insert(&draft, broken.as_ref(), &|| blobs.ensure(&digest, bytes))?;
-        for other in broken.into_iter().chain([digest]).filter(|other| *other != row.payload) {
-            // The record is there. A payload that stays, too, is harmless, and `verify` counts it.
-            let _ = self.reap(&other);
-        }
-        let is_ours = row.payload == digest && row.summary == draft.summary;
-        Ok((row, is_ours))
-    }
-
-    /// Removes the payload unless a record has it.
-    fn reap(&self, payload: &Digest) -> Result<()> {
-        let Backend { index, blobs, .. } = &*self.backend;
-        index.if_unused(payload, &|| blobs.remove(payload))
+    ) -> Result<Arc<Row>> {
+        let draft = Draft { kind: T::KIND, version: T::VERSION, encoded, seen, cost };
+        self.backend.keep(draft, keyed, stale)
     }
 
     fn hit(row: &Row, bytes: Bytes) -> Result<Outcome<T>> {
@@ -374,17 +362,17 @@ impl<T: Payload> ProvenanceStore<T> {
     }
 
     fn decode(row: &Row, bytes: Bytes) -> Result<T> {
-        if row.version > T::VERSION {
+        let version = row.content.version;
+        if version > T::VERSION {
             let message = format!(
-                "record {} has version {} of the format {:?} and this program knows {}: upgrade it",
+                "record {} has version {version} of the format {:?} and this program knows {}: upgrade it",
                 row.id,
-                row.version,
                 row.kind,
                 T::VERSION
             );
             return Err(Error::new(ErrorKind::Format, message));
         }
-        T::decode(Encoded { bytes, summary: row.summary.clone() }, row.version)
+        T::decode(Encoded { bytes, summary: row.content.summary.clone() }, version)
     }
 }
 

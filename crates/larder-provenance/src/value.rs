@@ -1,6 +1,10 @@
 use std::collections::BTreeMap;
 
+use larder_storage::{Error, ErrorKind, Result};
+use serde::Serialize;
+
 pub(crate) mod json;
+mod ser;
 
 /// A parameter: what a result was computed with, typed, so that no two different values ever look the same.
 ///
@@ -29,6 +33,54 @@ pub enum Value {
 impl Value {
     /// The deepest that lists and maps of a stored parameter may nest.
     pub const MAX_DEPTH: usize = 32;
+
+    /// The value of anything that serde can write, exactly:
+    ///
+    /// | in serde | value |
+    /// |---|---|
+    /// | whole numbers | `Int` |
+    /// | `f32` and `f64`, NaN and infinities too | `Float` |
+    /// | texts, `char`, unit variants | `Text` |
+    /// | bytes, as the crate `serde_bytes` writes them | `Bytes` |
+    /// | sequences, a `Vec<u8>` too, tuples, tuple structs | `List` |
+    /// | structs, and maps whose keys are texts | `Map` |
+    /// | `None`, `()`, unit structs | `Null` |
+    /// | `Some` and newtypes | what they hold |
+    /// | other variants | a `Map` of their name to what they hold |
+    ///
+    /// A hash set is a list in another order each time: a `BTreeSet` has one.
+    ///
+    /// ```
+    /// use larder_provenance::Value;
+    ///
+    /// let settings = [("window", (500, 0.1)), ("step", (10, 1.0))].map(|(name, value)| (name.to_owned(), value));
+    /// let value = Value::of(&std::collections::HashMap::from(settings))?;
+    /// let list = |int, float| Value::List(vec![Value::Int(int), Value::Float(float)]);
+    /// assert_eq!(value, Value::map([("step", list(10, 1.0)), ("window", list(500, 0.1))]));
+    /// # Ok::<_, larder_storage::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, with the name of the field, where it holds something that has no value of its own: a whole number
+    /// beyond [`i128`], a map with a key that is no text or that is there twice, `Some` of what is `Null`, which looks
+    /// like `None`; where it nests deeper than [`MAX_DEPTH`](Self::MAX_DEPTH), in which `Some` and newtypes count, too;
+    /// and where its own `Serialize` fails.
+    pub fn of(value: &(impl Serialize + ?Sized)) -> Result<Self> {
+        ser::to_value(value, Self::MAX_DEPTH)
+    }
+
+    /// The entries of what serde writes as a map or a struct, each of which may nest as deep as a value.
+    pub(crate) fn entries_of(value: &(impl Serialize + ?Sized)) -> Result<BTreeMap<String, Self>> {
+        match ser::to_value(value, Self::MAX_DEPTH + 1)? {
+            Self::Map(entries) => Ok(entries),
+            other => {
+                let shown = json::to_json(&other);
+                let message = format!("{shown} cannot be parameters: give a struct or a map");
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
+        }
+    }
 
     /// Bytes, which differ from a list of small integers.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {

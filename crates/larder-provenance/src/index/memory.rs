@@ -1,54 +1,40 @@
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use larder_storage::{Digest, Result};
+use larder_sqlite::Attempt;
+use larder_storage::{Digest, Key};
 
-use super::{Draft, Exclusively, Index, Page, Plan, Row, Totals};
-use crate::Id;
+use super::{Change, Object, Page, Removed, Totals, View};
+use crate::{Id, Source, backend::Known, row::Row};
 
 /// Records that live as long as this value.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryIndex(RwLock<Records>);
+pub(crate) struct Memory(RwLock<Records>);
 
 #[derive(Debug, Default)]
 struct Records {
     rows: BTreeMap<Id, Arc<Row>>,
-    by_provenance: HashMap<(Cow<'static, str>, Digest), Id>,
+    by_key: HashMap<Digest, HashMap<Cow<'static, str>, Id>>,
     /// How many records have each payload, and its length.
     payloads: HashMap<Digest, (u64, u64)>,
+    children: HashMap<Source, BTreeSet<Id>>,
+}
+
+impl Memory {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&dyn View) -> Attempt<T>) -> Attempt<T> {
+        work(&*self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn change<T>(&self, work: impl FnOnce(&mut dyn Change) -> Attempt<T>) -> Attempt<T> {
+        work(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Records {
-    fn by_provenance(&self, kind: &'static str, key: &Digest) -> Option<&Arc<Row>> {
-        self.by_provenance.get(&(Cow::Borrowed(kind), *key)).and_then(|id| self.rows.get(id))
-    }
-
-    /// Adds a row, or puts it in the place of the one that has its id.
-    fn store(&mut self, row: Row) -> Arc<Row> {
-        let row = Arc::new(row);
-        self.payloads.entry(row.payload).or_insert((0, row.payload_len)).0 += 1;
-        if let Some(key) = row.key {
-            self.by_provenance.insert((row.kind.clone(), key), row.id);
-        }
-        if let Some(old) = self.rows.insert(row.id, Arc::clone(&row)) {
-            self.release(&old.payload);
-        }
-        row
-    }
-
-    fn remove(&mut self, id: Id) -> Option<Digest> {
-        let row = self.rows.remove(&id)?;
-        if let Some(key) = row.key {
-            self.by_provenance.remove(&(row.kind.clone(), key));
-        }
-        self.release(&row.payload);
-        Some(row.payload)
-    }
-
     fn release(&mut self, payload: &Digest) {
         if let Some((uses, _)) = self.payloads.get_mut(payload) {
             *uses -= 1;
@@ -57,87 +43,120 @@ impl Records {
             }
         }
     }
-}
 
-impl MemoryIndex {
-    fn read(&self) -> RwLockReadGuard<'_, Records> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Records> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    fn filtered(&self, wanted: impl Fn(&Row) -> bool) -> impl Iterator<Item = &Arc<Row>> {
+        self.rows.values().filter(move |row| wanted(row))
     }
 }
 
-impl Index for MemoryIndex {
-    fn by_id(&self, id: Id) -> Result<Option<Arc<Row>>> {
-        Ok(self.read().rows.get(&id).cloned())
+impl View for Records {
+    fn by_id(&self, id: Id) -> Attempt<Option<Arc<Row>>> {
+        Ok(self.rows.get(&id).cloned())
     }
 
-    fn by_provenance(&self, kind: &'static str, key: &Digest) -> Result<Option<Arc<Row>>> {
-        Ok(self.read().by_provenance(kind, key).cloned())
+    fn by_key(&self, kind: &str, key: &Digest) -> Attempt<Option<Arc<Row>>> {
+        let id = self.by_key.get(key).and_then(|kinds| kinds.get(kind));
+        Ok(id.and_then(|id| self.rows.get(id)).cloned())
     }
 
-    fn insert(
-        &self,
-        draft: &Draft,
-        broken: Option<&Digest>,
-        ensure: Exclusively<'_>,
-    ) -> Result<Arc<Row>> {
-        let mut records = self.write();
-        let keyed = draft.provenance.as_ref();
-        let existing =
-            keyed.and_then(|keyed| records.by_provenance(draft.kind, &keyed.key)).cloned();
-        match Row::plan(draft, existing, broken) {
-            Plan::Keep(row) => Ok(row),
-            Plan::Insert(row) | Plan::Replace(row) => {
-                ensure()?;
-                Ok(records.store(row))
-            }
-        }
+    fn children(&self, source: &Source) -> Attempt<Vec<Id>> {
+        Ok(self.children.get(source).into_iter().flatten().copied().collect())
     }
 
-    fn delete(&self, id: Id) -> Result<(bool, Option<Digest>)> {
-        let payload = self.write().remove(id);
-        Ok((payload.is_some(), payload))
+    fn is_used(&self, payload: &Digest) -> Attempt<bool> {
+        Ok(self.payloads.contains_key(payload))
     }
 
-    fn if_unused(&self, payload: &Digest, reap: Exclusively<'_>) -> Result<()> {
-        let records = self.write();
-        if records.payloads.contains_key(payload) { Ok(()) } else { reap() }
-    }
-
-    fn page(&self, kind: Option<&'static str>, after: &[u8], limit: usize) -> Result<Page> {
+    fn page(&self, kind: Option<&str>, after: &[u8], limit: usize) -> Attempt<Page> {
         let after = <[u8; 16]>::try_from(after).map(Id::from_bytes);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let records = self.read();
-        let rows = records.rows.range((start, Bound::Unbounded)).map(|(_, row)| row);
-        let rows = rows.filter(|row| kind.is_none_or(|kind| row.kind == kind)).take(limit);
-        let rows: Vec<_> = rows.cloned().collect();
+        let wanted =
+            |row: &Row| kind.is_none_or(|kind| row.kind == kind && row.state.has_payload());
+        let rows = self.rows.range((start, Bound::Unbounded)).map(|(_, row)| row);
+        let rows: Vec<_> = rows.filter(|row| wanted(row)).take(limit).cloned().collect();
         let last = rows.last().map(|row| row.id.as_bytes().to_vec()).unwrap_or_default();
         Ok(Page { rows: rows.into_iter().map(Ok).collect(), last })
     }
 
-    fn len(&self, kind: &str) -> Result<u64> {
-        Ok(self.read().rows.values().filter(|row| row.kind == kind).count() as u64)
+    fn of_operation(&self, kind: &str, operation: &str, limit: usize) -> Attempt<Vec<Arc<Row>>> {
+        let is_of = |row: &Row| {
+            let provenance = row.provenance().ok().flatten();
+            row.kind == kind && provenance.is_some_and(|it| it.operation() == operation)
+        };
+        Ok(self.rows.values().rev().filter(|row| is_of(row)).take(limit).cloned().collect())
     }
 
-    fn totals(&self) -> Result<Totals> {
-        let records = self.read();
-        let mut kinds = BTreeMap::<String, u64>::new();
-        for row in records.rows.values() {
-            *kinds.entry(row.kind.to_string()).or_default() += 1;
+    fn tagged(&self, tag: &str) -> Attempt<Vec<Id>> {
+        Ok(self.filtered(|row| row.tags.contains(tag)).map(|row| row.id).collect())
+    }
+
+    fn count(&self, kind: &str) -> Attempt<u64> {
+        Ok(self.filtered(|row| row.kind == kind && row.state.has_payload()).count() as u64)
+    }
+
+    fn totals(&self) -> Attempt<Totals> {
+        let (mut kinds, mut without) = (BTreeMap::<String, u64>::new(), 0);
+        for row in self.rows.values() {
+            if row.state.has_payload() {
+                *kinds.entry(row.kind.to_string()).or_default() += 1;
+            } else {
+                without += 1;
+            }
         }
-        let (payloads, bytes) =
-            (records.payloads.len() as u64, records.payloads.values().map(|(_, len)| len).sum());
-        Ok(Totals { kinds: kinds.into_iter().collect(), payloads, bytes })
+        let payloads = self.payloads.len() as u64;
+        let bytes = self.payloads.values().map(|(_, len)| len).sum();
+        Ok(Totals { kinds: kinds.into_iter().collect(), without, payloads, bytes })
     }
 
-    fn damage(&self) -> Result<Option<String>> {
-        Ok(None)
+    fn known(&self) -> Attempt<HashMap<Key, Known>> {
+        Ok(HashMap::new())
     }
 
-    fn faults(&self) -> Result<Vec<String>> {
+    fn behind(&self) -> Attempt<Vec<Id>> {
         Ok(Vec::new())
+    }
+}
+
+impl Change for Records {
+    fn put(&mut self, row: &Row, _: Object) -> Attempt<()> {
+        let sources = row.sources()?;
+        let content = &row.content;
+        if row.state.has_payload() {
+            self.payloads.entry(content.payload).or_insert((0, content.payload_len)).0 += 1;
+        }
+        self.remove(row.id)?;
+        if let Some(key) = row.key
+            && let Some(other) =
+                self.by_key.entry(key).or_default().insert(row.kind.clone(), row.id)
+        {
+            self.remove(other)?;
+            self.by_key.entry(key).or_default().insert(row.kind.clone(), row.id);
+        }
+        for source in sources {
+            self.children.entry(source).or_default().insert(row.id);
+        }
+        self.rows.insert(row.id, Arc::new(row.clone()));
+        Ok(())
+    }
+
+    fn remove(&mut self, id: Id) -> Attempt<Option<Removed>> {
+        let Some(row) = self.rows.remove(&id) else { return Ok(None) };
+        if let Some(kinds) = row.key.and_then(|key| self.by_key.get_mut(&key)) {
+            kinds.remove(&row.kind);
+        }
+        for source in row.sources()? {
+            if let Some(children) = self.children.get_mut(&source) {
+                children.remove(&id);
+            }
+        }
+        if row.state.has_payload() {
+            self.release(&row.content.payload);
+        }
+        Ok(Some(Removed { place: None, payload: Some(row.content.payload) }))
+    }
+
+    fn clear(&mut self) -> Attempt<()> {
+        *self = Self::default();
+        Ok(())
     }
 }

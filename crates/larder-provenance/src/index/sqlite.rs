@@ -1,18 +1,19 @@
 use std::{
-    borrow::Cow,
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use larder_sqlite::{Attempt, Database, Schema};
-use larder_storage::{Digest, Durability, ErrorKind, RESERVED_SEGMENT, Result, time};
-use rusqlite::{
-    CachedStatement, Connection, OptionalExtension, Params, Transaction, named_params, params,
-    types::FromSql,
-};
+use larder_storage::{Digest, Durability, ErrorKind, Key, RESERVED_SEGMENT, Result};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, named_params, params};
 
-use super::{Damaged, Draft, Exclusively, Index, Keyed, Page, Plan, Row, Totals};
-use crate::{Id, Source};
+use super::{Change, Damaged, Object, Page, Removed, Totals, View};
+use crate::{
+    Id, Source, State,
+    backend::Known,
+    row::{self, Row},
+};
 
 /// The version of the tables in `provenance.sqlite`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -23,17 +24,13 @@ pub const APPLICATION_ID: i32 = 0x4c5f_7072;
 const SCHEMA: Schema = Schema {
     application_id: APPLICATION_ID,
     version: FORMAT_VERSION,
-    derived: false,
+    derived: true,
     create: include_str!("schema.sql"),
     rules: &[],
 };
 
-const COLUMNS: &str =
-    "id, kind, version, created_at, key, provenance, payload, payload_len, summary, checksum";
-
 /// Moves the damaged database of the records in `index_dir` aside, and says where to. `None` where it is sound or
-/// missing: single damaged records are deleted or computed anew instead. The next store to open begins without records,
-/// and the payloads stay, to be taken up where the same result is stored again.
+/// missing. The next store to open makes it anew from the records on the storage.
 ///
 /// # Errors
 ///
@@ -49,107 +46,22 @@ fn path(dir: &Path) -> PathBuf {
 
 /// Records in `<dir>/.larder/provenance.sqlite`.
 #[derive(Debug)]
-pub(crate) struct SqliteIndex(Database);
+pub(crate) struct Sqlite(Database);
 
-impl SqliteIndex {
-    pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
+impl Sqlite {
+    pub(super) fn open(dir: &Path, durability: Durability) -> Result<Self> {
         Database::open(path(dir), &SCHEMA, durability).map(Self)
     }
-}
 
-impl Index for SqliteIndex {
-    fn by_id(&self, id: Id) -> Result<Option<Arc<Row>>> {
-        self.0.read(|db| one(db, "id = ?1 AND state = 0", [id.as_bytes()]))
+    pub(super) fn read<T>(&self, work: impl FnOnce(&dyn View) -> Attempt<T>) -> Result<T> {
+        self.0.snapshot(|db| work(&Records(db)))
     }
 
-    fn by_provenance(&self, kind: &'static str, key: &Digest) -> Result<Option<Arc<Row>>> {
-        self.0.read(|db| by_provenance(db, kind, key))
+    pub(super) fn change<T>(&self, work: impl FnOnce(&mut dyn Change) -> Attempt<T>) -> Result<T> {
+        self.0.write(|tx| work(&mut Records(tx)))
     }
 
-    fn insert(
-        &self,
-        draft: &Draft,
-        broken: Option<&Digest>,
-        ensure: Exclusively<'_>,
-    ) -> Result<Arc<Row>> {
-        self.0.write(|tx| {
-            let existing = match &draft.provenance {
-                Some(keyed) => by_provenance(tx, draft.kind, &keyed.key)?,
-                None => None,
-            };
-            let row = match Row::plan(draft, existing, broken) {
-                Plan::Keep(row) => return Ok(row),
-                Plan::Insert(row) => {
-                    insert(tx, &row, draft)?;
-                    row
-                }
-                Plan::Replace(row) => {
-                    replace(tx, &row, draft)?;
-                    row
-                }
-            };
-            ensure()?;
-            Ok(Arc::new(row))
-        })
-    }
-
-    fn delete(&self, id: Id) -> Result<(bool, Option<Digest>)> {
-        self.0.write(|tx| {
-            let sql = "DELETE FROM records WHERE id = ?1 AND state = 0 RETURNING payload";
-            // What is damaged can be deleted too.
-            let payload = |row: &rusqlite::Row<'_>| Ok(row.get::<_, [u8; 32]>(0).ok());
-            let deleted = tx.prepare_cached(sql)?.query_row([id.as_bytes()], payload).optional()?;
-            if deleted.is_some() {
-                tx.prepare_cached("DELETE FROM edges WHERE child = ?1")?
-                    .execute([id.as_bytes()])?;
-                tx.prepare_cached("DELETE FROM tags WHERE id = ?1")?.execute([id.as_bytes()])?;
-            }
-            Ok((deleted.is_some(), deleted.flatten().map(Digest::from)))
-        })
-    }
-
-    fn if_unused(&self, payload: &Digest, reap: Exclusively<'_>) -> Result<()> {
-        self.0.write(|tx| {
-            let sql = "SELECT 1 FROM records WHERE payload = ?1 AND state = 0 LIMIT 1";
-            let used = tx.prepare_cached(sql)?.exists([payload.as_bytes()])?;
-            if used { Ok(()) } else { Ok(reap()?) }
-        })
-    }
-
-    fn page(&self, kind: Option<&'static str>, after: &[u8], limit: usize) -> Result<Page> {
-        self.0.read(|db| match kind {
-            Some(kind) => {
-                let mut query =
-                    select(db, "kind = ?1 AND id > ?2 AND state = 0 ORDER BY id LIMIT ?3")?;
-                page(&mut query, params![kind, after, limit])
-            }
-            None => page(
-                &mut select(db, "id > ?1 AND state = 0 ORDER BY id LIMIT ?2")?,
-                params![after, limit],
-            ),
-        })
-    }
-
-    fn len(&self, kind: &str) -> Result<u64> {
-        let sql = "SELECT count(*) FROM records WHERE kind = ?1 AND state = 0";
-        self.0.read(|db| Ok(db.prepare_cached(sql)?.query_row([kind], |row| row.get(0))?))
-    }
-
-    fn totals(&self) -> Result<Totals> {
-        self.0.read(|db| {
-            let sql =
-                "SELECT kind, count(*) FROM records WHERE state = 0 GROUP BY kind ORDER BY kind";
-            let mut query = db.prepare_cached(sql)?;
-            let kinds = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let kinds = kinds.collect::<rusqlite::Result<_>>()?;
-            let sql = "SELECT count(*), ifnull(sum(payload_len), 0) FROM \
-                       (SELECT DISTINCT payload, payload_len FROM records WHERE state = 0)";
-            let (payloads, bytes) = db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(Totals { kinds, payloads, bytes })
-        })
-    }
-
-    fn damage(&self) -> Result<Option<String>> {
+    pub(super) fn damage(&self) -> Result<Option<String>> {
         match self.0.verify() {
             Ok(()) => Ok(None),
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Some(error.to_string())),
@@ -157,16 +69,29 @@ impl Index for SqliteIndex {
         }
     }
 
-    fn faults(&self) -> Result<Vec<String>> {
+    pub(super) fn faults(&self) -> Result<Vec<String>> {
+        let strays = "SELECT count(*) FROM edges WHERE child NOT IN (SELECT id FROM records)";
+        let lost = "SELECT count(*) FROM records WHERE json_valid(record) AND
+                    (SELECT count(DISTINCT coalesce(value ->> 'id', value ->> 'content'))
+                     FROM json_each(record, '$.provenance.inputs'))
+                    <> (SELECT count(*) FROM edges WHERE child = id)";
+        let odd = "SELECT count(*) FROM records WHERE json_valid(record) AND
+                   (record ->> 'kind', record ->> 'payload', record ->> 'payload_len', record ->> 'key',
+                    record ->> '$.provenance.operation', record ->> 'state')
+                   IS NOT (kind, lower(hex(payload)), payload_len, iif(key IS NULL, NULL, lower(hex(key))), operation,
+                           CASE state WHEN 0 THEN 'live' WHEN 1 THEN 'doubtful' WHEN 2 THEN 'collected'
+                                      WHEN 3 THEN 'invalid' END)";
+        let asked = [
+            (strays, "inputs belong to no record"),
+            (lost, "records have lost inputs"),
+            (odd, "records are found by what they do not hold"),
+        ];
         self.0.read(|db| {
             let mut faults = Vec::new();
-            let strays = "SELECT count(*) FROM edges WHERE child NOT IN (SELECT id FROM records)";
-            let lost = "SELECT count(*) FROM records WHERE json_valid(provenance) AND \
-                        json_array_length(provenance, '$.inputs') <> (SELECT count(*) FROM edges WHERE child = id)";
-            for (sql, what) in [(strays, "inputs belong to no record"), (lost, "records have lost inputs")] {
+            for (sql, what) in asked {
                 let count: u64 = db.query_row(sql, [], |row| row.get(0))?;
                 if count > 0 {
-                    faults.push(format!("{count} {what}"));
+                    faults.push(format!("{count} {what}: `reindex` finds them again"));
                 }
             }
             Ok(faults)
@@ -174,8 +99,187 @@ impl Index for SqliteIndex {
     }
 }
 
-fn select<'a>(db: &'a Connection, condition: &str) -> rusqlite::Result<CachedStatement<'a>> {
-    db.prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE {condition}"))
+/// The records, in a transaction where they are changed.
+struct Records<'a>(&'a Connection);
+
+impl View for Records<'_> {
+    fn by_id(&self, id: Id) -> Attempt<Option<Arc<Row>>> {
+        self.one("id = ?1", [id.as_bytes()])
+    }
+
+    fn by_key(&self, kind: &str, key: &Digest) -> Attempt<Option<Arc<Row>>> {
+        let found = self.one("key = ?1 AND kind = ?2", params![key.as_bytes(), kind])?;
+        match &found {
+            Some(row) if row.kind != kind || row.key.as_ref() != Some(key) => {
+                Err(Damaged::new(row.id.as_bytes()).error.into())
+            }
+            _ => Ok(found),
+        }
+    }
+
+    fn children(&self, source: &Source) -> Attempt<Vec<Id>> {
+        let mut query = self.0.prepare_cached("SELECT child FROM edges WHERE source = ?1")?;
+        let ids = query.query_map([bytes(source)], |row| row.get(0).map(Id::from_bytes))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    fn is_used(&self, payload: &Digest) -> Attempt<bool> {
+        let sql = "SELECT 1 FROM records WHERE payload = ?1 AND state < 2 LIMIT 1";
+        Ok(self.0.prepare_cached(sql)?.exists([payload.as_bytes()])?)
+    }
+
+    fn page(&self, kind: Option<&str>, after: &[u8], limit: usize) -> Attempt<Page> {
+        match kind {
+            Some(kind) => page(
+                &mut self.select("kind = ?1 AND id > ?2 AND state < 2 ORDER BY id LIMIT ?3")?,
+                params![kind, after, limit],
+            ),
+            None => page(&mut self.select("id > ?1 ORDER BY id LIMIT ?2")?, params![after, limit]),
+        }
+    }
+
+    fn of_operation(&self, kind: &str, operation: &str, limit: usize) -> Attempt<Vec<Arc<Row>>> {
+        let condition = "operation = ?1 AND kind = ?2 ORDER BY id DESC LIMIT ?3";
+        let page = page(&mut self.select(condition)?, params![operation, kind, limit])?;
+        Ok(page.rows.into_iter().filter_map(Result::ok).collect())
+    }
+
+    fn tagged(&self, tag: &str) -> Attempt<Vec<Id>> {
+        let mut query = self.0.prepare_cached("SELECT id FROM tags WHERE tag = ?1")?;
+        let ids = query.query_map([tag], |row| row.get(0).map(Id::from_bytes))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    fn count(&self, kind: &str) -> Attempt<u64> {
+        let sql = "SELECT count(*) FROM records WHERE kind = ?1 AND state < 2";
+        Ok(self.0.prepare_cached(sql)?.query_row([kind], |row| row.get(0))?)
+    }
+
+    fn totals(&self) -> Attempt<Totals> {
+        let sql = "SELECT kind, count(*) FROM records WHERE state < 2 GROUP BY kind ORDER BY kind";
+        let mut query = self.0.prepare_cached(sql)?;
+        let kinds = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let kinds = kinds.collect::<rusqlite::Result<_>>()?;
+        let sql = "SELECT count(*), ifnull(sum(payload_len), 0),
+                          (SELECT count(*) FROM records WHERE state >= 2)
+                   FROM (SELECT DISTINCT payload, payload_len FROM records WHERE state < 2)";
+        let (payloads, bytes, without) =
+            self.0.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(Totals { kinds, without, payloads, bytes })
+    }
+
+    fn known(&self) -> Attempt<HashMap<Key, Known>> {
+        let mut query = self.0.prepare("SELECT id, record, modified FROM records")?;
+        let (mut rows, mut known) = (query.query([])?, HashMap::new());
+        while let Some(row) = rows.next()? {
+            if let Ok(found) = read(row) {
+                known.insert(found.place()?, Known { id: found.id, object: object(row.get(2)?) });
+            }
+        }
+        Ok(known)
+    }
+
+    fn behind(&self) -> Attempt<Vec<Id>> {
+        // As the index of the table says it.
+        let mut query = self.0.prepare_cached("SELECT id FROM records WHERE modified = -1")?;
+        let ids = query.query_map([], |row| row.get(0).map(Id::from_bytes))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Change for Records<'_> {
+    fn put(&mut self, row: &Row, object: Object) -> Attempt<()> {
+        let provenance = row.provenance()?;
+        if let Some(key) = &row.key {
+            self.remove_others(key, row)?;
+        }
+        self.forget(row.id)?;
+        let sql = "INSERT OR REPLACE INTO records (id, kind, state, key, operation, payload, payload_len, record,
+                                                   modified)
+                   VALUES (:id, :kind, :state, :key, :operation, :payload, :payload_len, :record, :modified)";
+        self.0.prepare_cached(sql)?.execute(named_params! {
+            ":id": row.id.as_bytes(),
+            ":kind": row.kind,
+            ":state": number(row.state),
+            ":key": row.key.as_ref().map(Digest::as_bytes),
+            ":operation": provenance.as_ref().map(|it| it.operation()),
+            ":payload": row.content.payload.as_bytes(),
+            ":payload_len": row.content.payload_len,
+            ":record": row.to_text()?,
+            ":modified": match object {
+                Object::Same(modified) => modified,
+                Object::Behind => Some(BEHIND),
+            },
+        })?;
+        let mut edge = self.0.prepare_cached("INSERT OR IGNORE INTO edges VALUES (?1, ?2)")?;
+        for input in provenance.iter().flat_map(|it| it.inputs()) {
+            edge.execute(params![bytes(input.source()), row.id.as_bytes()])?;
+        }
+        let mut tagged = self.0.prepare_cached("INSERT INTO tags VALUES (?1, ?2)")?;
+        for tag in &row.tags {
+            tagged.execute(params![tag, row.id.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, id: Id) -> Attempt<Option<Removed>> {
+        let sql = "DELETE FROM records WHERE id = ?1 RETURNING kind, key, payload";
+        // What is damaged can be removed too.
+        let removed = |row: &rusqlite::Row<'_>| {
+            let digest = |at| row.get::<_, [u8; 32]>(at).ok().map(Digest::from);
+            let kind = row.get::<_, String>(0).unwrap_or_default();
+            let place = match row.get_ref(1)? {
+                rusqlite::types::ValueRef::Null => row::place(id.as_bytes()).ok(),
+                _ => digest(1).and_then(|key| row::place_of(&kind, &key).ok()),
+            };
+            Ok(Removed { place, payload: digest(2) })
+        };
+        let removed = self.0.prepare_cached(sql)?.query_row([id.as_bytes()], removed).optional()?;
+        self.forget(id)?;
+        Ok(removed)
+    }
+
+    fn clear(&mut self) -> Attempt<()> {
+        for table in ["records", "edges", "tags"] {
+            self.0.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+        Ok(())
+    }
+}
+
+impl Records<'_> {
+    fn select(&self, condition: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.0.prepare_cached(&format!("SELECT id, record FROM records WHERE {condition}"))
+    }
+
+    /// The one record that fulfils the condition.
+    fn one(&self, condition: &str, params: impl Params) -> Attempt<Option<Arc<Row>>> {
+        let mut query = self.select(condition)?;
+        let mut rows = query.query(params)?;
+        let row = rows.next()?.map(read).transpose();
+        Ok(row.map_err(|damaged| damaged.error)?)
+    }
+
+    /// Removes records with the key of this one, whatever they have for an id.
+    fn remove_others(&self, key: &Digest, row: &Row) -> rusqlite::Result<()> {
+        let others = "SELECT id FROM records WHERE key = ?1 AND kind = ?2 AND id <> ?3";
+        for sql in [
+            format!("DELETE FROM edges WHERE child IN ({others})"),
+            format!("DELETE FROM tags WHERE id IN ({others})"),
+            format!("DELETE FROM records WHERE id IN ({others})"),
+        ] {
+            let params = params![key.as_bytes(), row.kind, row.id.as_bytes()];
+            self.0.prepare_cached(&sql)?.execute(params)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is known of a record elsewhere.
+    fn forget(&self, id: Id) -> rusqlite::Result<()> {
+        self.0.prepare_cached("DELETE FROM edges WHERE child = ?1")?.execute([id.as_bytes()])?;
+        self.0.prepare_cached("DELETE FROM tags WHERE id = ?1")?.execute([id.as_bytes()])?;
+        Ok(())
+    }
 }
 
 fn page(query: &mut CachedStatement<'_>, params: impl Params) -> Attempt<Page> {
@@ -188,25 +292,17 @@ fn page(query: &mut CachedStatement<'_>, params: impl Params) -> Attempt<Page> {
     Ok(page)
 }
 
-/// The one record that fulfils the condition.
-fn one(db: &Connection, condition: &str, params: impl Params) -> Attempt<Option<Arc<Row>>> {
-    let mut query = select(db, condition)?;
-    let mut rows = query.query(params)?;
-    let row = rows.next()?.map(read).transpose();
-    Ok(row.map_err(|damaged| damaged.error)?)
-}
-
-fn by_provenance(db: &Connection, kind: &str, key: &Digest) -> Attempt<Option<Arc<Row>>> {
-    one(db, "key = ?1 AND kind = ?2 AND state = 0", params![key.as_bytes(), kind])
-}
-
 fn read(row: &rusqlite::Row<'_>) -> Result<Arc<Row>, Damaged> {
-    match columns(row) {
-        Ok(found) if found.is_sound() => Ok(Arc::new(found)),
-        Ok(_) => Err(Damaged::new(id(row))),
-        Err(odd) => {
-            let damaged = Damaged::new(id(row));
-            Err(Damaged { error: damaged.error.with_source(odd), ..damaged })
+    let damaged = || Damaged::new(id(row));
+    let text = row.get_ref(1).ok().and_then(|text| text.as_str().ok()).ok_or_else(damaged)?;
+    match Row::from_text(text) {
+        Ok(found) if found.id.as_bytes() == id(row) => Ok(Arc::new(found)),
+        Ok(_) => Err(damaged()),
+        // It is sound, and of another version.
+        Err(error) if error.kind() == ErrorKind::Format => Err(Damaged { error, ..damaged() }),
+        Err(error) => {
+            let damaged = damaged();
+            Err(Damaged { error: damaged.error.with_source(error), ..damaged })
         }
     }
 }
@@ -216,78 +312,25 @@ fn id<'a>(row: &'a rusqlite::Row<'_>) -> &'a [u8] {
     row.get_ref(0).ok().and_then(|id| id.as_bytes().ok()).unwrap_or_default()
 }
 
-fn columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
-        id: Id::from_bytes(row.get(0)?),
-        kind: Cow::Owned(row.get(1)?),
-        version: row.get(2)?,
-        created_at: row.get(3)?,
-        key: get::<Option<[u8; 32]>>(row, 4)?.map(Digest::from),
-        provenance: row.get(5)?,
-        payload: Digest::from(get::<[u8; 32]>(row, 6)?),
-        payload_len: row.get(7)?,
-        summary: row.get(8)?,
-        checksum: row.get(9)?,
-    })
-}
-
-fn get<T: FromSql>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
-    row.get(column)
-}
-
-fn insert(tx: &Transaction<'_>, row: &Row, draft: &Draft) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO records (id, kind, version, created_at, stored_at, key, operation, provenance, payload, \
-               payload_len, summary, cost, checksum) VALUES (:id, :kind, :version, :created_at, :created_at, :key, \
-               :operation, :provenance, :payload, :payload_len, :summary, :cost, :checksum)";
-    let keyed = draft.provenance.as_ref();
-    tx.prepare_cached(sql)?.execute(named_params! {
-        ":id": row.id.as_bytes(),
-        ":kind": row.kind,
-        ":version": row.version,
-        ":created_at": row.created_at,
-        ":key": row.key.as_ref().map(Digest::as_bytes),
-        ":operation": keyed.map(|keyed| keyed.provenance.operation()),
-        ":provenance": row.provenance,
-        ":payload": row.payload.as_bytes(),
-        ":payload_len": row.payload_len,
-        ":summary": row.summary,
-        ":cost": cost(draft),
-        ":checksum": row.checksum,
-    })?;
-    keyed.map_or(Ok(()), |keyed| insert_edges(tx, row.id, keyed))
-}
-
-fn insert_edges(tx: &Transaction<'_>, child: Id, keyed: &Keyed) -> rusqlite::Result<()> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO edges (child, position, role, parent, content) VALUES (?, ?, ?, ?, ?)",
-    )?;
-    for (position, input) in keyed.provenance.inputs().iter().enumerate() {
-        let (parent, content) = match input.source() {
-            Source::Record(id) => (Some(id.as_bytes()), None),
-            Source::Content(digest) => (None, Some(digest.as_bytes())),
-        };
-        insert.execute(params![child.as_bytes(), position, input.role(), parent, content])?;
+fn bytes(source: &Source) -> &[u8] {
+    match source {
+        Source::Record(id) => id.as_bytes(),
+        Source::Content(digest) => digest.as_bytes(),
     }
-    Ok(())
 }
 
-fn replace(tx: &Transaction<'_>, row: &Row, draft: &Draft) -> rusqlite::Result<()> {
-    let sql = "UPDATE records SET version = :version, stored_at = :stored_at, payload = :payload, \
-               payload_len = :payload_len, summary = :summary, cost = :cost, checksum = :checksum WHERE id = :id";
-    tx.prepare_cached(sql)?.execute(named_params! {
-        ":id": row.id.as_bytes(),
-        ":version": row.version,
-        ":stored_at": time::now_ns(),
-        ":payload": row.payload.as_bytes(),
-        ":payload_len": row.payload_len,
-        ":summary": row.summary,
-        ":cost": cost(draft),
-        ":checksum": row.checksum,
-    })?;
-    Ok(())
+/// In the column `modified`: the object is older than the record.
+const BEHIND: i64 = -1;
+
+fn object(modified: Option<i64>) -> Object {
+    if modified == Some(BEHIND) { Object::Behind } else { Object::Same(modified) }
 }
 
-/// Nanoseconds; what takes longer than an `i64` holds, 292 years, counts as that.
-fn cost(draft: &Draft) -> Option<i64> {
-    draft.cost.map(|cost| i64::try_from(cost.as_nanos()).unwrap_or(i64::MAX))
+fn number(state: State) -> u8 {
+    match state {
+        State::Live => 0,
+        State::Doubtful => 1,
+        State::Collected => 2,
+        State::Invalid => 3,
+    }
 }

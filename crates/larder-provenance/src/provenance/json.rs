@@ -1,27 +1,46 @@
 //! The JSON form of a provenance, in which it is stored.
 
+use std::collections::BTreeMap;
+
 use larder_storage::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{Input, Provenance, Source};
 use crate::{
+    Value,
     encoding::ENCODING_FORMAT_VERSION,
     value::json::{from_json, to_json},
 };
 
+type Values = Map<String, Json>;
+
+/// A member that this version does not know might be one that counts, so it is refused.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Form {
     format: u32,
     operation: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    environment: Values,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    salt: Option<String>,
     ordered: bool,
     inputs: Vec<InputForm>,
-    params: Map<String, Json>,
+    params: Values,
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    recorded: Values,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct InputForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<String>,
@@ -34,23 +53,23 @@ struct InputForm {
 impl Provenance {
     /// The provenance as one line of JSON, lossless: [`from_json`](Self::from_json) gives an equal one.
     ///
-    /// `{"format": 1, "operation": .., "version": .., "ordered": true, "inputs": [{"role": .., "id": ..}], "params":
-    /// {..}}`, where an input outside every store has `"content"`, a digest, instead of `"id"`, and what is absent is
-    /// left out. Values that JSON has no exact form for are objects of one member, which names the type: `{"int": ..}`
-    /// beyond 64 bits, `{"float": "nan" | "inf" | "-inf"}`, `{"bytes": hexadecimal}`, `{"map": {..}}`. A number is a
-    /// float exactly if it has a `.` or an exponent.
+    /// `{"format": 1, "operation": .., "version": .., "environment": {..}, "salt": .., "ordered": true, "inputs":
+    /// [{"role": .., "id": ..}], "params": {..}, "recorded": {..}}`, where an input outside every store has `"content"`,
+    /// a digest, instead of `"id"`, and what is absent or empty is left out but for `inputs` and `params`. Values that
+    /// JSON has no exact form for are objects of one member, which names the type: `{"int": ..}` beyond 64 bits,
+    /// `{"float": "nan" | "inf" | "-inf"}`, `{"bytes": hexadecimal}`, `{"map": {..}}`. A number is a float exactly if it
+    /// has a `.` or an exponent.
     pub fn to_json(&self) -> String {
         let form = Form {
             format: ENCODING_FORMAT_VERSION,
             operation: self.operation.clone(),
             version: self.code_version.clone(),
+            environment: to_forms(&self.environment),
+            salt: self.salt.clone(),
             ordered: self.ordered,
             inputs: self.inputs.iter().map(InputForm::from).collect(),
-            params: self
-                .params
-                .iter()
-                .map(|(name, value)| (name.clone(), to_json(value)))
-                .collect(),
+            params: to_forms(&self.params),
+            recorded: to_forms(&self.recorded),
         };
         serde_json::json!(form).to_string()
     }
@@ -61,16 +80,8 @@ impl Provenance {
     ///
     /// `Format` where the text is something else, or of a newer version.
     pub fn from_json(text: &str) -> Result<Self> {
-        let form: Form = serde_json::from_str(text)
-            .map_err(|error| wrong("is not the JSON form of one").with_source(error))?;
-        if form.format > ENCODING_FORMAT_VERSION {
-            let what = format!(
-                "has format {} and this Larder knows {ENCODING_FORMAT_VERSION}: upgrade Larder",
-                form.format
-            );
-            return Err(wrong(&what));
-        }
-        let params = form.params.into_iter().map(|(name, value)| Some((name, from_json(value)?)));
+        let form: Form = serde_json::from_str(text).map_err(|error| unread(text, error))?;
+        check_format(form.format)?;
         let mut inputs =
             form.inputs.into_iter().map(Input::try_from).collect::<Result<Vec<_>>>()?;
         if !form.ordered {
@@ -79,13 +90,39 @@ impl Provenance {
         Ok(Self {
             operation: form.operation,
             code_version: form.version,
+            environment: from_forms(form.environment)?,
+            salt: form.salt,
             inputs,
             ordered: form.ordered,
-            params: params
-                .collect::<Option<_>>()
-                .ok_or_else(|| wrong("has a parameter of an unknown form"))?,
+            params: from_forms(form.params)?,
+            recorded: from_forms(form.recorded)?,
         })
     }
+}
+
+fn to_forms(values: &BTreeMap<String, Value>) -> Values {
+    values.iter().map(|(name, value)| (name.clone(), to_json(value))).collect()
+}
+
+fn from_forms(values: Values) -> Result<BTreeMap<String, Value>> {
+    let values = values.into_iter().map(|(name, value)| Some((name, from_json(value)?)));
+    values.collect::<Option<_>>().ok_or_else(|| wrong("has a value of an unknown form"))
+}
+
+/// Why the text is no form: a newer one may have members of its own.
+fn unread(text: &str, error: serde_json::Error) -> Error {
+    let newer = serde_json::from_str(text).ok();
+    let newer = newer.and_then(|Version { format }| check_format(format).err());
+    newer.unwrap_or_else(|| wrong("is not the JSON form of one").with_source(error))
+}
+
+fn check_format(format: u32) -> Result<()> {
+    if format <= ENCODING_FORMAT_VERSION {
+        return Ok(());
+    }
+    Err(wrong(&format!(
+        "has format {format} and this Larder knows {ENCODING_FORMAT_VERSION}: upgrade Larder"
+    )))
 }
 
 fn wrong(what: &str) -> Error {

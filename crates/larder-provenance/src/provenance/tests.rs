@@ -49,6 +49,11 @@ fn each_part_counts() {
     let others = [
         Provenance::new("oq").input(id(1)).param("n", 1),
         base().version(""),
+        base().salt(""),
+        base().salt("1"),
+        base().environment("n", 1),
+        base().environment("n", 1.0),
+        base().environment("n", 1).param("n", 1).salt("1"),
         base().version("1"),
         base().input(id(1)),
         base().param("n", 1.0),
@@ -63,12 +68,26 @@ fn each_part_counts() {
         assert_ne!(other.digest(), base().digest(), "{other:?}");
     }
     assert_eq!(base().param("n", 7).param("n", 1).digest(), base().digest());
+    assert_ne!(Provenance::new("op").environment("n", 1).input(id(1)).digest(), base().digest());
+}
+
+#[test]
+fn what_is_only_recorded_is_no_part_of_the_key() {
+    let base = || Provenance::new("op").param("n", 1);
+    let recorded = base().recorded("threads", 8).recorded("n", 2);
+    assert_eq!(recorded.digest(), base().digest());
+    assert_ne!(recorded, base());
+    let read = Provenance::from_json(&recorded.to_json()).unwrap();
+    assert_eq!(read.recorded_params()["threads"], Value::from(8));
+    assert_eq!(read, recorded);
 }
 
 #[test]
 fn is_encoded_as_documented() {
     let made = Provenance::new("op")
         .version("2")
+        .environment("cc", "9")
+        .salt("s")
         .input(id(7))
         .input_as("r", content(9))
         .param("n", -2)
@@ -76,6 +95,9 @@ fn is_encoded_as_documented() {
     let mut expected = Vec::new();
     expected.extend(b"OT\x02\0\0\0\0\0\0\0op");
     expected.extend(b"VT\x01\0\0\0\0\0\0\x002");
+    expected.extend(b"EM\x01\0\0\0\0\0\0\0");
+    expected.extend(b"T\x02\0\0\0\0\0\0\0ccT\x01\0\0\0\0\0\0\x009");
+    expected.extend(b"ST\x01\0\0\0\0\0\0\0s");
     expected.extend(b"I\x02\0\0\0\0\0\0\0");
     expected.extend(b"NR");
     expected.extend([7; 16]);
@@ -91,20 +113,15 @@ fn is_encoded_as_documented() {
 
 #[test]
 fn keys_never_change() {
-    let golden = [
-        (Provenance::new(""), "e419050ae42b5e1bab36b568067478220c4a9a99e2d035847fe9c39fdcef7c7d"),
-        (
-            Provenance::new("gc_content").input(id(1)).param("window", 500),
-            "35ff9acaf6a8a0abeb461cdf826f7ba717b913a350534500de80bfd09867917b",
-        ),
-        (
-            Provenance::new("sum").unordered_inputs([id(2), id(1), id(2)]),
-            "155f54b1c3133c787f34931cd7f4d3a57a70207ab0713222b25d7a5011864d69",
-        ),
-        (rich(), "3e18e234a96abee97186734c0ad83bdf9f5ade3b647460a8145de96e8a3ae15e"),
-    ];
-    for (provenance, key) in golden {
-        assert_eq!(provenance.digest().to_string(), key, "{provenance:?}");
+    let golden: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../testdata/keys.json")).unwrap();
+    assert_eq!(golden.len(), 15);
+    for vector in golden {
+        let made = Provenance::from_json(&vector["provenance"].to_string()).unwrap();
+        let encoding: String = encode(&made).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(vector["encoding"], encoding, "{}", vector["about"]);
+        assert_eq!(vector["key"], made.digest().to_string(), "{}", vector["about"]);
+        assert_eq!(vector["about"] == "one of each kind of value", made == rich());
     }
 }
 
@@ -120,6 +137,13 @@ fn the_json_form_never_changes() {
     );
     assert_eq!(rich().to_json(), text);
     assert_eq!(Provenance::from_json(text).unwrap(), rich());
+
+    let more = Provenance::new("o").environment("cc", 9).salt("s").recorded("threads", 8);
+    let text = concat!(
+        r#"{"environment":{"cc":9},"format":1,"inputs":[],"operation":"o","ordered":true,"params":{},"#,
+        r#""recorded":{"threads":8},"salt":"s"}"#
+    );
+    assert_eq!(more.to_json(), text);
 }
 
 #[test]
@@ -142,10 +166,21 @@ fn other_json_is_refused() {
         with("", r#""p":{"bytes":"0"}"#),
         with("", r#""p":{"bytes":"+1"}"#),
         with("", r#""p":{"odd":1}"#),
-        with("", "").replace("\"format\":1", "\"format\":2"),
+        with("", "").replace("params", "param"),
+        with("", "").replace("{\"format", "{\"enviroment\":{},\"format"),
+        with(r#"{"id":"01010101-0101-0101-0101-010101010101","rôle":"r"}"#, ""),
+        with("", "").replace("{\"format", "{\"recorded\":{\"p\":{}},\"format"),
     ];
     for text in bad {
-        assert_eq!(Provenance::from_json(&text).unwrap_err().kind(), ErrorKind::Format, "{text}");
+        let error = Provenance::from_json(&text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format, "{text}");
+        assert!(!error.to_string().contains("upgrade"), "{text}");
+    }
+    let newer = with("", "").replace("\"format\":1", "\"format\":2");
+    for text in [newer.replace("params", "arguments"), newer] {
+        let error = Provenance::from_json(&text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format, "{text}");
+        assert!(error.to_string().ends_with("upgrade Larder"), "{error}");
     }
 }
 
@@ -155,8 +190,13 @@ fn what_nests_too_deep_is_refused_and_the_deepest_is_kept() {
     let deepest = Provenance::new("op").param("p", nest(Value::MAX_DEPTH));
     deepest.check().unwrap();
     assert_eq!(Provenance::from_json(&deepest.to_json()).unwrap(), deepest);
-    let error = Provenance::new("op").param("p", nest(Value::MAX_DEPTH + 1)).check().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let deeper = nest(Value::MAX_DEPTH + 1);
+    let places = [Provenance::param, Provenance::environment, Provenance::recorded];
+    for place in places {
+        let error = place(Provenance::new("op"), "p", deeper.clone()).check().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("\"p\""), "{error}");
+    }
 }
 
 /// Small alphabets, so that equal ones and near misses are frequent.
@@ -191,27 +231,86 @@ fn provenances() -> impl Strategy<Value = Provenance> {
         (0..2_u8).prop_map(|n| content(n).into())
     ];
     let inputs = prop::collection::vec((prop::option::of("[ab]{0,1}"), source), 0..3);
-    let params = prop::collection::btree_map("[ab]{0,1}", values(), 0..3);
-    ("[ab]{0,2}", prop::option::of("[ab]{0,1}"), any::<bool>(), inputs, params).prop_map(
-        |(operation, version, ordered, inputs, params)| {
-            let inputs = inputs.into_iter().map(|(role, source)| Input { role, source }).collect();
-            let mut made = Provenance { operation, code_version: version, inputs, ordered, params };
+    let texts = || prop::option::of("[ab]{0,1}");
+    let maps = || prop::collection::btree_map("[ab]{0,1}", values(), 0..3);
+    let small = prop::collection::btree_map("[ab]{0,1}", values(), 0..2);
+    ("[ab]{0,2}", texts(), small, texts(), any::<bool>(), inputs, maps(), maps()).prop_map(
+        |(operation, code_version, environment, salt, ordered, inputs, params, recorded)| {
+            let inputs = inputs.into_iter().map(|(role, source)| Input { role, source });
+            let mut inputs: Vec<_> = inputs.collect();
             if !ordered {
-                made.inputs.sort();
+                inputs.sort();
             }
-            made
+            Provenance {
+                operation,
+                code_version,
+                environment,
+                salt,
+                inputs,
+                ordered,
+                params,
+                recorded,
+            }
         },
     )
+}
+
+/// A few different numbers, and the same in another order.
+fn orders() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+    let items = prop::collection::btree_set(0..9_u8, 0..5);
+    items.prop_flat_map(|items| {
+        let items = Vec::from_iter(items);
+        (Just(items.clone()), Just(items).prop_shuffle())
+    })
+}
+
+/// `base` with one part of `other`, so that most are near misses; or all of `other`.
+fn with_part(base: &Provenance, other: Provenance, part: u8) -> Provenance {
+    let base = base.clone();
+    match part {
+        0 => Provenance { operation: other.operation, ..base },
+        1 => Provenance { code_version: other.code_version, ..base },
+        2 => Provenance { environment: other.environment, ..base },
+        3 => Provenance { salt: other.salt, ..base },
+        4 => Provenance { inputs: other.inputs, ordered: other.ordered, ..base },
+        5 => Provenance { params: other.params, recorded: other.recorded, ..base },
+        _ => other,
+    }
+}
+
+/// The provenance without what is no part of the key.
+fn hashed(provenance: &Provenance) -> Provenance {
+    Provenance { recorded: BTreeMap::new(), ..provenance.clone() }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn keys_are_equal_exactly_where_provenances_are(a in provenances(), b in provenances(), same in any::<bool>()) {
-        let b = if same { Provenance { operation: a.operation.clone(), params: a.params.clone(), ..b } } else { b };
-        prop_assert_eq!(a == b, encode(&a) == encode(&b));
-        prop_assert_eq!(a == b, a.digest() == b.digest());
+    fn keys_are_equal_exactly_where_provenances_are(a in provenances(), b in provenances(), part in 0..7_u8) {
+        let b = with_part(&a, b, part);
+        let equal = hashed(&a) == hashed(&b);
+        prop_assert_eq!(equal, encode(&a) == encode(&b));
+        prop_assert_eq!(equal, a.digest() == b.digest());
+        prop_assert_eq!(equal, a.differences(&b).is_empty());
+        prop_assert_eq!(a.differences(&b).len(), b.differences(&a).len());
+        prop_assert!(a.differences(&b).iter().all(|difference| difference.to_string().lines().count() == 1));
+    }
+
+    #[test]
+    fn order_counts_exactly_where_it_should(made in provenances(), (items, turned) in orders()) {
+        let inputs = |items: &[u8]| items.iter().map(|n| id(n / 2)).collect::<Vec<_>>();
+        let ordered = |items| inputs(items).into_iter().fold(made.clone(), Provenance::input);
+        let free = |items: &[u8]| made.clone().unordered_inputs(inputs(items));
+        let named = |items: &[u8]| items.iter().fold(made.clone(), |made, n| {
+            let name = n.to_string();
+            made.param(name.as_str(), *n).environment(name.as_str(), *n).recorded(name, *n)
+        });
+        prop_assert_eq!(free(&items).digest(), free(&turned).digest());
+        prop_assert_eq!(named(&items), named(&turned));
+        prop_assert_eq!(named(&items).digest(), named(&turned).digest());
+        let same = !made.is_ordered() || inputs(&items) == inputs(&turned);
+        prop_assert_eq!(ordered(&items).digest() == ordered(&turned).digest(), same);
     }
 
     #[test]

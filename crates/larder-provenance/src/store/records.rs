@@ -1,11 +1,12 @@
-use std::{fmt, sync::Arc, time::SystemTime, vec};
-
-use larder_storage::{Digest, Result};
-
-use crate::{
-    Id, Provenance,
-    index::{Damaged, Index, Row},
+use std::{
+    collections::BTreeSet,
+    fmt,
+    time::{Duration, SystemTime},
 };
+
+use larder_storage::{Digest, Result, time};
+
+use crate::{Id, Provenance, State, index::Rows, row::Row};
 
 /// A result with its payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,18 @@ pub struct Record {
     pub kind: String,
     /// When the record was made.
     pub created_at: SystemTime,
+    /// Whether its payload is there and can be relied on.
+    pub state: State,
+    /// When it last got a payload.
+    pub stored_at: SystemTime,
+    /// How long computing it took, where that was measured.
+    pub cost: Option<Duration>,
+    /// Whether [`gc`](crate::ProvenanceStore::gc) has to leave it.
+    pub pinned: bool,
+    /// What people called it.
+    pub tags: BTreeSet<String>,
+    /// What somebody noted about it.
+    pub note: Option<String>,
     /// What made it, where that is known.
     pub provenance: Option<Provenance>,
     /// The BLAKE3 digest of the payload's bytes.
@@ -56,15 +69,21 @@ pub struct Record {
 }
 
 impl Record {
-    fn of(row: &Row) -> Result<Self> {
+    pub(crate) fn of(row: &Row) -> Result<Self> {
         Ok(Self {
             id: row.id,
             kind: row.kind.to_string(),
             created_at: row.created_at(),
+            state: row.state,
+            stored_at: time::from_ns(row.stored_at),
+            cost: row.cost(),
+            pinned: row.pinned,
+            tags: row.tags.clone(),
+            note: row.note.clone(),
             provenance: row.provenance()?,
-            payload: row.payload,
-            payload_len: row.payload_len,
-            summary: row.summary.clone(),
+            payload: row.content.payload,
+            payload_len: row.content.payload_len,
+            summary: row.content.summary.clone(),
         })
     }
 }
@@ -73,47 +92,18 @@ impl Record {
 ///
 /// Records that are stored or deleted meanwhile may be listed or not. An item is an error of kind `Corrupt` where that
 /// record is damaged, and of kind `Io` or `Backend` where the database fails, which ends the listing.
-pub struct Records<'a> {
-    index: &'a dyn Index,
-    kind: &'static str,
-    page: vec::IntoIter<Result<Arc<Row>, Damaged>>,
-    after: Vec<u8>,
-    is_done: bool,
-}
-
-impl<'a> Records<'a> {
-    const PAGE: usize = 1000;
-
-    pub(super) fn new(index: &'a dyn Index, kind: &'static str) -> Self {
-        Self { index, kind, page: vec::IntoIter::default(), after: Vec::new(), is_done: false }
-    }
-
-    fn turn(&mut self) -> Result<()> {
-        // Ended first, so that a failure ends it.
-        self.is_done = true;
-        let page = self.index.page(Some(self.kind), &self.after, Self::PAGE)?;
-        self.is_done = page.rows.len() < Self::PAGE;
-        (self.page, self.after) = (page.rows.into_iter(), page.last);
-        Ok(())
-    }
-}
+pub struct Records<'a>(pub(super) Rows<'a>);
 
 impl Iterator for Records<'_> {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.as_slice().is_empty()
-            && !self.is_done
-            && let Err(error) = self.turn()
-        {
-            return Some(Err(error));
-        }
-        self.page.next().map(|row| Record::of(&*row.map_err(|damaged| damaged.error)?))
+        self.0.next().map(|row| Record::of(&*row.map_err(|damaged| damaged.error)?))
     }
 }
 
 impl fmt::Debug for Records<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Records").field("kind", &self.kind).finish_non_exhaustive()
+        f.write_str("Records")
     }
 }

@@ -10,41 +10,37 @@ use std::{
     time::SystemTime,
 };
 
-use larder_storage::{PutIf, StorageExt};
+use larder_storage::{Key, MemoryStorage, PutIf, StorageExt};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Genome, Json, PlacedTrack};
+use crate::{Genome, Json, PlacedTrack, blobs::Blobs};
 
 mod damage;
+mod graph;
 mod model;
+mod shared;
 
 type Bytestore = ProvenanceStore<Vec<u8>>;
 
-/// A store whose payloads can be tampered with.
+/// A store whose files can be tampered with.
 struct Bench {
     store: Bytestore,
-    payloads: MemoryStorage,
+    storage: Arc<dyn Storage>,
     dir: Option<TempDir>,
 }
 
 impl Bench {
     fn in_memory() -> Self {
-        let payloads = MemoryStorage::new();
-        let store = ProvenanceStore::of(Backend {
-            index: Box::new(MemoryIndex::default()),
-            blobs: Blobs::new(Arc::new(payloads.clone()), Durability::Scratch),
-            flights: Flights::new(),
-            durable: false,
-        });
-        Self { store, payloads, dir: None }
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let store = ProvenanceStore::of(Backend::with_payloads(Arc::clone(&storage)));
+        Self { store, storage, dir: None }
     }
 
     fn durable() -> Self {
-        let (dir, payloads) = (tempfile::tempdir().unwrap(), MemoryStorage::new());
-        let store = ProvenanceStore::on(Arc::new(payloads.clone()), dir.path(), Options::default())
-            .unwrap();
-        Self { store, payloads, dir: Some(dir) }
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Arc::new(LocalStorage::open(dir.path(), Durability::Process).unwrap());
+        Self { store: open(dir.path()), storage, dir: Some(dir) }
     }
 
     fn both() -> [Self; 2] {
@@ -54,26 +50,38 @@ impl Bench {
     /// Opens the store anew; one in memory stays.
     fn reopen(&mut self) {
         if let Some(dir) = &self.dir {
-            let payloads = Arc::new(self.payloads.clone());
-            self.store = ProvenanceStore::on(payloads, dir.path(), Options::default()).unwrap();
+            self.store = open(dir.path());
         }
     }
 
+    /// What has a payload's name.
+    fn payloads(&self) -> usize {
+        self.storage.list(Some(&Key::new("blobs").unwrap())).unwrap().count()
+    }
+
     fn damage(&self, payload: &[u8], how: Damage) {
-        let key = Blobs::key(&Digest::of(payload)).unwrap();
-        let Some(object) = self.payloads.get(&key).unwrap() else { return };
+        self.damage_object(&Blobs::key(&Digest::of(payload)).unwrap(), how);
+    }
+
+    fn damage_object(&self, key: &Key, how: Damage) {
+        let Some(object) = self.storage.get(key).unwrap() else { return };
         let mut bytes = object.into_bytes().to_vec();
         match how {
-            Damage::Remove => return assert!(self.payloads.remove(&key).unwrap()),
+            Damage::Remove => return assert!(self.storage.remove(key).unwrap()),
             // Twice the same damage is still damage.
             Damage::Flip => bytes[0] |= 0x80,
             Damage::Cut => bytes.truncate(8),
         }
-        self.payloads.put(&key, bytes.into(), PutIf::Always).unwrap();
+        self.storage.put(key, bytes.into(), PutIf::Always).unwrap();
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+fn open(dir: &Path) -> Bytestore {
+    let options = Options::default().durability(Durability::Scratch);
+    ProvenanceStore::open(dir, options).unwrap()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Damage {
     Remove,
     Flip,
@@ -142,16 +150,11 @@ fn thirty_two_threads_that_put_one_provenance_get_one_id() {
 fn one_of_sixteen_threads_computes() {
     for bench in Bench::both() {
         // Two values on one directory stand for two processes.
-        let mut other =
-            Bench { store: bench.store.clone(), payloads: bench.payloads.clone(), dir: None };
-        if let Some(dir) = &bench.dir {
-            let payloads = Arc::new(bench.payloads.clone());
-            other.store = ProvenanceStore::on(payloads, dir.path(), Options::default()).unwrap();
-        }
+        let other = bench.dir.as_ref().map_or_else(|| bench.store.clone(), |dir| open(dir.path()));
         let (start, runs, computed) = (Barrier::new(16), AtomicU32::new(0), AtomicU32::new(0));
         thread::scope(|scope| {
             for n in 0..16 {
-                let store = if n % 2 == 0 { &bench.store } else { &other.store };
+                let store = if n % 2 == 0 { &bench.store } else { &other };
                 let (start, runs, computed) = (&start, &runs, &computed);
                 scope.spawn(move || {
                     start.wait();
@@ -178,7 +181,7 @@ fn records_that_share_a_payload_do_not_lose_it_to_each_other() {
         assert!(!bench.store.delete(ids[0]).unwrap());
         assert_eq!(bench.store.get(ids[1]).unwrap().unwrap().payload, payload(1));
         assert!(bench.store.delete(ids[1]).unwrap());
-        assert_eq!(bench.payloads.list(None).unwrap().count(), 0);
+        assert_eq!(bench.payloads(), 0);
     }
 }
 
@@ -196,7 +199,7 @@ fn deleting_and_storing_one_payload_at_once_loses_nothing() {
                 });
             }
         });
-        assert_eq!(bench.payloads.list(None).unwrap().count(), 0);
+        assert_eq!(bench.payloads(), 0);
     }
 }
 
@@ -230,17 +233,26 @@ fn work_may_ask_for_other_results_but_not_for_itself() {
 }
 
 #[test]
-fn a_put_during_the_work_counts() {
+fn another_result_of_one_provenance_is_refused() {
     for bench in Bench::both() {
-        let outcome = bench.store.get_or_compute(&made("op"), || {
-            bench.store.put(payload(1), Some(made("op")))?;
-            Ok(payload(2))
-        });
-        let outcome = outcome.unwrap();
-        assert_eq!((outcome.payload, outcome.computed), (payload(1), true));
-        assert_eq!(bench.store.get(outcome.id).unwrap().unwrap().payload, payload(1));
+        let id = bench.store.put(payload(1), Some(made("op"))).unwrap();
+        assert_eq!(bench.store.put(payload(1), Some(made("op"))).unwrap(), id);
+        let error = bench.store.put(payload(2), Some(made("op"))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NonDeterministic);
+        assert!(error.to_string().contains(&id.to_string()), "{error}");
+        // A put during the work comes first.
+        let compute = |n| {
+            let outcome = bench.store.get_or_compute(&made("other"), || {
+                bench.store.put(payload(1), Some(made("other")))?;
+                Ok(payload(n))
+            });
+            outcome.map(|outcome| outcome.id)
+        };
+        assert_eq!(compute(2).unwrap_err().kind(), ErrorKind::NonDeterministic);
+        assert_eq!(Some(compute(2).unwrap()), bench.store.find(&made("other")).unwrap());
+        assert_eq!(bench.store.get(id).unwrap().unwrap().payload, payload(1));
         // What was not taken is not kept.
-        assert_eq!(bench.payloads.list(None).unwrap().count(), 1);
+        assert_eq!(bench.payloads(), 1);
     }
 }
 
@@ -337,17 +349,16 @@ fn a_relative_directory_is_pinned_when_the_store_is_opened() {
     let store = Bytestore::on(storage, &relative, Options::default()).unwrap();
     let flights = format!("{:?}", here.join(&relative).join(".larder/flights"));
     assert!(relative.is_relative());
-    let locks = format!("{:?}", store.backend.flights);
+    let locks = format!("{:?}", store.backend);
     assert!(locks.contains(&flights), "{locks}");
 }
 
 #[test]
 fn at_power_no_payload_is_taken_as_written_because_it_is_there() {
     for (durability, is_written) in [(Durability::Power, true), (Durability::Process, false)] {
-        let (dir, payloads) = (tempfile::tempdir().unwrap(), MemoryStorage::new());
-        let options = Options::default().durability(durability);
-        let store = Bytestore::on(Arc::new(payloads.clone()), dir.path(), options).unwrap();
-        let modified = || payloads.list(None).unwrap().next().unwrap().unwrap().modified;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Bytestore::open(dir.path(), Options::default().durability(durability)).unwrap();
+        let modified = || store.backend.blobs.list().unwrap().next().unwrap().unwrap().1.modified;
         store.put(payload(1), None).unwrap();
         let first = modified();
         // Another writer may have made it visible, and not yet durable.

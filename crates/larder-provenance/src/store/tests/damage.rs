@@ -27,7 +27,7 @@ fn a_lost_payload_is_a_miss_and_is_replaced() {
         }
         // The first payload has come back to every record, and the second one has none left.
         let report = bench.store.verify().unwrap();
-        assert_eq!((report.unused_payloads, bench.payloads.list(None).unwrap().count()), (0, 1));
+        assert_eq!((report.unused_payloads, bench.payloads()), (0, 1));
         assert!(report.is_clean(), "{report:?}");
     }
 }
@@ -39,88 +39,78 @@ fn tamper(bench: &Bench, sql: &str) {
 }
 
 #[test]
-fn a_damaged_record_is_named_and_the_rest_stays_usable() {
-    let bench = Bench::durable();
-    let bad = bench.store.put(payload(1), Some(made("op"))).unwrap();
-    let good = bench.store.put(payload(2), None).unwrap();
-    tamper(&bench, "UPDATE records SET summary = '{\"n\":1}' WHERE operation = 'op'");
-    assert_eq!(bench.store.get(bad).unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(bench.store.find(&made("op")).unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(
-        bench.store.put(payload(1), Some(made("op"))).unwrap_err().kind(),
-        ErrorKind::Corrupt
-    );
-    assert_eq!(bench.store.get(good).unwrap().unwrap().payload, payload(2));
-    let listed: Vec<_> = bench.store.list().map(|record| record.is_ok()).collect();
-    assert_eq!(listed, [false, true]);
-    let report = bench.store.verify().unwrap();
-    assert_eq!(
-        (report.records, report.problems.len(), report.problems[0].place.clone()),
-        (2, 1, bad.to_string())
-    );
-    assert!(bench.store.delete(bad).unwrap());
-    assert!(bench.store.put(payload(1), Some(made("op"))).is_ok());
-}
-
-#[test]
-fn a_record_that_cannot_be_read_is_named_and_the_rest_stays_usable() {
+fn a_record_that_is_damaged_in_the_index_is_named_and_read_again() {
     for damage in [
-        "payload = x'00'",
-        "payload_len = -1",
+        "record = replace(record, 'live', 'lime')",
+        "record = CAST(x'ff' AS TEXT)",
         "key = x'00'",
-        "version = -1",
-        "provenance = CAST(x'ff' AS TEXT)",
-        "checksum = 1 << 40",
+        "kind = 'other'",
+        "id = x'0001'",
+        "id = randomblob(16)",
+        "record = (SELECT record FROM records WHERE operation IS NULL)",
     ] {
         let bench = Bench::durable();
         let good = bench.store.put(payload(2), None).unwrap();
         let bad = bench.store.put(payload(1), Some(made("op"))).unwrap();
         let last = bench.store.put(payload(2), None).unwrap();
         tamper(&bench, &format!("UPDATE records SET {damage} WHERE operation = 'op'"));
-
-        assert_eq!(bench.store.get(bad).unwrap_err().kind(), ErrorKind::Corrupt, "{damage}");
-        let listed: Vec<_> = bench.store.list().map(|it| it.map(|record| record.id).ok()).collect();
-        assert_eq!(listed, [Some(good), None, Some(last)], "{damage}");
-        let report = bench.store.verify().unwrap();
-        let places: Vec<_> = report.problems.iter().map(|problem| problem.place.clone()).collect();
-        assert_eq!((report.records, places), (3, vec![bad.to_string()]), "{damage}");
-
-        assert!(bench.store.delete(bad).unwrap(), "{damage}");
-        assert_ne!(bench.store.put(payload(1), Some(made("op"))).unwrap(), bad);
+        assert!(!bench.store.verify().unwrap().is_clean(), "{damage}");
+        let listed: Vec<_> = bench.store.list().filter_map(Result::ok).map(|it| it.id).collect();
+        assert!(listed.contains(&good) && listed.contains(&last), "{damage}");
+        // The record itself lies on the storage.
+        assert_eq!(bench.store.find(&made("op")).unwrap(), Some(bad), "{damage}");
+        assert_eq!(bench.store.put(payload(1), Some(made("op"))).unwrap(), bad, "{damage}");
+        assert_eq!(bench.store.reindex().unwrap().read, 3, "{damage}");
         assert!(bench.store.verify().unwrap().is_clean(), "{damage}");
+        assert_eq!(bench.store.get(bad).unwrap().unwrap().payload, payload(1), "{damage}");
     }
 }
 
 #[test]
-fn a_record_whose_id_is_none_ends_no_listing() {
-    let bench = Bench::durable();
-    bench.store.put(b"bad".to_vec(), None).unwrap();
-    let good = bench.store.put(payload(2), None).unwrap();
-    tamper(&bench, "UPDATE records SET id = x'0001' WHERE payload_len = 3");
-    let listed: Vec<_> = bench.store.list().map(|it| it.map(|record| record.id).ok()).collect();
-    assert_eq!(listed, [None, Some(good)]);
-    assert_eq!(bench.store.verify().unwrap().problems[0].place, "0001");
+fn a_record_that_is_damaged_on_the_storage_is_told_and_written_again() {
+    for how in [Damage::Remove, Damage::Flip, Damage::Cut] {
+        let mut bench = Bench::durable();
+        let id = bench.store.put(payload(1), Some(made("op"))).unwrap();
+        let place = bench.store.backend.index.read(|view| view.by_id(id)).unwrap().unwrap().place();
+        bench.damage_object(&place.unwrap(), how);
+        let report = bench.store.verify().unwrap();
+        assert_eq!((report.problems.len(), &report.problems[0].place), (1, &id.to_string()));
+        // The index still has it.
+        assert_eq!(bench.store.find(&made("op")).unwrap(), Some(id));
+        let problems = bench.store.refresh().unwrap().problems.len();
+        assert_eq!(problems, usize::from(how != Damage::Remove), "{how:?}");
+        // Without both the result is computed anew.
+        bench.store.reindex().unwrap();
+        assert_eq!(bench.store.find(&made("op")).unwrap(), None, "{how:?}");
+        assert_ne!(bench.store.put(payload(1), Some(made("op"))).unwrap(), id);
+        bench.reopen();
+        assert!(bench.store.verify().unwrap().is_clean(), "{how:?}");
+    }
 }
 
 #[test]
 fn lost_inputs_and_unused_payloads_are_reported() {
     let bench = Bench::durable();
     let parent = bench.store.put(payload(1), None).unwrap();
-    bench.store.put(payload(2), Some(made("op").input(parent).input_as("again", parent))).unwrap();
-    bench
-        .payloads
-        .put(&Blobs::key(&Digest::of(b"stray")).unwrap(), "stray".into(), PutIf::Absent)
-        .unwrap();
+    let other = bench.store.put(payload(1), None).unwrap();
+    let made = made("op").input(parent).input_as("again", parent).input(other);
+    let child = bench.store.put(payload(2), Some(made)).unwrap();
+    let stray = Blobs::key(&Digest::of(b"stray")).unwrap();
+    bench.storage.put(&stray, "stray".into(), PutIf::Absent).unwrap();
     let report = bench.store.verify().unwrap();
     assert_eq!((report.unused_payloads, report.unused_bytes, report.payloads), (1, 5, 2));
     assert!(report.is_clean());
-    tamper(&bench, "DELETE FROM edges WHERE position = 1");
+    tamper(&bench, "DELETE FROM edges WHERE source = (SELECT max(source) FROM edges)");
     assert_eq!(bench.store.verify().unwrap().problems.len(), 1);
-    tamper(&bench, "INSERT INTO edges SELECT zeroblob(16), 0, NULL, parent, NULL FROM edges");
+    tamper(&bench, "INSERT INTO edges SELECT source, zeroblob(16) FROM edges");
     assert_eq!(bench.store.verify().unwrap().problems.len(), 2);
     // None of this hides what else is wrong.
     bench.damage(&payload(2), Damage::Flip);
     assert_eq!(bench.store.verify().unwrap().problems.len(), 3);
+    bench.store.reindex().unwrap();
+    assert_eq!(bench.store.verify().unwrap().problems.len(), 1);
+    assert_eq!(bench.store.descendants(parent).count(), 1);
+    assert_eq!(bench.store.made_from(other).unwrap(), [child]);
 }
 
 #[test]
@@ -134,20 +124,20 @@ fn a_directory_of_something_else_or_of_the_future_is_refused_untouched() {
         let bench = Bench::durable();
         let id = bench.store.put(payload(1), None).unwrap();
         tamper(&bench, pragma);
-        let storage = Arc::new(bench.payloads.clone());
-        let opened = Bytestore::on(storage, bench.dir.as_ref().unwrap().path(), Options::default());
+        let dir = bench.dir.as_ref().unwrap().path();
+        let opened = Bytestore::open(dir, Options::default());
         assert_eq!(opened.unwrap_err().kind(), ErrorKind::Format, "{pragma}");
         assert!(bench.store.get(id).unwrap().is_some());
     }
 }
 
 #[test]
-fn a_damaged_database_is_moved_aside_and_the_payloads_are_taken_up_again() {
+fn a_damaged_database_is_moved_aside_and_made_again_from_the_storage() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || Bytestore::open(dir.path(), Options::default());
     assert_eq!(crate::repair(dir.path()).unwrap(), None);
-    let store = open().unwrap();
-    store.put(payload(1), Some(made("op"))).unwrap();
+    let store = open(dir.path());
+    let id = store.put(payload(1), Some(made("op"))).unwrap();
+    store.tag(id, "release").unwrap();
     assert_eq!(crate::repair(dir.path()).unwrap_err().kind(), ErrorKind::Locked);
     drop(store);
     assert_eq!(crate::repair(dir.path()).unwrap(), None);
@@ -155,12 +145,11 @@ fn a_damaged_database_is_moved_aside_and_the_payloads_are_taken_up_again() {
     let database = dir.path().join(".larder/provenance.sqlite");
     let mut file = std::fs::File::options().write(true).open(database).unwrap();
     std::io::Write::write_all(&mut file, &[7; 4096]).unwrap();
-    assert_eq!(open().unwrap_err().kind(), ErrorKind::Corrupt);
+    let opened = Bytestore::open(dir.path(), Options::default());
+    assert_eq!(opened.unwrap_err().kind(), ErrorKind::Corrupt);
     assert!(crate::repair(dir.path()).unwrap().is_some_and(|moved| moved.exists()));
-    let store = open().unwrap();
-    assert!(store.is_empty().unwrap());
-    store.put(payload(1), Some(made("op"))).unwrap();
-    let report = store.verify().unwrap();
-    assert!(report.is_clean());
-    assert_eq!((report.payloads, report.unused_payloads), (1, 0));
+    let store = open(dir.path());
+    assert_eq!(store.find(&made("op")).unwrap(), Some(id));
+    assert_eq!(store.tagged("release").unwrap(), [id]);
+    assert!(store.verify().unwrap().is_clean());
 }

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use larder_storage::{Digest, Entry, Error, ErrorKind, Key, PutIf, Result, Storage};
+
+use crate::row::{PLACES, Row, place_of};
+
+/// Records as objects, `records/<2 digits>/<64 digits>`, named by their kind and key, or by their id where they have no
+/// key: what an index can be made from again, and what another machine finds.
+#[derive(Clone, Debug)]
+pub(crate) struct Published(Arc<dyn Storage>);
+
+/// Whose record is there.
+pub(crate) enum First {
+    Ours,
+    /// Of somebody who came first.
+    Theirs(Row),
+}
+
+impl Published {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        Self(storage)
+    }
+
+    /// The record of a provenance.
+    pub(crate) fn find(&self, kind: &str, key: &Digest) -> Result<Option<Row>> {
+        let place = place_of(kind, key)?;
+        let found = self.load(&place)?;
+        match &found {
+            Some(row) if row.kind != kind || row.key.as_ref() != Some(key) => {
+                Err(Error::new(ErrorKind::Corrupt, "is the record of something else")
+                    .at_key(&place))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    pub(crate) fn load(&self, place: &Key) -> Result<Option<Row>> {
+        let Some(object) = self.0.get(place)? else { return Ok(None) };
+        let row = str::from_utf8(&object.into_bytes())
+            .map_err(|error| {
+                Error::new(ErrorKind::Corrupt, "the text of the record is damaged")
+                    .with_source(error)
+            })
+            .and_then(Row::from_text);
+        row.map(Some).map_err(|error| error.at_key(place))
+    }
+
+    /// Writes the record of a provenance that has none, or one that is damaged.
+    pub(crate) fn create(&self, row: &Row) -> Result<First> {
+        let place = row.place()?;
+        match self.0.put(&place, row.to_text()?.into(), PutIf::Absent) {
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            put => return put.map(|()| First::Ours),
+        }
+        match self.load(&place) {
+            Ok(Some(theirs)) => Ok(First::Theirs(theirs)),
+            // It was damaged, or is gone meanwhile.
+            Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
+            _ => self.replace(row).map(|()| First::Ours),
+        }
+    }
+
+    pub(crate) fn replace(&self, row: &Row) -> Result<()> {
+        self.0.put(&row.place()?, row.to_text()?.into(), PutIf::Always)
+    }
+
+    pub(crate) fn remove(&self, place: &Key) -> Result<()> {
+        self.0.remove(place).map(drop)
+    }
+
+    /// What has the name of a record.
+    pub(crate) fn list(&self) -> Result<impl Iterator<Item = Result<Entry>>> {
+        let is_record = |entry: &Result<Entry>| {
+            entry.as_ref().map_or(true, |entry| entry.key.name().parse::<Digest>().is_ok())
+        };
+        Ok(self.0.list(Some(&Key::new(PLACES)?))?.filter(is_record))
+    }
+}

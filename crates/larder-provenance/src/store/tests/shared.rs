@@ -1,0 +1,108 @@
+//! Two machines on one storage, each with an index of its own.
+
+use super::*;
+use crate::{GcOptions, State};
+
+struct Machine {
+    store: Bytestore,
+    _dir: TempDir,
+}
+
+fn machines() -> (Machine, Machine, MemoryStorage) {
+    let storage = MemoryStorage::new();
+    let machine = || {
+        let dir = tempfile::tempdir().unwrap();
+        let on = Arc::new(storage.clone());
+        let store = ProvenanceStore::on(on, dir.path(), Options::default()).unwrap();
+        Machine { store, _dir: dir }
+    };
+    (machine(), machine(), storage)
+}
+
+#[test]
+fn what_one_machine_computed_the_other_finds() {
+    let (one, other, _) = machines();
+    let id = one.store.put(payload(1), Some(made("a"))).unwrap();
+    let outcome = other.store.get_or_compute(&made("a"), || unreachable!("it is there")).unwrap();
+    assert_eq!((outcome.id, outcome.payload), (id, payload(1)));
+    let from = other.store.put(payload(2), Some(made("b").input(id))).unwrap();
+    assert_eq!(one.store.descendants(id).count(), 0);
+    assert_eq!(one.store.refresh().unwrap().read, 2);
+    assert_eq!(one.store.descendants(id).map(|it| it.unwrap().id).collect::<Vec<_>>(), [from]);
+    let error = one.store.put(payload(9), Some(made("b").input(id))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NonDeterministic);
+    for machine in [&one, &other] {
+        assert!(machine.store.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn two_machines_that_put_one_provenance_get_one_id() {
+    let (one, other, _) = machines();
+    for n in 0..20 {
+        let start = Barrier::new(2);
+        let put = |store: &Bytestore| {
+            start.wait();
+            store.put(payload(n), Some(made("a").param("n", n))).unwrap()
+        };
+        let ids = thread::scope(|scope| {
+            let ids = [&one, &other].map(|machine| scope.spawn(|| put(&machine.store)));
+            ids.map(|id| id.join().unwrap())
+        });
+        assert_eq!(ids[0], ids[1]);
+    }
+    assert_eq!(one.store.verify().unwrap().problems, []);
+}
+
+#[test]
+fn what_one_machine_changes_the_other_sees_when_it_refreshes() {
+    let (one, other, _) = machines();
+    let a = one.store.put(payload(1), Some(made("a"))).unwrap();
+    let b = one.store.put(payload(2), Some(made("b").input(a))).unwrap();
+    assert_eq!(other.store.refresh().unwrap().read, 2);
+    one.store.invalidate(a).unwrap();
+    one.store.tag(b, "t").unwrap();
+    other.store.refresh().unwrap();
+    let states = [a, b].map(|id| other.store.record(id).unwrap().unwrap().state);
+    assert_eq!(states, [State::Invalid, State::Doubtful]);
+    assert_eq!(other.store.tagged("t").unwrap(), [b]);
+    assert!(one.store.delete(b).unwrap());
+    assert_eq!(other.store.refresh().unwrap().removed, 1);
+    assert_eq!(other.store.record(b).unwrap(), None);
+    // It is computed anew on the other one, and is there for both.
+    assert!(other.store.get_or_compute(&made("a"), || Ok(payload(1))).unwrap().computed);
+    assert!(!one.store.get_or_compute(&made("a"), || Ok(payload(1))).unwrap().computed);
+}
+
+#[test]
+fn a_payload_that_another_machine_uses_is_not_removed() {
+    let (one, other, storage) = machines();
+    let id = one.store.put(payload(1), Some(made("a"))).unwrap();
+    let theirs = other.store.put(payload(1), Some(made("b"))).unwrap();
+    assert!(one.store.delete(id).unwrap());
+    assert_eq!(other.store.get(theirs).unwrap().unwrap().payload, payload(1));
+    // It may be a record's that is on the way.
+    assert!(other.store.delete(theirs).unwrap());
+    assert_eq!(one.store.gc(&GcOptions::default()).unwrap().swept, 0);
+    assert_eq!(storage.list(Some(&Key::new("blobs").unwrap())).unwrap().count(), 1);
+}
+
+#[test]
+fn a_record_whose_publication_failed_is_published_when_the_index_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = store.put(payload(1), Some(made("a"))).unwrap();
+    // As a kill between the two leaves it.
+    store
+        .backend
+        .index
+        .change(|index| {
+            let row = index.by_id(id)?.unwrap().in_state(State::Invalid);
+            index.put(&row, crate::index::Object::Behind)
+        })
+        .unwrap();
+    drop(store);
+    let store = open(dir.path());
+    store.reindex().unwrap();
+    assert_eq!(store.record(id).unwrap().unwrap().state, State::Invalid);
+}
