@@ -39,7 +39,7 @@ impl IntervalTrack {
     /// # Errors
     ///
     /// `Invalid` where the track is not well formed, or a name cannot be a column: one that is empty, a dot or has a tab, a
-    /// chromosome with white space; the message has the index of the interval. `Io` where the writer fails.
+    /// chromosome with white space; the message has the interval or the chromosome. `Io` where the writer fails.
     pub fn write_bed(&self, mut out: impl Write) -> Result<()> {
         let columns = self.intervals.iter().map(columns).max().unwrap_or_default();
         for (index, interval) in self.intervals.iter().enumerate() {
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn three_to_twelve_columns_between_tabs_or_spaces() {
         let text = "\u{feff}browser position chr1:1-100\r\ntrack name=genes\r\n# chr1\t0\t1\r\n\r\n\
-            chr2\t0\t10\r\nchr1  5  9\tx\nchr1 5 9 dnaA 960.5 +\n  \nchr1\t9\t9\tan insertion\t.\t-\n\
+            chr2\t0\t10\r\nchr1  5  9\tx\n  chr1 5 9 dnaA 960.5 +\n  \nchr1\t9\t9\tan insertion\t.\t-\n\
             chr1\t1\t90\t.\t0\t.\t1\t90\t255,0,0\t1\t89,\t0,";
         let error = read(text).unwrap_err();
         assert!(error.to_string().starts_with("line 6 has no three columns"), "{error}");
@@ -171,6 +171,8 @@ mod tests {
             ("chr1\t1\t18446744073709551616", "has the end \"18446744073709551616\""),
             ("chr1\t1\t1e2", "has the end \"1e2\""),
             ("chr1\t1\t", "has no three columns"),
+            ("\tchr1\t1\t2", "has \"\" where a chromosome"),
+            (" chr1\t1\t2", "has \" chr1\" where a chromosome"),
             ("chr1\t3\t2", "(\"chr1\":3-2) starts after its end"),
             ("chr1\t1\t101", "(\"chr1\":1-101) ends after the 100 bases of its chromosome"),
             ("chr3\t1\t2", "(\"chr3\":1-2) is on a chromosome that is not among those given"),

@@ -66,7 +66,8 @@ impl<R: BufRead> Lines<R> {
 }
 
 fn is_passed_over(line: &[u8]) -> bool {
-    let first = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let mut words = line.trim_ascii_start().split(u8::is_ascii_whitespace);
+    let first = words.next().unwrap_or_default();
     matches!(first, b"" | b"track" | b"browser") || first.starts_with(b"#")
 }
 
@@ -87,6 +88,9 @@ impl<'a> Line<'a> {
                 "has no three columns: a chromosome, a start and an end, between tabs or spaces",
             ));
         };
+        if chrom.is_empty() || chrom.contains(char::is_whitespace) {
+            return Err(self.wrong(format_args!("has {chrom:?} where a chromosome is to be named")));
+        }
         let bases = self.position("start", start)?..self.position("end", end)?;
         check_place("line", self.number, chrom, bases.clone(), chroms)?;
         Ok((chrom, bases))
