@@ -22,7 +22,8 @@ impl Lineage {
     /// | `used` | an input of a run, with its role | |
     /// | `wasDerivedFrom` | an edge | |
     ///
-    /// A parameter is an attribute `larder:param.<name>` of the run. What XML Schema has no type for, which is null, lists
+    /// A parameter is an attribute `larder:param.<name>` of the run, or `larder:recorded.<name>` where it is no part of the
+    /// key, and what the result depends on of the machine is `larder:environment.<name>`. What XML Schema has no type for, which is null, lists
     /// and maps, has the type `larder:value` and the text of its [JSON form](Provenance::to_json); in names, all but
     /// ASCII letters, digits, `_`, `-` and inner `.` is percent-encoded. The attribute `larder:provenance` has the whole
     /// provenance, lossless.
@@ -93,8 +94,18 @@ fn activity(provenance: &Provenance) -> Json {
     if let Some(version) = provenance.code_version() {
         attributes["larder:version"] = json!(version);
     }
-    for (name, value) in provenance.params() {
-        attributes[format!("larder:param.{}", encode(name))] = typed(value);
+    if let Some(salt) = provenance.salt_text() {
+        attributes["larder:salt"] = json!(salt);
+    }
+    let named = [
+        ("param", provenance.params()),
+        ("environment", provenance.environment_items()),
+        ("recorded", provenance.recorded_params()),
+    ];
+    for (group, values) in named {
+        for (name, value) in values {
+            attributes[format!("larder:{group}.{}", encode(name))] = typed(value);
+        }
     }
     attributes
 }

@@ -220,6 +220,16 @@ fn prov_has_each_parameter_with_its_type() {
 }
 
 #[test]
+fn prov_tells_what_is_in_the_key_from_what_is_not() {
+    let made = Provenance::new("x").environment("n", 1).recorded("n", 2).param("n", 3).salt("n");
+    let document = prov(&Lineage::from_iter([record(1, Some(made), "{}")]));
+    let run = &document["activity"][format!("larder:run-{}", id(1))];
+    let values = ["environment.n", "recorded.n", "param.n"]
+        .map(|name| run[format!("larder:{name}")]["$"].as_str());
+    assert_eq!((values, &run["larder:salt"]), ([Some("1"), Some("2"), Some("3")], &json!("n")));
+}
+
+#[test]
 fn prov_keeps_the_whole_provenance() {
     let lineage = hostile();
     let document = prov(&lineage);
