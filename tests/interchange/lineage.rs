@@ -95,7 +95,7 @@ fn lineage() -> (Lineage, Vec<Id>) {
     let put = |payload: &str, made: Option<Provenance>| {
         store.put(payload.as_bytes().to_vec(), made).unwrap()
     };
-    let missing: Id = "00000000-0000-7000-8000-000000000000".parse().unwrap();
+    let missing = put("left out below", None);
     let raw = put("raw", None);
     let odd = Provenance::new("odd")
         .unordered_inputs([raw, raw])
@@ -114,6 +114,7 @@ fn lineage() -> (Lineage, Vec<Id>) {
         .input(subtract)
         .param(AWKWARD, AWKWARD);
     let awkward = put("awkward", Some(awkward));
-    let records = store.list().map(|record| LineageRecord::new(record.unwrap(), State::Live));
+    let listed = store.list().map(Result::unwrap).filter(|record| record.id != missing);
+    let records = listed.map(|record| LineageRecord::new(record, State::Live));
     (records.collect(), vec![raw, odd, missing, subtract, awkward])
 }
