@@ -314,6 +314,11 @@ impl<T: Payload> ProvenanceStore<T> {
         self.backend.reindex()
     }
 
+    /// The records of this kind that have a payload.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Arc<Row>>> {
+        self.backend.index.rows(Some(T::KIND)).map(|row| row.map_err(|damaged| damaged.error))
+    }
+
     /// Whether there is a record of this id and kind, whatever its payload.
     pub(crate) fn has(&self, id: Id) -> Result<bool> {
         self.row(id).map(|row| row.is_some())

@@ -31,6 +31,24 @@ pub(super) struct Summary {
     pub(super) shape: Shape,
 }
 
+/// What a listing tells of a summary.
+#[derive(Deserialize)]
+pub(super) struct Listed {
+    pub(super) label: String,
+    pub(super) chroms: Vec<(String, u64)>,
+    #[serde(rename = "type")]
+    pub(super) shape: ShapeName,
+}
+
+/// The name of a [`Shape`].
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ShapeName {
+    Interval,
+    Signal,
+    Runs,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(super) enum Shape {
