@@ -24,7 +24,10 @@ use std::{
 use larder::dir_cache::{DirCache, Observer};
 use larder_storage::{Error, ErrorKind, Result};
 
-use crate::workers::Worker;
+use crate::{
+    power::{in_stages, list},
+    workers::Worker,
+};
 use changes::{fill, number_of, options};
 
 #[path = "worker/dirs_changes.rs"]
@@ -78,17 +81,6 @@ fn assert_sound(cache: &DirCache, moment: &str) {
 /// What lies in the trash.
 fn trash(root: &Path) -> Vec<PathBuf> {
     list(&root.join(".larder/trash"))
-}
-
-/// What is staged, in the area of a cache that is open, too.
-fn in_stages(root: &Path) -> Vec<PathBuf> {
-    list(&root.join(".larder/stage")).iter().flat_map(|area| list(area)).collect()
-}
-
-/// The paths of what lies in a directory, if it is one.
-fn list(dir: &Path) -> Vec<PathBuf> {
-    let found = fs::read_dir(dir).into_iter().flatten();
-    found.map(|entry| entry.unwrap().path()).collect()
 }
 
 #[track_caller]

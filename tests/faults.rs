@@ -9,6 +9,7 @@ mod steps;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -71,11 +72,50 @@ pub(crate) fn strace(test: &str, options: &[&str], root: &Path, what: &str) -> O
     traced(test, options, ["change", root.to_str().unwrap(), what])
 }
 
+/// The calls that change something, as the machines of today name them; `?` where some do not have one. One at a time, as
+/// strace counts each by itself.
+pub(crate) const CALLS: [&str; 11] = [
+    "?mkdir,?mkdirat",
+    "write",
+    "pwrite64",
+    "ftruncate",
+    "?rename,?renameat,?renameat2",
+    "?unlink",
+    "?unlinkat",
+    "?rmdir",
+    "utimensat",
+    "flock",
+    "?fallocate",
+];
+
+/// Kills a worker before its first call of `calls`, its second, and so on until it meets none. `work` makes ready for each
+/// and says what to do; `check` is told which it was, and whether the work was acknowledged. Returns the number of
+/// kills, `None` where skipped.
+pub(crate) fn kill_at_each<Work: IntoIterator<Item: AsRef<OsStr>>>(
+    test: &str,
+    calls: &str,
+    mut work: impl FnMut(u32) -> Work,
+    mut check: impl FnMut(u32, bool),
+) -> Option<u32> {
+    for nth in 1.. {
+        let inject = format!("inject={calls}:signal=KILL:when={nth}");
+        let trace = format!("trace={calls}");
+        let output = traced(test, &["-o", "/dev/null", "-e", &trace, "-e", &inject], work(nth))?;
+        let done = is_done(&output);
+        check(nth, done);
+        if output.status.success() {
+            assert!(done);
+            return Some(nth - 1);
+        }
+    }
+    None
+}
+
 /// Runs a worker under strace; `None`, and `test` counted as skipped, where there is none that works.
-pub(crate) fn traced<const N: usize>(
+pub(crate) fn traced(
     test: &str,
     options: &[&str],
-    work: [&str; N],
+    work: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Option<Output> {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-y", "-s", "0"]).args(options);

@@ -12,6 +12,7 @@ mod dirs;
 mod dirs_command;
 mod faults;
 mod flight;
+mod history;
 mod integrity;
 mod interchange;
 mod kv;

@@ -289,3 +289,14 @@ pub(crate) fn staged(root: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(root.join(".larder/stage")).into_iter().flatten();
     entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("lock")).collect()
 }
+
+/// What is staged, in the area of a store that is open, too.
+pub(crate) fn in_stages(root: &Path) -> Vec<PathBuf> {
+    list(&root.join(".larder/stage")).iter().flat_map(|area| list(area)).collect()
+}
+
+/// The paths of what lies in a directory, if it is one.
+pub(crate) fn list(dir: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(dir).into_iter().flatten();
+    found.map(|entry| entry.unwrap().path()).collect()
+}

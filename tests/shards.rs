@@ -23,11 +23,8 @@ mod changes;
 
 /// A worker that does `what` with the cache at `place`.
 fn start(what: &str, place: &Path, number: u32) -> Worker {
-    Worker::start(&mut command(what, place, number))
-}
-
-fn command(what: &str, place: &Path, number: u32) -> std::process::Command {
-    Worker::command(&["shards", what, place.to_str().unwrap(), &number.to_string()])
+    let work = ["shards", what, place.to_str().unwrap(), &number.to_string()];
+    Worker::start(&mut Worker::command(&work))
 }
 
 /// The number of the change that wrote each of these windows; none of those that are not there.

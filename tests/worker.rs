@@ -25,6 +25,10 @@ mod kv;
 mod kv_changes;
 #[path = "worker/list.rs"]
 mod list;
+#[path = "worker/provenance.rs"]
+mod provenance;
+#[path = "worker/provenance_changes.rs"]
+mod provenance_changes;
 #[path = "worker/shards.rs"]
 mod shards;
 #[path = "worker/shards_changes.rs"]
@@ -58,6 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             kv::work(engine, place, what, number.parse()?, times.parse()?)
         }
         ["list", root] => list::list(Path::new(root)),
+        ["provenance", what, place, number] => {
+            provenance::work(what, Path::new(place), number.parse()?)
+        }
+        ["provenance-on", url, index] => provenance::work_on(url, index),
         ["shards", what, place, number] => shards::work(what, Path::new(place), number.parse()?),
         ["exhaust", root] => change::exhaust(Path::new(root)),
         _ => Err(format!("unknown work: {args:?}").into()),

@@ -4,22 +4,7 @@
 use std::thread;
 
 use super::{changes::EVICT_ABOVE, *};
-use crate::faults::traced;
-
-/// One at a time, as strace counts each by itself; `?` where some machines do not have one.
-const CALLS: [&str; 11] = [
-    "?mkdir,?mkdirat",
-    "write",
-    "pwrite64",
-    "ftruncate",
-    "?rename,?renameat,?renameat2",
-    "?unlink",
-    "?unlinkat",
-    "?rmdir",
-    "utimensat",
-    "flock",
-    "?fallocate",
-];
+use crate::faults::{CALLS, kill_at_each};
 
 /// Three entries, in the order of their use.
 fn prepare(root: &Path) {
@@ -60,15 +45,13 @@ fn survives(
     allowed: Allowed,
 ) -> Option<Left> {
     let mut left = Left::default();
-    for nth in 1.. {
-        let root = dir.join(format!("{what}-{}-{nth}", calls.replace(['?', ','], "")));
+    let root = dir.join(format!("{what}-{}", calls.replace(['?', ','], "")));
+    let work = ["dirs", what, root.to_str().unwrap(), "7"];
+    let fresh = |_| {
         prepare(&root);
-        let inject = format!("inject={calls}:signal=KILL:when={nth}");
-        let trace = format!("trace={calls}");
-        let options = ["-o", "/dev/null", "-e", &trace, "-e", &inject];
-        let work = ["dirs", what, root.to_str().unwrap(), "7"];
-        let output = traced("kill -9 of work on directories", &options, work)?;
-        let done = output.stdout == b"done\n";
+        work
+    };
+    let check = |nth, done| {
         left.stages += u32::from(!in_stages(&root).is_empty());
         left.trashes += u32::from(!trash(&root).is_empty());
         let moment = format!("{what} killed at {calls} {nth}, acknowledged: {done}");
@@ -78,13 +61,9 @@ fn survives(
         assert!(allowed(&found, done), "{moment}: {found:?}");
         drop(cache);
         fs::remove_dir_all(&root).unwrap();
-        if output.status.success() {
-            assert!(done);
-            return Some(left);
-        }
-        left.kills += 1;
-    }
-    None
+    };
+    left.kills = kill_at_each("kill -9 of work on directories", calls, fresh, check)?;
+    Some(left)
 }
 
 /// All kills of one work, in two threads; `None` where strace may not be used.

@@ -19,23 +19,15 @@ const CALLS: [&str; 7] = [
 fn kill_at_each(
     test: &str,
     (what, calls): (&str, &str),
-    mut root: impl FnMut(u32) -> PathBuf,
+    root: impl Fn(u32) -> PathBuf,
     mut check: impl FnMut(PathBuf, bool),
 ) -> Option<u32> {
-    for nth in 1.. {
+    let work = |nth| {
         let root = root(nth);
         prepare(&root);
-        let inject = format!("inject={calls}:signal=KILL:when={nth}");
-        let trace = format!("trace={calls}");
-        let output = strace(test, &["-o", "/dev/null", "-e", &trace, "-e", &inject], &root, what)?;
-        let done = is_done(&output);
-        check(root, done);
-        if output.status.success() {
-            assert!(done);
-            return Some(nth - 1);
-        }
-    }
-    None
+        ["change".into(), root.into_os_string(), what.into()]
+    };
+    super::kill_at_each(test, calls, work, |nth, done| check(root(nth), done))
 }
 
 fn assert_old_or_new(found: &State, states: [&State; 2], done: bool, moment: &str) {

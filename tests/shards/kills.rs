@@ -4,10 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    ops::RangeInclusive,
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
 use larder::embedding_shards::EmbeddingCache;
@@ -15,72 +12,29 @@ use larder_storage::Durability;
 
 use super::{
     changes::{Change, broken, change, key, number_of, open, path_of, windows},
-    command, numbers, start,
+    numbers,
 };
 use crate::{
-    power::{Disk, staged},
-    workers::Worker,
+    history::{self, History},
+    power::staged,
 };
 
-/// Of processes that write, repair, reindex, compact, remove and refresh.
-const KILLS: u32 = 400;
-/// How many directories there are whose processes are killed, at once.
-const LANES: u32 = 2;
-/// Power cuts, on each file system.
-const CUTS: u32 = 40;
 /// How many blocks the changes write.
 const BLOCKS: u32 = 9;
 
 #[test]
 fn four_hundred_kills_at_any_moment_lose_no_shard_and_leave_no_orphan() {
-    thread::scope(|scope| {
-        for lane in 0..LANES {
-            scope.spawn(move || survives_kills(KILLS / LANES, lane == 0));
-        }
-    });
+    history::survives_kills::<Shards>(400);
 }
 
 #[test]
 fn a_power_cut_loses_no_shard_on_ext4() {
-    survives_cuts("power cuts of shards on ext4", "ext4");
+    history::survives_cuts::<Shards>("power cuts of shards on ext4", "ext4", 40);
 }
 
 #[test]
 fn a_power_cut_loses_no_shard_on_xfs() {
-    survives_cuts("power cuts of shards on xfs", "xfs");
-}
-
-/// Where there is a witness it has the cache open all the time, and has to see the same as who opens it now.
-fn survives_kills(kills: u32, has_witness: bool) {
-    let dir = tempfile::tempdir().unwrap();
-    let witness = has_witness.then(|| open(dir.path(), Durability::Process).unwrap());
-    let mut history = History::default();
-    for kill in 0..kills {
-        let worker = start("churn", dir.path(), history.next);
-        // Some changes take several milliseconds.
-        let later = Duration::from_micros(u64::from(kill * 7919 % 5000));
-        let (told, _) = worker.kill_at_work(kill, || thread::sleep(later));
-        let cache = open(dir.path(), Durability::Process).unwrap();
-        history.check(&cache, dir.path(), told..=told, &format!("kill {kill}"));
-        if let Some(witness) = &witness {
-            let seen = State::find(witness, dir.path());
-            assert_eq!(seen, history.state, "kill {kill}, seen by the witness");
-        }
-    }
-    assert!(history.next >= kills, "only {} changes: nobody was killed at work", history.next);
-}
-
-fn survives_cuts(test: &str, kind: &str) {
-    let Some(mut disk) = Disk::make(test, kind) else { return };
-    let mut history = History::default();
-    for cut in 0..CUTS {
-        let place = disk.path().join("shards");
-        let mut worker = command("churn-at-power", &place, history.next);
-        let (told, before) = Worker::cut_at_work(&mut worker, cut, &mut disk);
-        let cache = open(&place, Durability::Power).unwrap();
-        history.check(&cache, &place, before..=told, &format!("{kind}, cut {cut}"));
-    }
-    assert!(history.next >= CUTS, "only {} changes", history.next);
+    history::survives_cuts::<Shards>("power cuts of shards on xfs", "xfs", 40);
 }
 
 /// What there is of a block, by the number of the change that put it there: rows, in whatever shard, or something else
@@ -91,7 +45,7 @@ enum Content {
     Broken(u32),
 }
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct State {
     blocks: BTreeMap<u32, Content>,
     /// Which changes broke what was moved aside.
@@ -193,31 +147,33 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// The changes that are known to be done.
 #[derive(Default)]
-struct History {
+struct Shards {
     state: State,
     /// The number of the next change.
     next: u32,
 }
 
-impl History {
-    /// Looks for the number of changes that were done: as many as `told` says, or one more that nobody heard of.
-    fn check(
-        &mut self,
-        cache: &EmbeddingCache,
-        dir: &Path,
-        told: RangeInclusive<u32>,
-        moment: &str,
-    ) {
-        assert_eq!(staged(dir), [] as [PathBuf; 0], "{moment}: opening sweeps the stage");
-        let found = State::find(cache, dir);
-        (0..*told.start()).for_each(|_| self.follow());
-        for _ in *told.start()..=*told.end() {
-            if self.state == found {
-                return;
-            }
-            self.follow();
-        }
-        assert_eq!(self.state, found, "{moment}, in change {}", self.next);
+impl History for Shards {
+    const WORK: &str = "shards";
+    type Store = EmbeddingCache;
+    type State = State;
+
+    fn open(place: &Path, durability: Durability) -> EmbeddingCache {
+        let cache = open(place, durability).unwrap();
+        assert_eq!(staged(place), [] as [PathBuf; 0], "opening sweeps the stage");
+        cache
+    }
+
+    fn find(&self, cache: &EmbeddingCache, place: &Path, _moment: &str) -> State {
+        State::find(cache, place)
+    }
+
+    fn state(&self) -> State {
+        self.state.clone()
+    }
+
+    fn next(&self) -> u32 {
+        self.next
     }
 
     fn follow(&mut self) {

@@ -1,5 +1,5 @@
 //! The mutation check: takes each flush, rename, lock and condition out of `larder-storage` in turn, and the checks out of
-//! `larder-lazy-array`, `larder-embedding-shards` and `larder-dir-cache`; some test has to fail.
+//! `larder-lazy-array`, `larder-embedding-shards`, `larder-dir-cache` and `larder-provenance`; some test has to fail.
 
 #![expect(
     clippy::disallowed_methods,
@@ -58,8 +58,12 @@ enum Suite {
     Shards,
     /// Beside that of the directories.
     Dirs,
+    /// Beside that of results.
+    Results,
     /// Many processes at directories, and kills of them.
     Crowded,
+    /// Many processes at results, and kills of them.
+    CrowdedResults,
     /// What is flushed before what, and who waits for whom.
     Traced,
     /// Kills, power cuts, and several processes.
@@ -72,13 +76,15 @@ enum Suite {
 
 impl Suite {
     /// Quickest first.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Unit,
         Self::Arrays,
         Self::Shards,
         Self::Dirs,
+        Self::Results,
         Self::Refused,
         Self::Traced,
+        Self::CrowdedResults,
         Self::Crowded,
         Self::Killed,
         Self::Served,
@@ -97,7 +103,17 @@ impl Suite {
             Self::Arrays => (&["--package", "larder-lazy-array", "--lib"], &[]),
             Self::Shards => (&["--package", "larder-embedding-shards", "--lib"], &[]),
             Self::Dirs => (&["--package", "larder-dir-cache", "--lib"], &[]),
+            Self::Results => (&["--package", "larder-provenance", "--lib"], &[]),
             Self::Crowded => (together, &["dirs::"]),
+            Self::CrowdedResults => (
+                together,
+                &[
+                    "provenance::crowd",
+                    "provenance::damage",
+                    "provenance::kills",
+                    "provenance::steps",
+                ],
+            ),
             Self::Traced => (together, &["faults::flushed", "faults::locks"]),
             Self::Killed => (
                 together,

@@ -70,11 +70,16 @@ impl Sqlite {
     }
 
     pub(super) fn faults(&self) -> Result<Vec<String>> {
-        let strays = "SELECT count(*) FROM edges WHERE child NOT IN (SELECT id FROM records)";
-        let lost = "SELECT count(*) FROM records WHERE json_valid(record) AND
-                    (SELECT count(DISTINCT coalesce(value ->> 'id', value ->> 'content'))
-                     FROM json_each(record, '$.provenance.inputs'))
-                    <> (SELECT count(*) FROM edges WHERE child = id)";
+        let inputs = differing(
+            "SELECT coalesce(replace(value ->> 'id', '-', ''), value ->> 'content'), records.id
+             FROM records, json_each(iif(json_valid(record), record, '{}'), '$.provenance.inputs')",
+            "SELECT lower(hex(source)), child FROM edges",
+        );
+        let tags = differing(
+            "SELECT value, records.id
+             FROM records, json_each(iif(json_valid(record), record, '{}'), '$.tags')",
+            "SELECT tag, id FROM tags",
+        );
         let odd = "SELECT count(*) FROM records WHERE json_valid(record) AND
                    (record ->> 'kind', record ->> 'payload', record ->> 'payload_len', record ->> 'key',
                     record ->> '$.provenance.operation', record ->> 'state')
@@ -82,8 +87,8 @@ impl Sqlite {
                            CASE state WHEN 0 THEN 'live' WHEN 1 THEN 'doubtful' WHEN 2 THEN 'collected'
                                       WHEN 3 THEN 'invalid' END)";
         let asked = [
-            (strays, "inputs belong to no record"),
-            (lost, "records have lost inputs"),
+            (&*inputs, "inputs are not as the records have them"),
+            (&*tags, "tags are not as the records have them"),
             (odd, "records are found by what they do not hold"),
         ];
         self.0.read(|db| {
@@ -305,6 +310,15 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Arc<Row>, Damaged> {
             Err(Damaged { error: damaged.error.with_source(error), ..damaged })
         }
     }
+}
+
+/// Counts what only one of two queries gives.
+fn differing(one: &str, other: &str) -> String {
+    let only = |one, other| {
+        format!("(SELECT count(*) FROM (SELECT * FROM {one} EXCEPT SELECT * FROM {other}))")
+    };
+    let (only_one, only_other) = (only("one", "other"), only("other", "one"));
+    format!("WITH one AS ({one}), other AS ({other}) SELECT {only_one} + {only_other}")
 }
 
 /// The id as it is kept, whatever that is.

@@ -103,6 +103,8 @@ fn lost_inputs_and_unused_payloads_are_reported() {
     tamper(&bench, "DELETE FROM edges WHERE source = (SELECT max(source) FROM edges)");
     assert_eq!(bench.store.verify().unwrap().problems.len(), 1);
     tamper(&bench, "INSERT INTO edges SELECT source, zeroblob(16) FROM edges");
+    assert_eq!(bench.store.verify().unwrap().problems.len(), 1);
+    tamper(&bench, "INSERT INTO tags VALUES ('release', zeroblob(16))");
     assert_eq!(bench.store.verify().unwrap().problems.len(), 2);
     // None of this hides what else is wrong.
     bench.damage(&payload(2), Damage::Flip);

@@ -1,0 +1,123 @@
+//! A store on a disk that is full, and on one that may not be written.
+
+use std::{
+    fs::{self, File},
+    io::ErrorKind::StorageFull,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use larder::provenance::{Id, Options, Provenance, State};
+use larder_storage::{Durability, ErrorKind, LocalStorage, Result};
+
+use super::changes::{Store, content, open};
+use crate::{
+    faults::{Tmpfs, once_there_is_room},
+    power::in_stages,
+};
+
+/// Larger than what a nearly full disk has left.
+const LARGE: usize = 1 << 20;
+
+fn store(root: &Path) -> Store {
+    open(root, Durability::Process).unwrap()
+}
+
+fn put(store: &Store, name: &str) -> Result<Id> {
+    store.put(content(name, 0), Some(Provenance::new(name)))
+}
+
+#[track_caller]
+fn kind<T>(outcome: Result<T>) -> ErrorKind {
+    outcome.err().expect("an error").kind()
+}
+
+/// `a` and `b` are there, and nothing is wrong or half.
+#[track_caller]
+fn is_whole(store: &Store, root: &Path) {
+    for name in ["a", "b"] {
+        let id = store.find(&Provenance::new(name)).unwrap().expect("it was stored");
+        assert_eq!(store.get(id).unwrap().unwrap().payload, content(name, 0));
+    }
+    let report = store.verify().unwrap();
+    assert!(report.is_clean() && report.records == 2, "{report:?}");
+    assert_eq!(in_stages(root), [] as [PathBuf; 0]);
+}
+
+/// Takes all the room that the disk of `root` has.
+fn fill_up(root: &Path) -> PathBuf {
+    let ballast = root.with_file_name("ballast");
+    assert_eq!(fs::write(&ballast, vec![0; 16 << 20]).unwrap_err().kind(), StorageFull);
+    ballast
+}
+
+#[test]
+fn a_full_disk_is_told_and_keeps_the_results() {
+    let Some(disk) = Tmpfs::make("results on a full disk", "4m") else { return };
+    let root = disk.root();
+    let store = store(&root);
+    let ids = ["a", "b"].map(|name| put(&store, name).unwrap());
+    let ballast = fill_up(&root);
+    assert_eq!(kind(put(&store, "c")), ErrorKind::Full);
+    let large = |_: &Store| Ok(vec![7; LARGE]);
+    let computed = store.get_or_compute(&Provenance::new("c"), || large(&store));
+    assert_eq!(kind(computed), ErrorKind::Full);
+    // A small change may still fit into what the index has.
+    for changed in [store.tag(ids[0], "x".repeat(LARGE)), store.reindex().map(drop)] {
+        assert_eq!(kind(changed), ErrorKind::Full);
+    }
+    assert_eq!(store.find(&Provenance::new("c")).unwrap(), None);
+    is_whole(&store, &root);
+    is_whole(&self::store(&root), &root);
+
+    // A removed file takes room for as long as a child that another test forks has it open.
+    File::create(&ballast).unwrap();
+    let id = once_there_is_room(|| put(&store, "c"));
+    assert_eq!(store.get(id).unwrap().unwrap().payload, content("c", 0));
+    assert!(store.delete(id).unwrap());
+    store.reindex().unwrap();
+    is_whole(&store, &root);
+}
+
+#[test]
+fn on_a_full_disk_results_are_invalidated_and_make_room() {
+    let Some(disk) = Tmpfs::make("invalidation on a full disk", "4m") else { return };
+    let root = disk.root();
+    let store = store(&root);
+    let made = Provenance::new("large");
+    let id = store.put(vec![7; LARGE], Some(made)).unwrap();
+    let ballast = fill_up(&root);
+    // It may take room to say so; what is not said is not done.
+    if let Err(error) = store.invalidate(id) {
+        assert_eq!(error.kind(), ErrorKind::Full);
+        File::create(&ballast).unwrap();
+        once_there_is_room(|| store.invalidate(id));
+    }
+    assert_eq!(store.record(id).unwrap().unwrap().state, State::Invalid);
+    once_there_is_room(|| put(&store, "a"));
+    assert!(store.refresh().unwrap().problems.is_empty() && store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn a_root_that_may_not_be_written_is_refused_and_stays_as_it_is() {
+    let Some(disk) = Tmpfs::make("results that may only be read", "4m") else { return };
+    let root = disk.root();
+    let store = store(&root);
+    ["a", "b"].into_iter().for_each(|name| _ = put(&store, name).unwrap());
+    drop(store);
+    disk.make_read_only();
+    let refused = open(&root, Durability::Process).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Io);
+    let said = refused.to_string();
+    assert!(said.contains(root.to_str().unwrap()) && !said.contains('\n'), "{said}");
+    // An index elsewhere finds all of it.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let storage = Arc::new(LocalStorage::open(&root, Durability::Process).unwrap());
+    let store = Store::on(storage, elsewhere.path(), Options::default()).unwrap();
+    is_whole(&store, &root);
+    assert_eq!(kind(put(&store, "c")), ErrorKind::Io);
+    let computed = store.get_or_compute(&Provenance::new("c"), || Ok(content("c", 0)));
+    assert_eq!(kind(computed), ErrorKind::Io);
+    let id = store.find(&Provenance::new("a")).unwrap().unwrap();
+    assert_eq!(kind(store.invalidate(id)), ErrorKind::Io);
+}
