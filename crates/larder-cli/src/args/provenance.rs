@@ -62,12 +62,10 @@ pub(crate) enum Records {
         payload: bool,
     },
     /// Show what a record was made from, and what was made from it
-    #[command(
-        after_help = "Examples:\n  \
+    #[command(after_help = "Examples:\n  \
                       larder provenance lineage 5d21c0be --up\n  \
                       larder provenance lineage 5d21c0be --format svg -o lineage.svg\n  \
-                      larder provenance lineage 5d21c0be --format dot | dot -Tpdf > lineage.pdf"
-    )]
+                      larder provenance lineage 5d21c0be --format dot | dot -Tpdf > lineage.pdf")]
     Lineage(LineageOf),
     /// Say why a result is not found
     #[command(
@@ -257,6 +255,7 @@ pub(crate) enum LineageFormat {
 
 /// A name and a value around the first `=`.
 fn param(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("give a name and a value, such as window=500")?;
+    let (name, value) =
+        text.split_once('=').ok_or("give a name and a value, such as window=500")?;
     Ok((name.to_owned(), value.to_owned()))
 }

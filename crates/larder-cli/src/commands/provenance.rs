@@ -40,9 +40,8 @@ pub(super) fn run(root: &dyn Fn() -> Result<PathBuf>, what: Records, json: bool)
         let id = name::find(&store, &id)?;
         Ok::<_, Error>((store, id))
     };
-    let look = |store, what| {
-        look::run_in(&existing(root, store)?, Store::Provenance, what, HELP, json)
-    };
+    let look =
+        |store, what| look::run_in(&existing(root, store)?, Store::Provenance, what, HELP, json);
     match what {
         Records::Ls { store, kind, tag, all } => {
             let dir = existing(root, store)?;

@@ -21,6 +21,12 @@ pub(super) const WINDOW: usize = 500;
 /// The least length of an open reading frame, in amino acids.
 pub(super) const MIN_CODONS: usize = 100;
 
+/// What was made of the genome, and the record of it.
+pub(super) struct Derived<T> {
+    pub(super) id: Id,
+    pub(super) values: T,
+}
+
 /// Stores the genome, or finds it.
 ///
 /// # Errors
@@ -41,7 +47,11 @@ pub(super) fn genome(larder: &Larder, genome: &Genome) -> Result<(Id, Tally)> {
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn gc_content(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Signal>, Tally)> {
+pub(super) fn gc_content(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     signals(larder, genome, id, "gc_content", signal::gc_content)
 }
 
@@ -49,7 +59,11 @@ pub(super) fn gc_content(larder: &Larder, genome: &Genome, id: Id) -> Result<(Ve
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn gc_skew(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Signal>, Tally)> {
+pub(super) fn gc_skew(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     signals(larder, genome, id, "gc_skew", signal::gc_skew)
 }
 
@@ -59,7 +73,7 @@ fn signals(
     id: Id,
     operation: &str,
     compute: fn(&[u8], usize) -> Vec<f32>,
-) -> Result<(Vec<Signal>, Tally)> {
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     let provenance = Provenance::new(operation)
         .version("1")
         .input_as("genome", id)
@@ -76,7 +90,7 @@ fn signals(
     })?;
     let tally = Tally::one(outcome.computed, 4 * bases(genome));
     match outcome.payload.track {
-        Track::Signal(track) => Ok((track.signals, tally)),
+        Track::Signal(track) => Ok((Derived { id: outcome.id, values: track.signals }, tally)),
         Track::Interval(_) => Err(wrong_type(operation)),
     }
 }
@@ -85,7 +99,11 @@ fn signals(
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn orfs(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Vec<Orf>>, Tally)> {
+pub(super) fn orfs(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Vec<Orf>>>, Tally)> {
     const OPERATION: &str = "open_reading_frames";
     let provenance = Provenance::new(OPERATION)
         .version("1")
@@ -111,7 +129,8 @@ pub(super) fn orfs(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Vec<
             .map(|it| frame(record, it))
             .collect()
     };
-    Ok((genome.records.iter().map(of).collect(), Tally::one(outcome.computed, bytes as u64)))
+    let orfs = Derived { id: outcome.id, values: genome.records.iter().map(of).collect() };
+    Ok((orfs, Tally::one(outcome.computed, bytes as u64)))
 }
 
 fn placed(track: Track, genome: &Genome) -> PlacedTrack {

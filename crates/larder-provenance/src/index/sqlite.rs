@@ -43,7 +43,9 @@ pub fn repair(index_dir: impl AsRef<Path>) -> Result<Option<PathBuf>> {
 /// Whether a store has its index in this directory, be it damaged or moved aside, or its records.
 pub fn is_store(index_dir: impl AsRef<Path>) -> bool {
     let dir = index_dir.as_ref();
-    path(dir).exists() || path(dir).with_extension("sqlite.lock").exists() || dir.join(row::PLACES).is_dir()
+    path(dir).exists()
+        || path(dir).with_extension("sqlite.lock").exists()
+        || dir.join(row::PLACES).is_dir()
 }
 
 fn path(dir: &Path) -> PathBuf {

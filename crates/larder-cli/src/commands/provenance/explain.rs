@@ -67,8 +67,10 @@ fn parameter(text: &str) -> Result<Value> {
     };
     let form = json!({ "format": 1, "operation": "", "ordered": true, "inputs": [], "params": { "value": value } });
     let read = Provenance::from_json(&form.to_string()).map_err(|error| {
-        invalid(format!("{text} is no parameter: an object has one member, such as {{\"map\": {{..}}}}"))
-            .with_source(error)
+        invalid(format!(
+            "{text} is no parameter: an object has one member, such as {{\"map\": {{..}}}}"
+        ))
+        .with_source(error)
     })?;
     Ok(read.params()["value"].clone())
 }
@@ -115,7 +117,8 @@ fn text(store: &AnyStore, explanation: &Explanation) -> Result<String> {
     let named = |id: Id| Ok::<_, Error>(format!("{id}  {}", title(&record(store, id)?)));
     Ok(match explanation {
         Explanation::Differs { nearest, differences } => {
-            let lines = differences.iter().map(|it| format!("  {}\n", output::one_line(&it.to_string())));
+            let lines =
+                differences.iter().map(|it| format!("  {}\n", output::one_line(&it.to_string())));
             let head = "no record has this provenance\nnearest  ";
             let asked = "from what was asked for to what that one has:";
             format!("{head}{}\n{asked}\n{}", named(*nearest)?, lines.collect::<String>())

@@ -58,7 +58,8 @@ fn only(ids: Vec<Id>, what: impl Fn() -> String) -> Result<Id> {
     match ids[..] {
         [id] => Ok(id),
         [] => {
-            let message = format!("no record has {}: `larder provenance ls --all` lists them", what());
+            let message =
+                format!("no record has {}: `larder provenance ls --all` lists them", what());
             Err(Error::new(ErrorKind::NotFound, message))
         }
         _ => {

@@ -24,11 +24,9 @@ pub(super) fn run((store, id): (AnyStore, Id), json: bool) -> Result<()> {
     if let Some(provenance) = &record.provenance {
         lines.0.extend(made(provenance));
         lines.add("inputs", inputs(&store, provenance)?);
-        for (what, values) in [
-            ("environment", "environment"),
-            ("parameters", "params"),
-            ("recorded", "recorded"),
-        ] {
+        for (what, values) in
+            [("environment", "environment"), ("parameters", "params"), ("recorded", "recorded")]
+        {
             lines.add(what, values_of(&form(provenance)[values]));
         }
     }
@@ -42,7 +40,8 @@ pub(super) fn run((store, id): (AnyStore, Id), json: bool) -> Result<()> {
 pub(super) fn payload((store, id): (AnyStore, Id)) -> Result<()> {
     let Some(bytes) = store.bytes(id)? else {
         let state = record(&store, id)?.state;
-        let message = format!("record {id} is {state}, so its result is not there: compute it anew");
+        let message =
+            format!("record {id} is {state}, so its result is not there: compute it anew");
         return Err(Error::new(ErrorKind::NotFound, message));
     };
     let mut out = io::stdout().lock();
@@ -131,11 +130,8 @@ fn made(provenance: &Provenance) -> Vec<(&'static str, String)> {
 }
 
 fn inputs(store: &AnyStore, provenance: &Provenance) -> Result<Vec<String>> {
-    let mut inputs = provenance
-        .inputs()
-        .iter()
-        .map(|it| input(store, it))
-        .collect::<Result<Vec<_>>>()?;
+    let mut inputs =
+        provenance.inputs().iter().map(|it| input(store, it)).collect::<Result<Vec<_>>>()?;
     if !provenance.is_ordered() {
         inputs.push("(in any order)".to_owned());
     }
