@@ -3,7 +3,8 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
+    iter,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
 };
 
@@ -164,7 +165,9 @@ fn a_record_is_shown_whole() {
 
 #[test]
 fn a_record_is_named_by_a_part_of_its_id_or_by_a_tag() {
-    let family = Family::new();
+    // The first digits are of the minute, which may end between two records.
+    let is_of_one_minute = |it: &Family| it.reads.to_string()[..8] == it.joined.to_string()[..8];
+    let family = iter::repeat_with(Family::new).find(is_of_one_minute).unwrap();
     let id = family.joined.to_string();
     family.printed(&["tag", &id, "last"]);
     for name in [&id, &id.to_uppercase(), &id.replace('-', ""), &id[..30], &id[26..], "@last"] {
@@ -175,9 +178,7 @@ fn a_record_is_named_by_a_part_of_its_id_or_by_a_tag() {
     family.refused(&["show", "00000000"], &["no record has an id that begins", "ls --all"]);
     family.refused(&["show", "@none"], &["no record has the tag \"none\""]);
     family.refused(&["show", "00000000-0000-0000-0000-000000000000"], &["there is no record 0000"]);
-    // All were stored within a minute.
-    let many = &id[..4];
-    family.refused(&["show", &(many.to_owned() + &id[4..8])], &["4 records have", "name one"]);
+    family.refused(&["show", &id[..8]], &["4 records have an id that begins", "name one"]);
     family.printed(&["tag", &family.reads.to_string(), "last"]);
     family.refused(&["show", "@last"], &["2 records have the tag", &id]);
 }
@@ -262,13 +263,13 @@ fn damage_is_named_and_mended() {
     }
     assert_eq!(family.listed(&[]).len(), 3);
     fs::remove_file(&published[0]).unwrap();
-    assert_eq!(family.printed(&["refresh"]), "3 read, 0 removed\n");
+    assert_eq!(family.json(&["refresh"])["removed"], 0);
     fs::remove_file(&published[1]).unwrap();
     assert_eq!(family.json(&["refresh"])["removed"], 1);
     assert_eq!(family.printed(&["reindex"]), "2 read, 0 removed\n");
 }
 
-fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+fn walk(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> =
         entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect();

@@ -73,8 +73,7 @@ pub(crate) enum Records {
                       Differences are told from what was asked for to what the nearest record has.\n\n\
                       Examples:\n  \
                       larder provenance why-miss asked.json\n  \
-                      larder provenance why-miss --like 5d21c0be --param window=1000 --param 'label=\"x\"'\n  \
-                      larder provenance show 5d21c0be --json | jq '.provenance | .version = \"2\"' | larder provenance why-miss -"
+                      larder provenance why-miss --like 5d21c0be --param window=1000 --param 'label=\"5\"'"
     )]
     WhyMiss(WhyMiss),
     /// Declare a result wrong: it has to be computed anew
