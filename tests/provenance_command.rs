@@ -161,6 +161,7 @@ fn a_record_is_shown_whole() {
     family.printed(&["untag", &id, "a"]);
     let value = family.json(&["show", &id]);
     assert_eq!((&value["note"], &value["tags"]), (&Value::Null, &json!(["release"])));
+    family.refused(&["untag", &id, "a"], &["has no tag \"a\""]);
 }
 
 #[test]

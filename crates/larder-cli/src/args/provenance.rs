@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint, builder::NonEmptyStringValueParser};
 
 use super::{dirs::size, kv::time};
 
@@ -119,6 +119,7 @@ pub(crate) enum Records {
         #[command(flatten)]
         record: OneRecord,
         /// The name
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
     /// Take a name away again

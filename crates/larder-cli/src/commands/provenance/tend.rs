@@ -4,11 +4,11 @@ use std::{path::Path, time::Duration};
 
 use larder::{
     provenance::{GcOptions, Id, Refreshed},
-    storage::{Problem, Result},
+    storage::{Error, ErrorKind, Problem, Result},
 };
 use serde_json::json;
 
-use super::{AnyStore, HELP, count, title};
+use super::{AnyStore, HELP, count, record, title};
 use crate::{commands::look, output};
 
 /// A line for each record.
@@ -102,8 +102,13 @@ pub(super) fn tag((store, id): (AnyStore, Id), name: String, json: bool) -> Resu
 /// Takes a name away.
 ///
 /// # Errors
-/// As [`pin`].
+/// As [`pin`]; `NotFound` where the record has another name or none.
 pub(super) fn untag((store, id): (AnyStore, Id), name: &str, json: bool) -> Result<()> {
+    if !record(&store, id)?.tags.contains(name) {
+        let message =
+            format!("record {id} has no tag {name:?}: `larder provenance show` names its tags");
+        return Err(Error::new(ErrorKind::NotFound, message));
+    }
     store.untag(id, name)?;
     done("untagged", id, json)
 }
