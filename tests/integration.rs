@@ -19,6 +19,7 @@ mod kv_command;
 mod misuse;
 mod object;
 mod power;
+mod provenance;
 mod provenance_command;
 mod servers;
 mod shards;

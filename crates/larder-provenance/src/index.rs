@@ -168,7 +168,7 @@ pub(crate) struct Totals {
 #[derive(Debug)]
 pub(crate) enum Index {
     Memory(Memory),
-    Sqlite(Sqlite),
+    Sqlite(Box<Sqlite>),
 }
 
 impl Index {
@@ -177,7 +177,7 @@ impl Index {
     }
 
     pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
-        Sqlite::open(dir, durability).map(Self::Sqlite)
+        Sqlite::open(dir, durability).map(Box::new).map(Self::Sqlite)
     }
 
     /// Runs `work` on the records; others may change them between two questions.

@@ -134,7 +134,7 @@ impl<T: Payload> ProvenanceStore<T> {
         self.keep(&encoded, Some(&keyed), stale.as_deref(), seen, None).map(|row| row.id)
     }
 
-    /// The result, or `None` where no record has this id, or its payload was [collected](State::Collected) or
+    /// The result, or `None` where no record has this id, or its payload was [collected](crate::State::Collected) or
     /// [invalidated](Self::invalidate). The payload was checked against its digest.
     ///
     /// # Errors

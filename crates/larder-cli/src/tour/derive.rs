@@ -4,16 +4,19 @@ use larder::{
     Larder,
     provenance::{
         Genome as StoredGenome, Id, Interval, IntervalTrack, PlacedTrack, Provenance, Signal,
-        SignalTrack, Strand, Track,
+        SignalTrack, Signals, Strand, Track,
     },
     storage::{Error, ErrorKind, Result},
 };
 
 use super::pass::Tally;
-use crate::genome::{
-    Genome, Record,
-    orf::{self, Orf},
-    signal,
+use crate::{
+    genome::{
+        Genome, Record,
+        orf::{self, Orf},
+        signal,
+    },
+    report::bed::interval,
 };
 
 /// The window of both signals, in bases.
@@ -39,7 +42,8 @@ pub(super) fn genome(larder: &Larder, genome: &Genome) -> Result<(Id, Tally)> {
         .collect();
     // Named after its first record, so that the same sequences in another file are the same genome.
     let name = genome.records.first().map_or_else(String::new, |record| record.name.clone());
-    let outcome = larder.genomes().import(StoredGenome { name, sequences })?;
+    let outcome =
+        larder.genomes().import(StoredGenome { name, sequences, annotations: Vec::new() })?;
     Ok((outcome.id, Tally::one(outcome.computed, bases(genome))))
 }
 
@@ -85,13 +89,16 @@ fn signals(
     let outcome = larder.tracks().get_or_compute(&provenance, || {
         let signals = genome.records.iter().map(one).collect();
         // A value belongs to the one base that its window is centred on.
-        let track = SignalTrack { label: operation.into(), step: 1, window: 1, signals };
+        let signals = Signals::Steps { step: 1, window: 1, signals };
+        let track = SignalTrack { label: operation.into(), signals };
         Ok(placed(Track::Signal(track), genome))
     })?;
     let tally = Tally::one(outcome.computed, 4 * bases(genome));
     match outcome.payload.track {
-        Track::Signal(track) => Ok((Derived { id: outcome.id, values: track.signals }, tally)),
-        Track::Interval(_) => Err(wrong_type(operation)),
+        Track::Signal(SignalTrack { signals: Signals::Steps { signals, .. }, .. }) => {
+            Ok((Derived { id: outcome.id, values: signals }, tally))
+        }
+        _ => Err(wrong_type(operation)),
     }
 }
 
@@ -113,7 +120,7 @@ pub(super) fn orfs(
         let found = |record: &Record| -> Vec<Interval> {
             orf::find(&record.sequence, MIN_CODONS)
                 .iter()
-                .map(|orf| interval(record, orf))
+                .map(|orf| interval(&record.name, orf))
                 .collect()
         };
         let intervals = genome.records.iter().flat_map(found).collect();
@@ -140,20 +147,6 @@ fn placed(track: Track, genome: &Genome) -> PlacedTrack {
         .map(|record| (record.name.clone(), record.sequence.len() as u64))
         .collect();
     PlacedTrack { track, chroms }
-}
-
-fn interval(record: &Record, orf: &Orf) -> Interval {
-    Interval {
-        chrom: record.name.clone(),
-        start: orf.start as u64,
-        end: orf.end as u64,
-        name: Some(format!("{}:{orf}", record.name)),
-        score: None,
-        strand: match orf.strand {
-            orf::Strand::Forward => Strand::Forward,
-            orf::Strand::Reverse => Strand::Reverse,
-        },
-    }
 }
 
 fn frame(record: &Record, interval: &Interval) -> Orf {

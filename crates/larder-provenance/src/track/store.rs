@@ -213,7 +213,7 @@ impl TryFrom<Record> for TrackRecord {
         let Summary { label, chroms, shape } = from_json(record.summary.as_bytes())?;
         let track_type = match shape {
             Shape::Interval { .. } => TrackType::Interval,
-            Shape::Signal { .. } => TrackType::Signal,
+            Shape::Signal { .. } | Shape::Runs { .. } => TrackType::Signal,
         };
         Ok(Self {
             id: record.id,

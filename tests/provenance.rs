@@ -1,0 +1,3 @@
+//! The provenance store seen from outside: its keys.
+
+mod keys;
