@@ -12,7 +12,7 @@ mod sqlite;
 
 use memory::Memory;
 use sqlite::Sqlite;
-pub use sqlite::{APPLICATION_ID, FORMAT_VERSION, repair};
+pub use sqlite::{APPLICATION_ID, FORMAT_VERSION, is_store, repair};
 
 /// What can be asked of an index.
 pub(crate) trait View {

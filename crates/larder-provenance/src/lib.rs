@@ -101,7 +101,7 @@ pub use backend::Refreshed;
 pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, StoredGenome};
 pub use graph::{Lineage, LineageEdge, LineageRecord, PROV_NAMESPACE};
 pub use id::Id;
-pub use index::{APPLICATION_ID, FORMAT_VERSION, repair};
+pub use index::{APPLICATION_ID, FORMAT_VERSION, is_store, repair};
 pub use payload::{Encoded, Json, Payload};
 pub use provenance::{Difference, Input, Provenance, Source};
 pub use report::{Status, VerifyReport};

@@ -24,6 +24,12 @@ pub(super) const WINDOW: usize = 500;
 /// The least length of an open reading frame, in amino acids.
 pub(super) const MIN_CODONS: usize = 100;
 
+/// What was made of the genome, and the record of it.
+pub(super) struct Derived<T> {
+    pub(super) id: Id,
+    pub(super) values: T,
+}
+
 /// Stores the genome, or finds it.
 ///
 /// # Errors
@@ -45,7 +51,11 @@ pub(super) fn genome(larder: &Larder, genome: &Genome) -> Result<(Id, Tally)> {
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn gc_content(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Signal>, Tally)> {
+pub(super) fn gc_content(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     signals(larder, genome, id, "gc_content", signal::gc_content)
 }
 
@@ -53,7 +63,11 @@ pub(super) fn gc_content(larder: &Larder, genome: &Genome, id: Id) -> Result<(Ve
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn gc_skew(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Signal>, Tally)> {
+pub(super) fn gc_skew(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     signals(larder, genome, id, "gc_skew", signal::gc_skew)
 }
 
@@ -63,7 +77,7 @@ fn signals(
     id: Id,
     operation: &str,
     compute: fn(&[u8], usize) -> Vec<f32>,
-) -> Result<(Vec<Signal>, Tally)> {
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     let provenance = Provenance::new(operation)
         .version("1")
         .input_as("genome", id)
@@ -82,7 +96,7 @@ fn signals(
     let tally = Tally::one(outcome.computed, 4 * bases(genome));
     match outcome.payload.track {
         Track::Signal(SignalTrack { signals: Signals::Steps { signals, .. }, .. }) => {
-            Ok((signals, tally))
+            Ok((Derived { id: outcome.id, values: signals }, tally))
         }
         _ => Err(wrong_type(operation)),
     }
@@ -92,7 +106,11 @@ fn signals(
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn orfs(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Vec<Orf>>, Tally)> {
+pub(super) fn orfs(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Vec<Orf>>>, Tally)> {
     const OPERATION: &str = "open_reading_frames";
     let provenance = Provenance::new(OPERATION)
         .version("1")
@@ -118,7 +136,8 @@ pub(super) fn orfs(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Vec<
             .map(|it| frame(record, it))
             .collect()
     };
-    Ok((genome.records.iter().map(of).collect(), Tally::one(outcome.computed, bytes as u64)))
+    let orfs = Derived { id: outcome.id, values: genome.records.iter().map(of).collect() };
+    Ok((orfs, Tally::one(outcome.computed, bytes as u64)))
 }
 
 fn placed(track: Track, genome: &Genome) -> PlacedTrack {

@@ -60,8 +60,9 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// What people call it, where that says more than the heading.
     pub(super) fn label(&self) -> Option<&'a str> {
-        self.record?.label.as_deref()
+        self.record?.label.as_deref().filter(|label| *label != self.heading())
     }
 
     /// The id in short form, and the size.
