@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::changes::{Store, content, open};
 
 /// A table, what its rows are made to hold, and whether the check of everything tells it.
-const DAMAGE: [(&str, &str, bool); 22] = [
+const DAMAGE: [(&str, &str, bool); 27] = [
     ("records", "id = randomblob(16)", true),
     ("records", "id = x'0001'", true),
     ("records", "kind = 'other'", true),
@@ -28,10 +28,15 @@ const DAMAGE: [(&str, &str, bool); 22] = [
     // As if it had been read from the storage, or had still to be published.
     ("records", "modified = 1", false),
     ("records", "modified = -1", false),
+    ("records", "id = x'0001', modified = -1", true),
+    ("records", "record = CAST(x'ff' AS TEXT), modified = -1", true),
     ("edges", "source = randomblob(16)", true),
+    ("edges", "source = x'0001'", true),
     ("edges", "child = randomblob(16)", true),
+    ("edges", "child = x'0001'", true),
     ("tags", "tag = 'x'", true),
     ("tags", "id = randomblob(16)", true),
+    ("tags", "id = x'0001'", true),
 ];
 
 struct Family {

@@ -197,7 +197,11 @@ impl Backend {
     pub(crate) fn publish<'a>(&self, ids: impl IntoIterator<Item = &'a Id>) -> Result<()> {
         let Some(published) = &self.published else { return Ok(()) };
         for id in ids {
-            let now = || self.index.read(|view| view.by_id(*id));
+            let now = || match self.index.read(|view| view.by_id(*id)) {
+                // `verify` tells it, and `reindex` reads what the storage has.
+                Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+                found => found,
+            };
             let Some(row) = now()? else { continue };
             let _turn = self.turn(&row.place()?)?;
             let Some(row) = now()? else { continue };

@@ -23,26 +23,12 @@ impl Published {
 
     /// The record of a provenance.
     pub(crate) fn find(&self, kind: &str, key: &Digest) -> Result<Option<Row>> {
-        let place = place_of(kind, key)?;
-        let found = self.load(&place)?;
-        match &found {
-            Some(row) if row.kind != kind || row.key.as_ref() != Some(key) => {
-                Err(Error::new(ErrorKind::Corrupt, "is the record of something else")
-                    .at_key(&place))
-            }
-            _ => Ok(found),
-        }
+        self.load(&place_of(kind, key)?)
     }
 
     pub(crate) fn load(&self, place: &Key) -> Result<Option<Row>> {
         let Some(object) = self.0.get(place)? else { return Ok(None) };
-        let row = str::from_utf8(&object.into_bytes())
-            .map_err(|error| {
-                Error::new(ErrorKind::Corrupt, "the text of the record is damaged")
-                    .with_source(error)
-            })
-            .and_then(Row::from_text);
-        row.map(Some).map_err(|error| error.at_key(place))
+        read(&object.into_bytes(), place).map(Some).map_err(|error| error.at_key(place))
     }
 
     /// Writes the record of a provenance that has none, or one that is damaged.
@@ -74,5 +60,19 @@ impl Published {
             entry.as_ref().map_or(true, |entry| entry.key.name().parse::<Digest>().is_ok())
         };
         Ok(self.0.list(Some(&Key::new(PLACES)?))?.filter(is_record))
+    }
+}
+
+/// The record that lies in this place, if it is readable as a whole, and not that of another place.
+fn read(text: &[u8], place: &Key) -> Result<Row> {
+    let text = str::from_utf8(text).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "the text of the record is damaged").with_source(error)
+    })?;
+    let row = Row::from_text(text)?;
+    row.provenance()?;
+    if row.place()? == *place {
+        Ok(row)
+    } else {
+        Err(Error::new(ErrorKind::Corrupt, "is the record of something else"))
     }
 }

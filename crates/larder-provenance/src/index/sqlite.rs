@@ -193,8 +193,9 @@ impl View for Records<'_> {
     }
 
     fn behind(&self) -> Attempt<Vec<Id>> {
-        // As the index of the table says it.
-        let mut query = self.0.prepare_cached("SELECT id FROM records WHERE modified = -1")?;
+        // As the index of the table says it; what is no id is damaged, and `reindex` reads the record again.
+        let sql = "SELECT id FROM records WHERE modified = -1 AND length(id) = 16";
+        let mut query = self.0.prepare_cached(sql)?;
         let ids = query.query_map([], |row| row.get(0).map(Id::from_bytes))?;
         Ok(ids.collect::<Result<_, _>>()?)
     }
