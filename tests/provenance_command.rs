@@ -315,7 +315,9 @@ fn the_tour_is_known_from_its_root() {
     support::json(&root, &["tour"]);
     let output = larder().args(["provenance", "ls", "--root"]).arg(&root).output().unwrap();
     let table = text(&output.stdout);
-    for operation in ["import genome \"NC_001416.1\"", "gc_skew", "open_reading_frames"] {
+    for operation in
+        ["import genome \"gi|9626243|ref|NC_001416.1|\"", "gc_skew", "open_reading_frames"]
+    {
         assert!(table.contains(operation), "{table}");
     }
 }

@@ -22,6 +22,8 @@ fn each_difference_has_a_line() {
         family.filtered, family.reads
     );
     assert_eq!(asked(&family, &other, &[]), expected);
+    let mended = asked(&family, &sort(family.reads).param("window", 1), &["--param", "window=500"]);
+    assert_eq!(mended, format!("it is there: record {id}\n"));
 
     let like = |value: &str| family.json(&["why-miss", "--like", &end, "--param", value]);
     let differences = |value: &str| like(value)["differences"].clone();
@@ -99,7 +101,6 @@ fn what_is_no_provenance_is_refused() {
     family.refused(&object, &["{\"b\":1} is no parameter", "{\"map\": {..}}"]);
     for (args, word) in [
         (&["why-miss"][..], "PROVENANCE"),
-        (&["why-miss", "a.json", "--param", "a=1"], "--like"),
         (&["why-miss", "--like", "x", "--param", "a"], "window=500"),
         (&["why-miss", "a.json", "--like", "x"], "cannot be used with"),
     ] {

@@ -230,7 +230,7 @@ pub(crate) struct WhyMiss {
     #[arg(long, value_name = "ID")]
     pub(crate) like: Option<String>,
     /// With this parameter otherwise: VALUE is JSON, in which 1 and 1.0 differ, or else a text
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param, requires = "like")]
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
     pub(crate) params: Vec<(String, String)>,
 }
 

@@ -23,10 +23,14 @@ use crate::{args::WhyMiss, output};
 /// store.
 pub(super) fn run(store: &AnyStore, what: &WhyMiss, json: bool) -> Result<()> {
     let (kinds, provenance) = match (&what.like, &what.provenance) {
-        (Some(like), _) => asked_like(store, like, &what.params)?,
+        (Some(like), _) => asked_like(store, like)?,
         (None, Some(file)) => (kinds(store, what.kind.as_deref())?, read(file)?),
         (None, None) => return Err(invalid("name a provenance, or a record that it is like")),
     };
+    let set = |made: Provenance, (name, text): &(String, String)| {
+        Ok::<_, Error>(made.param(name.as_str(), parameter(text)?))
+    };
+    let provenance = what.params.iter().try_fold(provenance, set)?;
     let mut nearest = Explanation::Unknown;
     for kind in &kinds {
         let found = store.explain_miss_of(kind, &provenance)?;
@@ -44,20 +48,11 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message)
 }
 
-/// The kind and the provenance of a record, with parameters that are otherwise.
-fn asked_like(
-    store: &AnyStore,
-    like: &str,
-    params: &[(String, String)],
-) -> Result<(BTreeSet<String>, Provenance)> {
+/// The kind and the provenance of a record.
+fn asked_like(store: &AnyStore, like: &str) -> Result<(BTreeSet<String>, Provenance)> {
     let record = record(store, name::find(store, like)?)?;
     let bare = || invalid(format!("record {} has no provenance: name another one", record.id));
-    let provenance = record.provenance.clone().ok_or_else(bare)?;
-    let set = |made: Provenance, (name, text): &(String, String)| {
-        Ok::<_, Error>(made.param(name.as_str(), parameter(text)?))
-    };
-    let provenance = params.iter().try_fold(provenance, set)?;
-    Ok((BTreeSet::from([record.kind]), provenance))
+    Ok((BTreeSet::from([record.kind]), record.provenance.ok_or_else(bare)?))
 }
 
 /// A value in the JSON form of a provenance; what is no JSON is a text.
