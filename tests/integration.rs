@@ -21,6 +21,7 @@ mod misuse;
 mod object;
 mod power;
 mod provenance;
+mod provenance_command;
 mod servers;
 mod shards;
 mod shards_command;

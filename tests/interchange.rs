@@ -8,6 +8,7 @@ use crate::support::{python, text};
 
 mod arrays;
 mod dirs;
+mod lineage;
 mod queries;
 mod shards;
 mod tour;

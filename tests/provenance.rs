@@ -5,6 +5,7 @@ mod crowd;
 mod damage;
 mod disks;
 mod fleet;
+mod keys;
 mod kills;
 mod steps;
 mod storages;

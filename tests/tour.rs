@@ -65,9 +65,17 @@ fn the_report_is_there_and_whole() {
     assert!(read("orfs.bed").contains("\t37226\t37940\t"), "the cI repressor");
     assert!(read("gc_content.bedgraph").starts_with("track type=bedGraph"));
     assert!(read("gc_skew.bedgraph").lines().count() > 100);
-    let svg = read("gc_skew.svg");
-    assert!(svg.starts_with("<svg") || svg.starts_with("<?xml"));
-    assert!(svg.trim_end().ends_with("</svg>"));
+    for picture in ["gc_skew.svg", "lineage.svg"] {
+        let svg = read(picture);
+        assert!(svg.starts_with("<svg") || svg.starts_with("<?xml"));
+        assert!(svg.trim_end().ends_with("</svg>"));
+    }
+    let lineage = read("lineage.svg");
+    for word in ["Lineage of 4 records", ">import genome<", ">gc_content<", ">gc_skew<", ">genome<"]
+    {
+        assert!(lineage.contains(word), "{word}: {lineage}");
+    }
+    assert_eq!(lineage.matches(">open_reading_frames<").count(), 1, "said once");
 }
 
 #[test]
@@ -75,11 +83,13 @@ fn a_report_that_lost_a_file_is_built_again() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     let report = json(&root, &["tour"]);
-    let svg = Path::new(report["report"].as_str().unwrap()).join("gc_skew.svg");
-    fs::remove_file(&svg).unwrap();
-    let again = json(&root, &["tour"]);
-    assert_eq!(figures(&again, "cold_misses").sum::<u64>(), 1, "{again:#}");
-    assert!(svg.exists());
+    for picture in ["gc_skew.svg", "lineage.svg"] {
+        let svg = Path::new(report["report"].as_str().unwrap()).join(picture);
+        fs::remove_file(&svg).unwrap();
+        let again = json(&root, &["tour"]);
+        assert_eq!(figures(&again, "cold_misses").sum::<u64>(), 1, "{again:#}");
+        assert!(svg.exists());
+    }
 }
 
 #[test]
@@ -128,7 +138,15 @@ fn people_get_a_table_and_no_bar_where_there_is_no_terminal() {
     assert!(output.status.success());
     assert_eq!(text(&output.stderr), "");
     let table = text(&output.stdout);
-    for word in STEPS.iter().chain(&["cold", "warm", "hits", "misses", "bytes", "gc_skew.svg"]) {
+    for word in STEPS.iter().chain(&[
+        "cold",
+        "warm",
+        "hits",
+        "misses",
+        "bytes",
+        "gc_skew.svg",
+        "lineage.svg",
+    ]) {
         assert!(table.contains(word), "{table}");
     }
 }

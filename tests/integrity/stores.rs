@@ -212,7 +212,7 @@ fn results() {
             let made = Provenance::new("count").input_as("of", parent).param("k", 4);
             store.put(Json(vec![1.5; 20]), Some(made)).unwrap();
             let sequences = vec![("chr1".to_owned(), b"ACGT".repeat(30))];
-            let genome = Genome { name: "tiny".to_owned(), sequences };
+            let genome = Genome { name: "tiny".to_owned(), sequences, ..Genome::default() };
             store.view::<Genome>().put(genome, None).unwrap();
         },
         |dir| {

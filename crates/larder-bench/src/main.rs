@@ -15,6 +15,7 @@ mod kv;
 mod machine;
 mod peak;
 mod peer;
+mod provenance;
 mod random;
 mod report;
 mod rounds;
@@ -35,12 +36,13 @@ struct Benchmark {
 
 const OPTIONS: [&str; 2] = ["--long", "--write"];
 
-const BENCHMARKS: [Benchmark; 5] = [
+const BENCHMARKS: [Benchmark; 6] = [
     Benchmark { name: "storage", run: |_| storage::run() },
     Benchmark { name: "kv", run: kv::run },
     Benchmark { name: "array", run: array::run },
     Benchmark { name: "shards", run: shards::run },
     Benchmark { name: "dirs", run: dirs::run },
+    Benchmark { name: "provenance", run: provenance::run },
 ];
 
 fn main() -> ExitCode {

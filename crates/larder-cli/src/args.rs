@@ -8,11 +8,15 @@ use clap_complete::Shell;
 mod array;
 mod dirs;
 mod kv;
+mod provenance;
 mod shards;
 
 pub(crate) use array::{Array, Arrays};
 pub(crate) use dirs::{CacheDir, Daemon, Dirs, PolicyName, Sort};
 pub(crate) use kv::{AnyCache, Cache, Kv, Set};
+pub(crate) use provenance::{
+    Graph, LineageFormat, LineageOf, OneRecord, Records, RecordsDir, WhyMiss,
+};
 pub(crate) use shards::{Changed, Hash, KeyFilter, Put, Removed, Scan, Shards, ShardsDir, hash};
 
 /// On-disk caches for scientific and machine-learning pipelines.
@@ -76,9 +80,16 @@ pub(crate) enum Command {
                       larder dirs daemon --dir /var/cache/meshes --evict-above 50GB --interval 60s"
     )]
     Dirs(Dirs),
-    /// The tracks and genomes, and what made them
-    #[command(subcommand)]
-    Provenance(Look),
+    /// The tracks, genomes and other results: list them, see what made them and why one is not found, look after them
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+                      larder provenance ls --kind track\n  \
+                      larder provenance lineage 5d21c0be --format svg -o lineage.svg\n  \
+                      larder provenance why-miss --like 5d21c0be --param window=1000\n  \
+                      larder provenance gc --max-bytes 10GB --dry-run"
+    )]
+    Provenance(Records),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -87,7 +98,7 @@ pub(crate) enum Command {
 }
 
 /// What can be asked of each store.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Look {
     /// Show what it holds
     Status,

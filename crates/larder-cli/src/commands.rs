@@ -17,6 +17,7 @@ mod array;
 mod dirs;
 mod kv;
 mod look;
+mod provenance;
 mod shards;
 
 use look::Store;
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Array(what) => array::run(&root, what, json),
         Command::Shards(what) => return shards::run(&root, what, json),
         Command::Dirs(what) => dirs::run(&root, what, json),
-        Command::Provenance(what) => look(&[Store::Provenance], what),
+        Command::Provenance(what) => provenance::run(&root, what, json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "larder", &mut script);

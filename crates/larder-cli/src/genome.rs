@@ -26,8 +26,6 @@ pub(crate) struct Genome {
 pub(crate) struct Record {
     /// The text between `>` and the first white space.
     pub(crate) name: String,
-    /// The rest of the definition line; empty if there is none.
-    pub(crate) description: String,
     /// Upper-case IUPAC nucleotide codes, at least one.
     pub(crate) sequence: Vec<u8>,
 }

@@ -1,11 +1,13 @@
 //! Tables for people, JSON for programs.
 
 use std::{
+    fs,
     io::{self, Write},
+    path::{self, Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use larder::storage::{Error, Result, time};
+use larder::storage::{Durability, Error, ErrorKind, Result, publish::Stage, time};
 use serde::Serialize;
 
 /// Prints `value` as one JSON document.
@@ -34,6 +36,34 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 fn unprintable(error: io::Error) -> Error {
     Error::io(error, "cannot print the result")
+}
+
+/// Where a file is staged, and its whole path.
+///
+/// # Errors
+/// `Invalid` where `file` is something else than a file; `NotFound` where its directory is not there; `Io` where that
+/// cannot be told.
+pub(crate) fn stage(file: &Path) -> Result<(Stage, PathBuf)> {
+    let target = path::absolute(file)
+        .map_err(|error| Error::io(error, "cannot find the file").at_path(file))?;
+    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        let message = "is no ordinary file: name another one";
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(file));
+    }
+    let Some(dir) = target.parent().filter(|dir| dir.is_dir()) else {
+        let message = "its directory is not there: make it first";
+        return Err(Error::new(ErrorKind::NotFound, message).at_path(file));
+    };
+    Ok((Stage::new(dir, Durability::Process), target))
+}
+
+/// Writes a file: what was there stays until it is whole.
+///
+/// # Errors
+/// As [`stage`]; `Io` or `Full` where it cannot be written.
+pub(crate) fn file(file: &Path, content: &[u8]) -> Result<()> {
+    let (stage, target) = stage(file)?;
+    stage.write(&target, content)
 }
 
 /// Rows of cells under a head: the first column to the left, numbers to the right.

@@ -123,7 +123,8 @@ impl std::fmt::Display for Tour {
             misses = count(|s| s.misses)
         )?;
         writeln!(f, "{}", self.arrays)?;
-        writeln!(f, "report  {}", self.report.join("gc_skew.svg").display())?;
-        writeln!(f, "root    {}", self.root.display())
+        writeln!(f, "report   {}", self.report.join(report::PLOT).display())?;
+        writeln!(f, "lineage  {}", self.report.join(report::LINEAGE).display())?;
+        writeln!(f, "root     {}", self.root.display())
     }
 }

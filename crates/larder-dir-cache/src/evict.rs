@@ -122,16 +122,16 @@ impl Core {
             let _alone = self.flights.enter(EVICTION)?;
             self.evict_alone(policy, goal, &mut outcome)
         };
-        self.tell_evicted(&outcome.gone);
-        for (key, error) in &outcome.failed {
-            self.watch().failed(error, &format!("evicting {key}"));
-        }
+        self.tell(&outcome, "evicting");
         Ok((outcome.gone, done))
     }
 
-    fn tell_evicted(&self, keys: &[String]) {
-        for key in keys {
+    fn tell(&self, outcome: &Outcome, what: &str) {
+        for key in &outcome.gone {
             self.watch().tell(|observer| observer.on_evict(key));
+        }
+        for (key, error) in &outcome.failed {
+            self.watch().failed(error, &format!("{what} {key}"));
         }
     }
 
@@ -281,10 +281,7 @@ impl Core {
         for key in self.index.expired(now_ns())? {
             self.evict_one(key.as_str(), Why::Asked, &mut outcome);
         }
-        self.tell_evicted(&outcome.gone);
-        for (key, error) in &outcome.failed {
-            self.watch().failed(error, &format!("removing {key}, which has expired"));
-        }
+        self.tell(&outcome, "removing what has expired,");
         Ok(outcome.gone)
     }
 

@@ -34,19 +34,17 @@ impl Core {
         Ok(true)
     }
 
-    /// Deletes all that dead processes left in the trash, and what could not be deleted before; how much is gone.
-    pub(crate) fn empty_trash(&self) -> Result<usize> {
+    /// Deletes all that dead processes left in the trash, and what could not be deleted before.
+    pub(crate) fn empty_trash(&self) -> Result<()> {
         // What lies there is mostly in the index too, and is tried once.
         let mut left = BTreeSet::from_iter(self.index.trash()?);
         left.extend(self.strays()?);
-        let mut gone = 0;
         for id in left {
-            match self.delete_trash(id) {
-                Ok(deleted) => gone += usize::from(deleted),
-                Err(error) => self.watch().failed(&error, "deleting what was removed"),
+            if let Err(error) = self.delete_trash(id) {
+                self.watch().failed(&error, "deleting what was removed");
             }
         }
-        Ok(gone)
+        Ok(())
     }
 
     /// Waits until all that lies in the trash now is deleted, by whoever does it.

@@ -1,6 +1,6 @@
 //! What all stores on one directory share: the records in the index and on the storage, and their payloads.
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use larder_sqlite::Attempt;
@@ -10,17 +10,21 @@ use larder_storage::{
 };
 
 use crate::{
-    Encoded, Id, Provenance, Source, State,
+    Id,
     blobs::Blobs,
     index::{Change, Index, Object, Removed, Rows, View},
-    published::{First, Published},
-    row::{Content, Keyed, Row, place_of},
+    published::Published,
+    row::{Row, place_of},
 };
 
+mod keep;
 mod refresh;
+mod states;
 
+pub(crate) use keep::{Draft, Taken};
 pub(crate) use refresh::Known;
 pub use refresh::Refreshed;
+pub(crate) use states::doubted;
 
 #[derive(Debug)]
 pub(crate) struct Backend {
@@ -42,22 +46,6 @@ pub(crate) enum Lookup {
     /// There is a record, but no payload that can be relied on.
     Stale(Arc<Row>),
     Miss,
-}
-
-/// What became of a record of another store.
-pub(crate) enum Taken {
-    Added,
-    /// This one is here already.
-    Found(Arc<Row>),
-}
-
-/// What a caller stores.
-pub(crate) struct Draft<'a> {
-    pub(crate) kind: &'static str,
-    pub(crate) version: u32,
-    pub(crate) encoded: &'a Encoded,
-    pub(crate) seen: Vec<Option<Digest>>,
-    pub(crate) cost: Option<Duration>,
 }
 
 impl Backend {
@@ -165,6 +153,14 @@ impl Backend {
         self.indexed(kind, key)
     }
 
+    /// The record, wherever it is; whoever asks has its turn.
+    fn known(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
+        match self.indexed(kind, key)? {
+            None => self.adopt_in_turn(kind, key),
+            known => Ok(known),
+        }
+    }
+
     /// Puts a record of the storage into the index, unless there is a newer one.
     fn take_up(&self, row: &Row, object: Object) -> Result<()> {
         self.index.change(|index| {
@@ -185,205 +181,6 @@ impl Backend {
     /// The right to change the record that lies there.
     fn turn(&self, place: &Key) -> Result<flight::Lease<'_>> {
         self.turns.enter(place.as_str())
-    }
-
-    /// The record, if its payload can be relied on.
-    pub(crate) fn settled(&self, row: &Arc<Row>) -> Result<Option<Arc<Row>>> {
-        match row.state {
-            State::Live => return Ok(Some(Arc::clone(row))),
-            State::Doubtful => {}
-            State::Collected | State::Invalid => return Ok(None),
-        }
-        let live = self.index.change(|index| {
-            let live = undoubted(index, row)?;
-            put_all(index, &live)?;
-            Ok(live)
-        })?;
-        self.publish(live.iter().map(|row| &row.id))?;
-        Ok(live.into_iter().find(|live| live.id == row.id).map(Arc::new))
-    }
-
-    /// Of each input that is a record the payload that it has now.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` where one is not there, or is to be computed anew.
-    pub(crate) fn seen(&self, provenance: &Provenance) -> Result<Vec<Option<Digest>>> {
-        let seen = provenance.inputs().iter().map(|input| match input.source() {
-            Source::Content(_) => Ok(None),
-            Source::Record(id) => self.payload_of(*id, provenance.operation()).map(Some),
-        });
-        seen.collect()
-    }
-
-    fn payload_of(&self, id: Id, operation: &str) -> Result<Digest> {
-        let missing = |what| {
-            let message = format!("input {id} of {operation:?} {what}");
-            Err(Error::new(ErrorKind::NotFound, message))
-        };
-        match self.index.read(|view| view.by_id(id))? {
-            None => missing(
-                "is no record of this store: store it first, or name it by the digest of its content",
-            ),
-            Some(row) if row.state.is_sound() => Ok(row.content.payload),
-            Some(row) => match self.settled(&row)? {
-                Some(row) => Ok(row.content.payload),
-                None => missing("was invalidated: compute it anew first"),
-            },
-        }
-    }
-
-    /// Stores a result, in the place of the one of the record `stale`; returns its record.
-    ///
-    /// # Errors
-    ///
-    /// `NonDeterministic` where the provenance has another result already.
-    pub(crate) fn keep(
-        &self,
-        draft: Draft<'_>,
-        keyed: Option<&Keyed>,
-        stale: Option<&Row>,
-    ) -> Result<Arc<Row>> {
-        let Encoded { bytes, summary } = draft.encoded;
-        let payload = Digest::of(bytes);
-        self.blobs.store(&payload, bytes)?;
-        let content = Content {
-            version: draft.version,
-            payload,
-            payload_len: bytes.len() as u64,
-            summary: summary.clone(),
-            cost_ns: draft.cost.map(|cost| u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX)),
-            seen: draft.seen,
-        };
-        let kept = match keyed {
-            None => self.add(Row::new(draft.kind, None, content), bytes),
-            Some(keyed) => self.keep_once(draft.kind, keyed, content, stale, bytes),
-        };
-        if !kept.as_ref().is_ok_and(|row| row.content.payload == payload) {
-            // What is left is harmless, and `verify` counts it.
-            let _ = self.reap(&payload);
-        }
-        kept
-    }
-
-    fn keep_once(
-        &self,
-        kind: &'static str,
-        keyed: &Keyed,
-        content: Content,
-        stale: Option<&Row>,
-        bytes: &Bytes,
-    ) -> Result<Arc<Row>> {
-        let turn = self.turn(&place_of(kind, &keyed.key)?)?;
-        loop {
-            let known = match self.indexed(kind, &keyed.key)? {
-                None => self.adopt_in_turn(kind, &keyed.key)?,
-                known => known,
-            };
-            let Some(known) = known else {
-                let row = Row::new(kind, Some(keyed), content.clone());
-                match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
-                    First::Ours => return self.enter(row, Some(bytes)),
-                    First::Theirs(theirs) => self.take_up(&theirs, Object::Same(None))?,
-                }
-                continue;
-            };
-            if known.state == State::Live && stale != Some(&*known) {
-                let is_same = content.is_same(&known.content);
-                return if is_same { Ok(known) } else { Err(non_deterministic(&known, keyed)) };
-            }
-            if let Some((row, changed)) = self.replace(&known, content.clone(), bytes)? {
-                drop(turn);
-                self.publish(&changed)?;
-                return Ok(row);
-            }
-        }
-    }
-
-    /// Adds a record that has no provenance.
-    fn add(&self, row: Row, bytes: &Bytes) -> Result<Arc<Row>> {
-        let _turn = self.turn(&row.place()?)?;
-        self.published.as_ref().map_or(Ok(()), |published| published.replace(&row))?;
-        self.enter(row, Some(bytes))
-    }
-
-    /// Puts a record that is on the storage into the index.
-    fn enter(&self, row: Row, bytes: Option<&Bytes>) -> Result<Arc<Row>> {
-        self.index.change(|index| {
-            bytes.map_or(Ok(()), |bytes| self.ensure(&row, bytes))?;
-            index.put(&row, Object::Same(None))
-        })?;
-        Ok(Arc::new(row))
-    }
-
-    /// Gives a record another content; `None` where it is not as it was any more. What was made from another payload
-    /// is doubtful then. Returns also all that is to be published.
-    fn replace(
-        &self,
-        known: &Row,
-        content: Content,
-        bytes: &Bytes,
-    ) -> Result<Option<(Arc<Row>, Vec<Id>)>> {
-        let row = known.with(content);
-        let changes_payload = row.content.payload != known.content.payload;
-        let doubtful = self.index.change(|index| {
-            if index.by_id(row.id)?.as_deref() != Some(known) {
-                return Ok(None);
-            }
-            self.ensure(&row, bytes)?;
-            let doubtful = if changes_payload { doubted(index, row.id)? } else { Vec::new() };
-            put_all(index, &doubtful)?;
-            index.put(&row, Object::Behind)?;
-            Ok(Some(doubtful))
-        })?;
-        if changes_payload && doubtful.is_some() {
-            // What is left is harmless, and `verify` counts it.
-            let _ = self.reap(&known.content.payload);
-        }
-        let ids = |rows: Vec<Row>| rows.iter().map(|row| row.id).chain([row.id]).collect();
-        Ok(doubtful.map(ids).map(|ids| (Arc::new(row), ids)))
-    }
-
-    /// Adds a record of another store with its payload, unless it is here.
-    pub(crate) fn take(&self, row: &Row, bytes: Option<&Bytes>) -> Result<Taken> {
-        if let Some(bytes) = bytes {
-            self.blobs.store(&row.content.payload, bytes)?;
-        }
-        let taken = self.take_in_turn(row, bytes);
-        if !matches!(taken, Ok(Taken::Added)) {
-            // What is left is harmless, and `verify` counts it.
-            let _ = self.reap(&row.content.payload);
-        }
-        taken
-    }
-
-    fn take_in_turn(&self, row: &Row, bytes: Option<&Bytes>) -> Result<Taken> {
-        let _turn = self.turn(&row.place()?)?;
-        let by_key = match &row.key {
-            Some(key) => match self.indexed(&row.kind, key)? {
-                None => self.adopt_in_turn(&row.kind, key)?,
-                known => known,
-            },
-            None => None,
-        };
-        let known =
-            by_key.map_or_else(|| self.index.read(|view| view.by_id(row.id)), |it| Ok(Some(it)));
-        if let Some(known) = known? {
-            return Ok(Taken::Found(known));
-        }
-        let row = row.in_state(self.index.read(|view| state_here(view, row))?);
-        match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
-            First::Ours => self.enter(row, bytes).map(|_| Taken::Added),
-            First::Theirs(theirs) => {
-                self.take_up(&theirs, Object::Same(None))?;
-                Ok(Taken::Found(Arc::new(theirs)))
-            }
-        }
-    }
-
-    /// Writes the payload where somebody has removed it, as long as no record had it.
-    fn ensure(&self, row: &Row, bytes: &Bytes) -> Result<()> {
-        if self.is_shared { Ok(()) } else { self.blobs.ensure(&row.content.payload, bytes) }
     }
 
     /// Changes a record.
@@ -450,17 +247,6 @@ impl Backend {
     }
 }
 
-/// The state of a record of another store among those that are here.
-fn state_here(view: &dyn View, row: &Row) -> Attempt<State> {
-    for (parent, seen) in row.parents()? {
-        let Some(parent) = view.by_id(parent)? else { continue };
-        if !parent.state.is_sound() || Some(parent.content.payload) != seen {
-            return Ok(row.state.doubted());
-        }
-    }
-    Ok(row.state)
-}
-
 /// The record, which has to be there.
 pub(crate) fn existing(view: &dyn View, id: Id) -> Attempt<Arc<Row>> {
     let missing = || Error::new(ErrorKind::NotFound, format!("there is no record {id}"));
@@ -470,51 +256,4 @@ pub(crate) fn existing(view: &dyn View, id: Id) -> Attempt<Arc<Row>> {
 /// Puts records into the index that are to be published.
 pub(crate) fn put_all(index: &mut dyn Change, rows: &[Row]) -> Attempt<()> {
     rows.iter().try_for_each(|row| index.put(row, Object::Behind))
-}
-
-/// The doubtful records that are live after all if `row` is, itself among them; none if it is not.
-fn undoubted(view: &dyn View, row: &Row) -> Attempt<Vec<Row>> {
-    let (mut live, mut known) = (Vec::new(), HashSet::from([row.id]));
-    let mut open = vec![view.by_id(row.id)?];
-    while let Some(row) = open.pop() {
-        let Some(row) = row.filter(|row| row.state == State::Doubtful) else {
-            return Ok(Vec::new());
-        };
-        for (id, seen) in row.parents()? {
-            let parent = view.by_id(id)?;
-            match &parent {
-                Some(parent) if Some(parent.content.payload) != seen => return Ok(Vec::new()),
-                Some(parent) if parent.state.is_sound() => {}
-                _ if known.insert(id) => open.push(parent),
-                _ => {}
-            }
-        }
-        live.push(row.in_state(State::Live));
-    }
-    Ok(live)
-}
-
-/// What was made from the record, at any remove, as it is where the record is to be computed anew.
-pub(crate) fn doubted(view: &dyn View, id: Id) -> Attempt<Vec<Row>> {
-    let (mut rows, mut known, mut open) = (Vec::new(), HashSet::from([id]), vec![id]);
-    while let Some(id) = open.pop() {
-        for child in view.children(&Source::Record(id))? {
-            let Some(row) = view.by_id(child)? else { continue };
-            if row.state.is_sound() && known.insert(child) {
-                rows.push(row.in_state(row.state.doubted()));
-                open.push(child);
-            }
-        }
-    }
-    Ok(rows)
-}
-
-fn non_deterministic(row: &Row, keyed: &Keyed) -> Error {
-    let message = format!(
-        "{:?} gave another result than record {} has, which is of the same provenance: name what differs in it, \
-         or invalidate the record",
-        keyed.provenance.operation(),
-        row.id
-    );
-    Error::new(ErrorKind::NonDeterministic, message)
 }

@@ -1,28 +1,48 @@
-//! Genomes: named sequences.
+//! Genomes: named sequences, and features of them.
 
-use std::{collections::HashSet, path::Path, time::SystemTime};
+use std::{
+    collections::HashSet,
+    io::{Read, Write},
+    path::Path,
+    time::SystemTime,
+};
 
 use larder_storage::{Digest, Error, ErrorKind, Result};
 
 use crate::{
-    Chroms, Id, Options, Outcome, Payload, Provenance, ProvenanceStore, Stored, payload::from_json,
-    store::Made,
+    Chroms, Id, Interval, Options, Outcome, Payload, Provenance, ProvenanceStore, Record, Stored,
+    payload::from_json, store::Made,
 };
 
 mod fasta;
+mod format;
 #[cfg(test)]
 mod tests;
 
-pub use fasta::GENOME_FORMAT_VERSION;
-use fasta::Summary;
+pub use format::GENOME_FORMAT_VERSION;
+use format::Summary;
 
-/// A genome: sequences by name, in an order that is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A genome: sequences by name, in an order that is kept, and what is known to lie on them.
+///
+/// ```
+/// use larder_provenance::Genome;
+///
+/// let genome = Genome::read_fasta(&b">chr1 first\nATCG\nAT\n>chr2\ncc\n"[..], "test")?;
+/// assert_eq!(genome.chrom_lengths()["chr1"], 6);
+///
+/// let mut text = Vec::new();
+/// genome.write_fasta(&mut text)?;
+/// assert_eq!(text, b">chr1\nATCGAT\n>chr2\ncc\n");
+/// # Ok::<_, larder_storage::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Genome {
     /// The name of the genome.
     pub name: String,
     /// The name of each chromosome and its bases: ASCII letters of either case, `*` and `-`.
     pub sequences: Vec<(String, Vec<u8>)>,
+    /// Features of the chromosomes, such as genes, in an order that is kept; often none.
+    pub annotations: Vec<Interval>,
 }
 
 impl Genome {
@@ -31,13 +51,50 @@ impl Genome {
         self.sequences.iter().map(|(name, bases)| (name.clone(), bases.len() as u64)).collect()
     }
 
-    /// Checks that FASTA can hold the genome and that its chromosomes are told apart.
+    /// Reads the sequences of a genome from FASTA text, and calls it `name`. A chromosome has the name between `>` and
+    /// the first white space; what follows on that line is not kept, while the case of the bases is. White space in a
+    /// sequence, ends of lines of either kind and a byte order mark do not matter. The whole text is in memory meanwhile.
     ///
     /// # Errors
     ///
-    /// `Invalid` where a name is empty, holds white space or control characters or is there twice, or a sequence is
-    /// empty or holds something that is no base.
+    /// `Invalid` where there is nothing, the text does not start with `>`, or a record has no name, the name of an
+    /// earlier one, no sequence, or something in it that is no base; the message has the record. `Io` where the reader
+    /// fails.
+    pub fn read_fasta(reader: impl Read, name: impl Into<String>) -> Result<Self> {
+        let sequences = fasta::read(reader)?;
+        Ok(Self { name: name.into(), sequences, annotations: Vec::new() })
+    }
+
+    /// Writes the sequences as FASTA: for each one a line `>name`, then its bases on lines of 60.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` as [`check`](Self::check); `Io` where the writer fails.
+    pub fn write_fasta(&self, mut out: impl Write) -> Result<()> {
+        self.check()?;
+        format::write(&self.sequences, &mut out)
+            .map_err(|error| Error::io(error, "cannot write the FASTA text"))
+    }
+
+    /// Checks that FASTA can hold the genome, that its chromosomes are told apart, and that its annotations lie on them.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where a name is empty, holds white space or control characters or is there twice, a sequence is
+    /// empty or holds something that is no base, or an annotation lies on no bases that are there.
     pub fn check(&self) -> Result<()> {
+        self.check_sequences()?;
+        if self.sequences.is_empty() && !self.annotations.is_empty() {
+            return Err(invalid(
+                "the genome has annotations and no sequences that they could lie on",
+            ));
+        }
+        let chroms = self.chrom_lengths();
+        let mut annotations = self.annotations.iter().enumerate();
+        annotations.try_for_each(|(index, it)| it.check("annotation", index, &chroms))
+    }
+
+    fn check_sequences(&self) -> Result<()> {
         let mut names = HashSet::new();
         for (index, (name, bases)) in self.sequences.iter().enumerate() {
             let wrong = |what: String| Err(invalid(&format!("sequence {index} ({name:?}) {what}")));
@@ -50,7 +107,7 @@ impl Genome {
             if bases.is_empty() {
                 return wrong("is empty".to_owned());
             }
-            if let Some(at) = bases.iter().position(|base| !fasta::is_base(*base)) {
+            if let Some(at) = bases.iter().position(|base| !format::is_base(*base)) {
                 return wrong(format!(
                     "holds {:?} at base {at}, which is no base",
                     char::from(bases[at])
@@ -71,7 +128,7 @@ fn invalid(message: &str) -> Error {
 /// use larder_provenance::{Genome, GenomeStore};
 ///
 /// let store = GenomeStore::in_memory();
-/// let genome = Genome { name: "test".to_owned(), sequences: vec![("chr1".to_owned(), b"ATCG".to_vec())] };
+/// let genome = Genome { name: "test".to_owned(), sequences: vec![("chr1".to_owned(), b"ATCG".to_vec())], ..Genome::default() };
 /// let id = store.import(genome.clone())?.id;
 /// assert_eq!(store.import(genome)?.id, id);
 /// assert_eq!(store.get(id)?.unwrap().chrom_lengths()["chr1"], 4);
@@ -111,6 +168,8 @@ pub struct GenomeRecord {
     pub name: String,
     /// The name and the length in bases of each chromosome, in the order of the genome.
     pub chroms: Vec<(String, u64)>,
+    /// How many annotations there are.
+    pub annotations: usize,
     /// When it was stored.
     pub created_at: SystemTime,
 }
@@ -154,7 +213,7 @@ impl GenomeStore {
     }
 
     /// Stores a genome unless an equal one, of the same name, was imported before; `computed` says whether it was
-    /// stored now. Its provenance is the operation [`IMPORT`](Self::IMPORT) with the digest of its FASTA text as input
+    /// stored now. Its provenance is the operation [`IMPORT`](Self::IMPORT) with the digest of its payload as input
     /// and its name as the parameter `name`.
     ///
     /// # Errors
@@ -195,8 +254,9 @@ impl GenomeStore {
     pub fn list_all(&self) -> impl Iterator<Item = Result<GenomeRecord>> + '_ {
         self.store.list().map(|record| {
             let record = record?;
-            let Summary { name, chroms } = from_json(record.summary.as_bytes())?;
-            Ok(GenomeRecord { id: record.id, name, chroms, created_at: record.created_at })
+            let Summary { name, chroms, annotations } = from_json(record.summary.as_bytes())?;
+            let Record { id, created_at, .. } = record;
+            Ok(GenomeRecord { id, name, chroms, annotations, created_at })
         })
     }
 }

@@ -12,7 +12,7 @@ mod sqlite;
 
 use memory::Memory;
 use sqlite::Sqlite;
-pub use sqlite::{APPLICATION_ID, FORMAT_VERSION, repair};
+pub use sqlite::{APPLICATION_ID, FORMAT_VERSION, is_store, repair};
 
 /// What can be asked of an index.
 pub(crate) trait View {
@@ -168,7 +168,7 @@ pub(crate) struct Totals {
 #[derive(Debug)]
 pub(crate) enum Index {
     Memory(Memory),
-    Sqlite(Sqlite),
+    Sqlite(Box<Sqlite>),
 }
 
 impl Index {
@@ -177,7 +177,7 @@ impl Index {
     }
 
     pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
-        Sqlite::open(dir, durability).map(Self::Sqlite)
+        Sqlite::open(dir, durability).map(Box::new).map(Self::Sqlite)
     }
 
     /// Runs `work` on the records; others may change them between two questions.

@@ -25,26 +25,59 @@
 //! ```
 //!
 //! [`ProvenanceStore`] holds any [`Payload`]; [`TrackStore`] and [`GenomeStore`] stand on it. Several may share one
-//! directory through [`ProvenanceStore::view`], so that a track names the genome that it was made from.
+//! directory through [`ProvenanceStore::view`], so that a track names the genome that it was made from. A [`Lineage`] tells
+//! what came from what, to [Graphviz](Lineage::to_dot), as a [drawing](Lineage::to_svg) and in the
+//! [terms of the W3C](Lineage::to_prov_json).
+//!
+//! # What seqchain's stores have
+//!
+//! | `seqchain.api.store` | here |
+//! |---|---|
+//! | `Provenance(operation, input_ids, params)` | [`Provenance::new`], [`input`](Provenance::input), [`input_as`](Provenance::input_as), [`param`](Provenance::param) |
+//! | `operation`, `input_ids`, `params` | the same of a [`Provenance`]; an input is the id of a record or the digest of a content |
+//! | `cache_key()`: a tuple | [`Provenance::digest`], which is the same on every machine and after a restart |
+//! | inputs are sorted: `subtract(A, B)` is `subtract(B, A)` | they are in order; [in none](Provenance::unordered_inputs) by choice |
+//! | `TrackLabel` | [`TrackLabel`] |
+//! | `Track`: `IntervalTrack`, a track over a BigWig file | [`Track`]: [`IntervalTrack`], [`SignalTrack`]; BED, bedGraph and [BigWig](SignalTrack::open_bigwig) are read |
+//! | `StoredTrack`: `id`, `track`, `track_type`, `chroms`, `created_at`, `provenance` | [`StoredTrack`], the same |
+//! | `StoredTrack.temp_file`, `put(.., temp_file=..)` | [`StoredTrack::handle`], [`TrackStore::put_with_handle`] |
+//! | `TrackStore()` | [`TrackStore::in_memory`]; durable: [`open`](TrackStore::open) |
+//! | `TrackStore.put(track, chroms=.., provenance=..)`: the id of an equal provenance, otherwise a new one | [`TrackStore::put`], the same, among all threads and processes |
+//! | `TrackStore.get`, `None` for a miss | [`TrackStore::get`] |
+//! | `TrackStore.delete`: a bool; the provenance is free again | [`TrackStore::delete`] |
+//! | `TrackStore.list_all`, by time of creation | [`TrackStore::list_all`], without the values |
+//! | `Genome(name, .., sequences, annotations, ..)` | [`Genome`]; FASTA is [read](Genome::read_fasta) and [written](Genome::write_fasta) |
+//! | `StoredGenome`: `id`, `genome`, `created_at`, `chrom_lengths` | [`StoredGenome`], [`StoredGenome::chrom_lengths`] |
+//! | `GenomeStore`: `put`, `get`, `delete`, `list_all` | [`GenomeStore`], the same; [`import`](GenomeStore::import) finds an equal genome |
+//! | ids are UUIDs | [`Id`], a UUID of version 7, in the order of creation |
 //!
 //! # Guarantees
 //!
-//! - One provenance has one id, whoever puts it at once, in any thread or process that shares the directory.
-//! - [`get_or_compute`](ProvenanceStore::get_or_compute) runs the work once across threads and processes; where it fails,
-//!   panics or is killed, nothing is stored and the next one runs it.
-//! - Provenances that differ never share a key, and equal ones always do: see [`encoding`].
+//! - One provenance has one id, whoever puts it at once, in any thread or process, or on any machine that shares the
+//!   storage. Another result of it is [`NonDeterministic`](larder_storage::ErrorKind::NonDeterministic), and changes nothing.
+//! - [`get_or_compute`](ProvenanceStore::get_or_compute) runs the work once among all these; where it fails, panics or is
+//!   killed, nothing is stored and the next one runs it.
+//! - Provenances that differ in anything that counts never share a key, and others always do: see [`encoding`].
+//!   [`Provenance::differences`] names what differs, and [`explain_miss`](ProvenanceStore::explain_miss) what no record has.
 //! - A payload is checked against its digest each time it is read. One that is missing or damaged is a miss for
 //!   [`find`](ProvenanceStore::find), [`put`](ProvenanceStore::put) and `get_or_compute`, which puts it in place under
 //!   the old id; for [`get`](ProvenanceStore::get) it is [`Corrupt`](larder_storage::ErrorKind::Corrupt).
+//! - What was [invalidated](ProvenanceStore::invalidate) is computed anew under its id. Where it comes out the same, what was
+//!   made from it stays as it is; where it does not, that is computed anew too, when it is asked for.
+//! - What was [collected](ProvenanceStore::gc) keeps its record, so a lineage stays whole.
+//! - Records lie on the storage beside the payloads. The index of them is made from these: a lost or damaged one costs
+//!   nothing, and [`refresh`](ProvenanceStore::refresh) takes up what other machines did.
 //! - In memory and durable stores behave alike. What an acknowledged record survives is chosen by
 //!   [`Options::durability`].
 //!
 //! # Limits
 //!
-//! - The records lie in an SQLite database on a local disk; only payloads may lie on any storage. Stores with
-//!   different records that share a storage must not delete: each one knows only its own use of a payload.
+//! - The index is an SQLite database on a local disk.
 //! - A payload is in memory as a whole while it is stored or read.
-//! - Inputs are not looked up: a provenance may name what is not, or no longer, in the store.
+//! - An input that is a record has to be in the same store; what lies elsewhere is named by the digest of its content.
+//! - Machines that share a storage know each other's records where they ask for them by provenance, and all of them after
+//!   a refresh: until then one may still find what another has just invalidated or deleted. Two that compute one result
+//!   again at once, after it was lost or invalidated, and get different ones keep the later.
 
 pub mod encoding;
 
@@ -68,7 +101,7 @@ pub use backend::Refreshed;
 pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, StoredGenome};
 pub use graph::{Lineage, LineageEdge, LineageRecord, PROV_NAMESPACE};
 pub use id::Id;
-pub use index::{APPLICATION_ID, FORMAT_VERSION, repair};
+pub use index::{APPLICATION_ID, FORMAT_VERSION, is_store, repair};
 pub use payload::{Encoded, Json, Payload};
 pub use provenance::{Difference, Input, Provenance, Source};
 pub use report::{Status, VerifyReport};
@@ -79,7 +112,8 @@ pub use store::{
     Relative, Relatives, Stored,
 };
 pub use track::{
-    Chroms, Handle, Interval, IntervalTrack, PlacedTrack, Signal, SignalTrack, StoredTrack, Strand,
-    TRACK_FORMAT_VERSION, Track, TrackLabel, TrackRecord, TrackStore, TrackType,
+    Chroms, Handle, Interval, IntervalIndex, IntervalTrack, Overlaps, PlacedTrack, Run, Runs,
+    Signal, SignalTrack, Signals, StoredTrack, Strand, TRACK_FORMAT_VERSION, Track, TrackLabel,
+    TrackRecord, TrackStore, TrackType,
 };
 pub use value::Value;

@@ -13,7 +13,7 @@ pub(crate) struct Published(Arc<dyn Storage>);
 pub(crate) enum First {
     Ours,
     /// Of somebody who came first.
-    Theirs(Row),
+    Theirs(Box<Row>),
 }
 
 impl Published {
@@ -39,7 +39,7 @@ impl Published {
             put => return put.map(|()| First::Ours),
         }
         match self.load(&place) {
-            Ok(Some(theirs)) => Ok(First::Theirs(theirs)),
+            Ok(Some(theirs)) => Ok(First::Theirs(Box::new(theirs))),
             // It was damaged, or is gone meanwhile.
             Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
             _ => self.replace(row).map(|()| First::Ours),

@@ -201,6 +201,7 @@ fn has_right_checksum(text: &str) -> bool {
 #[derive(Serialize, Deserialize)]
 struct Form<'a> {
     format: u32,
+    #[serde(borrow)]
     id: Cow<'a, str>,
     #[serde(borrow)]
     kind: Cow<'a, str>,
@@ -210,11 +211,13 @@ struct Form<'a> {
     stored_at_ns: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    provenance: Option<Box<RawValue>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    provenance: Option<&'a RawValue>,
+    #[serde(borrow)]
     payload: Cow<'a, str>,
     payload_len: u64,
-    summary: Box<RawValue>,
+    #[serde(borrow)]
+    summary: &'a RawValue,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost_ns: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -229,7 +232,9 @@ struct Form<'a> {
 
 impl<'a> Form<'a> {
     fn of(row: &'a Row) -> Result<Self> {
-        let raw = |text: &str| RawValue::from_string(text.to_owned()).map_err(unwritable);
+        fn raw(text: &str) -> Result<&RawValue> {
+            serde_json::from_str(text).map_err(unwritable)
+        }
         let hex = |digest: &Digest| Cow::Owned(digest.to_string());
         let content = &row.content;
         Ok(Self {
@@ -260,7 +265,7 @@ impl<'a> Form<'a> {
             version: self.version,
             payload: digest(self.payload)?,
             payload_len: self.payload_len,
-            summary: String::from(Box::<str>::from(self.summary)),
+            summary: self.summary.get().to_owned(),
             cost_ns: self.cost_ns,
             seen: seen.collect::<Result<_>>()?,
         };
@@ -271,7 +276,7 @@ impl<'a> Form<'a> {
             created_at: self.created_at_ns,
             stored_at: self.stored_at_ns,
             key: self.key.map(digest).transpose()?,
-            provenance: self.provenance.map(|text| String::from(Box::<str>::from(text))),
+            provenance: self.provenance.map(|text| text.get().to_owned()),
             content,
             pinned: self.pinned,
             tags: self.tags,

@@ -134,7 +134,7 @@ impl<T: Payload> ProvenanceStore<T> {
         self.keep(&encoded, Some(&keyed), stale.as_deref(), seen, None).map(|row| row.id)
     }
 
-    /// The result, or `None` where no record has this id, or its payload was [collected](State::Collected) or
+    /// The result, or `None` where no record has this id, or its payload was [collected](crate::State::Collected) or
     /// [invalidated](Self::invalidate). The payload was checked against its digest.
     ///
     /// # Errors
@@ -142,19 +142,18 @@ impl<T: Payload> ProvenanceStore<T> {
     /// `Invalid` where the record is of another kind; `Corrupt` where it is damaged or its payload is damaged or missing;
     /// `Format` where a newer version wrote it; `Io` or `Backend` where the storage fails.
     pub fn get(&self, id: Id) -> Result<Option<Stored<T>>> {
-        let mut lost_before = None;
-        loop {
-            let Some(row) = self.row(id)? else { return Ok(None) };
-            let Some(row) = self.backend.settled(&row)? else { return Ok(None) };
-            let payload = row.content.payload;
-            if let Some(bytes) = self.backend.blobs.load(&payload)? {
-                return Self::stored(&row, bytes).map(Some);
-            }
-            // The record may have been deleted, or its payload replaced, between the two reads.
-            if lost_before.replace(payload) == Some(payload) {
-                return Err(lost(&payload)?);
-            }
-        }
+        let found = self.load(|| self.row(id))?;
+        found.map(|(row, bytes)| Self::stored(&row, bytes)).transpose()
+    }
+
+    /// The bytes of a result of whatever kind, otherwise as [`get`](Self::get).
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn bytes(&self, id: Id) -> Result<Option<Bytes>> {
+        let found = self.load(|| self.backend.index.read(|view| view.by_id(id)))?;
+        Ok(found.map(|(_, bytes)| bytes))
     }
 
     /// The id of the result of this provenance, if it is there with its payload intact.
@@ -314,6 +313,11 @@ impl<T: Payload> ProvenanceStore<T> {
         self.backend.reindex()
     }
 
+    /// The records of this kind that have a payload.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Arc<Row>>> {
+        self.backend.index.rows(Some(T::KIND)).map(|row| row.map_err(|damaged| damaged.error))
+    }
+
     /// Whether there is a record of this id and kind, whatever its payload.
     pub(crate) fn has(&self, id: Id) -> Result<bool> {
         self.row(id).map(|row| row.is_some())
@@ -332,6 +336,26 @@ impl<T: Payload> ProvenanceStore<T> {
                 Err(Error::new(ErrorKind::Invalid, message))
             }
             _ => Ok(row),
+        }
+    }
+
+    /// A record as it is found, with its payload, if this can be relied on.
+    fn load(
+        &self,
+        find: impl Fn() -> Result<Option<Arc<Row>>>,
+    ) -> Result<Option<(Arc<Row>, Bytes)>> {
+        let mut lost_before = None;
+        loop {
+            let Some(row) = find()? else { return Ok(None) };
+            let Some(row) = self.backend.settled(&row)? else { return Ok(None) };
+            let payload = row.content.payload;
+            if let Some(bytes) = self.backend.blobs.load(&payload)? {
+                return Ok(Some((row, bytes)));
+            }
+            // The record may have been deleted, or its payload replaced, between the two reads.
+            if lost_before.replace(payload) == Some(payload) {
+                return Err(lost(&payload)?);
+            }
         }
     }
 

@@ -1,20 +1,26 @@
 //! Tracks: what is known along the chromosomes of a genome.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use larder_storage::{Error, ErrorKind, Result};
 use serde::Serialize;
 
+mod bed;
+mod bedgraph;
+mod bigwig;
 mod format;
+mod index;
+mod lines;
 mod npy;
+mod signal;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use format::TRACK_FORMAT_VERSION;
+pub(crate) use format::{decode_intervals, encode_intervals};
+pub use index::{IntervalIndex, Overlaps};
+pub use signal::{Run, Runs, Signal, SignalTrack, Signals};
 pub use store::{Handle, StoredTrack, TrackRecord, TrackStore};
 
 /// Chromosome lengths in bases, by name.
@@ -53,7 +59,7 @@ impl fmt::Display for TrackLabel {
 pub enum Track {
     /// Features, each of which covers an interval.
     Interval(IntervalTrack),
-    /// Numbers at regular steps.
+    /// Numbers.
     Signal(SignalTrack),
 }
 
@@ -84,6 +90,19 @@ impl fmt::Display for TrackType {
 }
 
 /// Features in the order in which they were given.
+///
+/// ```
+/// use larder_provenance::{Chroms, IntervalTrack};
+///
+/// let chroms = Chroms::from([("chr1".to_owned(), 1000)]);
+/// let bed = "# two genes\nchr1\t100\t400\tdnaA\t0\t+\nchr1\t700\t900\tgyrB\n";
+/// let genes = IntervalTrack::read_bed(bed.as_bytes(), "genes", &chroms)?;
+///
+/// let index = genes.index();
+/// let found: Vec<_> = index.overlapping("chr1", 350..700).map(|gene| gene.name.as_deref()).collect();
+/// assert_eq!(found, [Some("dnaA")]);
+/// # Ok::<_, larder_storage::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct IntervalTrack {
     /// The name of the track.
@@ -138,29 +157,6 @@ impl Strand {
     }
 }
 
-/// Numbers at regular steps: value `i` of a chromosome is of its bases from `i * step` on, `window` of them or fewer at
-/// the end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SignalTrack {
-    /// The name of the track.
-    pub label: TrackLabel,
-    /// The bases from one value to the next, at least 1.
-    pub step: u64,
-    /// The bases that a value is of, at least 1.
-    pub window: u64,
-    /// The values of each chromosome, which are kept to the bit.
-    pub signals: Vec<Signal>,
-}
-
-/// The values of one chromosome.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Signal {
-    /// The name of the chromosome.
-    pub chrom: String,
-    /// One value for each step.
-    pub values: Vec<f32>,
-}
-
 /// A track, with the chromosomes that it lies on: what a [`TrackStore`] stores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlacedTrack {
@@ -208,7 +204,7 @@ impl Track {
         match self {
             Self::Interval(track) => {
                 let mut intervals = track.intervals.iter().enumerate();
-                intervals.try_for_each(|(index, interval)| interval.check(index, chroms))
+                intervals.try_for_each(|(index, it)| it.check("interval", index, chroms))
             }
             Self::Signal(track) => track.check(chroms),
         }
@@ -216,55 +212,38 @@ impl Track {
 }
 
 impl Interval {
-    fn check(&self, index: usize, chroms: &Chroms) -> Result<()> {
-        let Self { chrom, start, end, .. } = self;
-        let wrong = |what: String| {
-            Err(invalid(format!("interval {index} ({chrom:?}:{start}-{end}) {what}")))
-        };
-        if start > end {
-            return wrong("starts after its end".to_owned());
-        }
+    /// `noun` and `index` say which one it is, where it is wrong.
+    pub(crate) fn check(&self, noun: &str, index: usize, chroms: &Chroms) -> Result<()> {
+        check_place(noun, index, &self.chrom, self.start..self.end, chroms)?;
         if self.score.is_some_and(|score| !score.is_finite()) {
-            return wrong("has a score that is not finite: leave it out".to_owned());
-        }
-        match chroms.get(chrom) {
-            None if chroms.is_empty() => Ok(()),
-            None => wrong("is on a chromosome that is not among those given".to_owned()),
-            Some(len) if end > len => {
-                wrong(format!("ends after the {len} bases of its chromosome"))
-            }
-            Some(_) => Ok(()),
-        }
-    }
-}
-
-impl SignalTrack {
-    fn check(&self, chroms: &Chroms) -> Result<()> {
-        if self.step == 0 || self.window == 0 {
-            return Err(invalid("the step and the window of a signal are at least 1".to_owned()));
-        }
-        let mut seen = HashSet::new();
-        for Signal { chrom, values } in &self.signals {
-            let wrong =
-                |what: String| Err(invalid(format!("the signal of chromosome {chrom:?} {what}")));
-            if !seen.insert(chrom) {
-                return wrong("is there twice".to_owned());
-            }
-            let last = (values.len() as u64).saturating_sub(1).saturating_mul(self.step);
-            match chroms.get(chrom) {
-                None if chroms.is_empty() => {}
-                None => return wrong("is of none of those given".to_owned()),
-                Some(len) if !values.is_empty() && last >= *len => {
-                    let count = values.len();
-                    return wrong(format!(
-                        "has {count} values, of which the last start after its {len} bases"
-                    ));
-                }
-                Some(_) => {}
-            }
+            let message = "has a score that is not finite: leave it out";
+            return Err(wrong(noun, index, &self.chrom, &(self.start..self.end), message));
         }
         Ok(())
     }
+}
+
+/// Checks that the bases are those of a chromosome of `chroms`; of any, where there are none.
+fn check_place(
+    noun: &str,
+    index: usize,
+    chrom: &str,
+    bases: Range<u64>,
+    chroms: &Chroms,
+) -> Result<()> {
+    let message = match chroms.get(chrom) {
+        _ if bases.start > bases.end => "starts after its end",
+        None if chroms.is_empty() => return Ok(()),
+        None => "is on a chromosome that is not among those given",
+        Some(len) if bases.end > *len => &format!("ends after the {len} bases of its chromosome"),
+        Some(_) => return Ok(()),
+    };
+    Err(wrong(noun, index, chrom, &bases, message))
+}
+
+fn wrong(noun: &str, index: usize, chrom: &str, bases: &Range<u64>, message: &str) -> Error {
+    let Range { start, end } = bases;
+    invalid(format!("{noun} {index} ({chrom:?}:{start}-{end}) {message}"))
 }
 
 fn invalid(message: String) -> Error {

@@ -40,13 +40,13 @@ impl Value {
     /// |---|---|
     /// | whole numbers | `Int` |
     /// | `f32` and `f64`, NaN and infinities too | `Float` |
-    /// | texts, `char`, variants without fields | `Text` |
+    /// | texts, `char`, unit variants | `Text` |
     /// | bytes, as the crate `serde_bytes` writes them | `Bytes` |
     /// | sequences, a `Vec<u8>` too, tuples, tuple structs | `List` |
     /// | structs, and maps whose keys are texts | `Map` |
-    /// | `None`, `()`, structs without fields | `Null` |
+    /// | `None`, `()`, unit structs | `Null` |
     /// | `Some` and newtypes | what they hold |
-    /// | variants with fields | a `Map` of the one name to what it holds |
+    /// | other variants | a `Map` of their name to what they hold |
     ///
     /// A hash set is a list in another order each time: a `BTreeSet` has one.
     ///

@@ -47,8 +47,10 @@ impl FromStr for Digest {
             || Error::new(ErrorKind::Invalid, "a digest is 64 lowercase hexadecimal digits");
         let hash = blake3::Hash::from_hex(text).map_err(|error| wrong().with_source(error))?;
         // An address has one spelling.
-        let digest = Self(*hash.as_bytes());
-        if digest.to_string() == text { Ok(digest) } else { Err(wrong()) }
+        if text.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return Err(wrong());
+        }
+        Ok(Self(*hash.as_bytes()))
     }
 }
 

@@ -160,7 +160,7 @@ pub(crate) enum PolicyName {
 }
 
 /// A number of bytes as a number and a unit.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 9] = [
         ("B", 1),
         ("kB", 1_000),

@@ -1,37 +1,22 @@
-//! bedGraph: a signal as tab-separated text, positions from 0 and half-open.
+//! Signals as the lines of a bedGraph file.
 
-use std::io::{self, Write};
+use larder::provenance::{Run, Runs, Signal};
 
 use super::bin_means;
 
-/// Writes the `track` line that names the signal; the lines of all records follow it.
-///
-/// # Errors
-/// Those of the writer.
-pub(crate) fn write_header(out: &mut impl Write, name: &str, description: &str) -> io::Result<()> {
-    let [name, description] = [name, description].map(|text| text.replace('"', "'"));
-    writeln!(out, "track type=bedGraph name=\"{name}\" description=\"{description}\"")
-}
-
-/// Writes the signal of one record, one value per base, as the means of at most `max_bins` equal
-/// bins; neighbours of equal value share a line. Values are exact: they read back as the same `f32`.
-///
-/// # Errors
-/// Those of the writer.
-pub(crate) fn write(
-    out: &mut impl Write,
-    record: &str,
-    signal: &[f32],
-    max_bins: usize,
-) -> io::Result<()> {
-    let mut means = bin_means(signal, max_bins).peekable();
-    while let Some((mut run, value)) = means.next() {
-        while let Some((bin, _)) = means.next_if(|&(_, next)| next == value) {
-            run.end = bin.end;
+/// The signal of one record, one value per base, as the means of at most `max_bins` equal bins, rounded to six decimals;
+/// neighbours of equal value are one run.
+pub(crate) fn runs(Signal { chrom, values }: &Signal, max_bins: usize) -> Runs {
+    let mut runs = Vec::<Run>::new();
+    for (bin, mean) in bin_means(values, max_bins) {
+        let value = (f64::from(mean) * 1e6).round() / 1e6;
+        let end = bin.end as u64;
+        match runs.last_mut() {
+            Some(last) if last.value == value => last.end = end,
+            _ => runs.push(Run { start: bin.start as u64, end, value }),
         }
-        writeln!(out, "{record}\t{}\t{}\t{value}", run.start, run.end)?;
     }
-    Ok(())
+    Runs { chrom: chrom.clone(), runs }
 }
 
 #[cfg(test)]
@@ -40,40 +25,30 @@ mod tests {
 
     use super::*;
 
-    fn text(signal: &[f32], max_bins: usize) -> String {
-        let mut out = Vec::new();
-        write(&mut out, "chr1", signal, max_bins).unwrap();
-        String::from_utf8(out).unwrap()
+    fn lines(values: &[f32], max_bins: usize) -> Vec<(u64, u64, f64)> {
+        let signal = Signal { chrom: "chr1".to_owned(), values: values.to_vec() };
+        runs(&signal, max_bins).runs.iter().map(|run| (run.start, run.end, run.value)).collect()
     }
 
     #[test]
-    fn runs_of_equal_values_are_one_line() {
-        let signal = [0.5, 0.5, -0.25, 0.5];
-        assert_eq!(text(&signal, 9), "chr1\t0\t2\t0.5\nchr1\t2\t3\t-0.25\nchr1\t3\t4\t0.5\n");
-        assert_eq!(text(&signal, 2), "chr1\t0\t2\t0.5\nchr1\t2\t4\t0.125\n");
-        assert_eq!(text(&[0.0; 1000], 1000), "chr1\t0\t1000\t0\n");
-        assert_eq!(text(&[], 5), "");
-    }
-
-    #[test]
-    fn header_is_one_quoted_line() {
-        let mut out = Vec::new();
-        write_header(&mut out, "GC skew", "windows of \"500\" bp").unwrap();
-        let line = "track type=bedGraph name=\"GC skew\" description=\"windows of '500' bp\"\n";
-        assert_eq!(String::from_utf8(out).unwrap(), line);
+    fn runs_of_equal_values_are_one() {
+        let signal = [0.5, 0.5, -0.25, 0.1];
+        assert_eq!(lines(&signal, 9), [(0, 2, 0.5), (2, 3, -0.25), (3, 4, 0.1)]);
+        assert_eq!(lines(&signal, 2), [(0, 2, 0.5), (2, 4, -0.075)]);
+        assert_eq!(lines(&[0.0; 1000], 1000), [(0, 1000, 0.0)]);
+        assert_eq!(lines(&[], 5), []);
     }
 
     proptest! {
         #[test]
-        fn every_base_reads_back(signal in proptest::collection::vec(-1.0_f32..1.0, 0..200)) {
+        fn every_base_has_its_value(signal in proptest::collection::vec(-1.0_f32..1.0, 0..200)) {
             let mut read = Vec::new();
-            for line in text(&signal, 200).lines() {
-                let fields: Vec<_> = line.split('\t').collect();
-                let end: usize = fields[2].parse().unwrap();
-                prop_assert_eq!(fields[1].parse::<usize>().unwrap(), read.len());
-                read.resize(end, fields[3].parse::<f32>().unwrap());
+            for (start, end, value) in lines(&signal, 200) {
+                prop_assert_eq!(start as usize, read.len());
+                read.resize(end as usize, value);
             }
-            prop_assert_eq!(read, signal);
+            prop_assert_eq!(read.len(), signal.len());
+            prop_assert!(read.iter().zip(signal).all(|(a, b)| (a - f64::from(b)).abs() < 1e-6));
         }
     }
 }

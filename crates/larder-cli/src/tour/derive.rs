@@ -4,22 +4,31 @@ use larder::{
     Larder,
     provenance::{
         Genome as StoredGenome, Id, Interval, IntervalTrack, PlacedTrack, Provenance, Signal,
-        SignalTrack, Strand, Track,
+        SignalTrack, Signals, Strand, Track,
     },
     storage::{Error, ErrorKind, Result},
 };
 
 use super::pass::Tally;
-use crate::genome::{
-    Genome, Record,
-    orf::{self, Orf},
-    signal,
+use crate::{
+    genome::{
+        Genome, Record,
+        orf::{self, Orf},
+        signal,
+    },
+    report::bed::interval,
 };
 
 /// The window of both signals, in bases.
 pub(super) const WINDOW: usize = 500;
 /// The least length of an open reading frame, in amino acids.
 pub(super) const MIN_CODONS: usize = 100;
+
+/// What was made of the genome, and the record of it.
+pub(super) struct Derived<T> {
+    pub(super) id: Id,
+    pub(super) values: T,
+}
 
 /// Stores the genome, or finds it.
 ///
@@ -33,7 +42,8 @@ pub(super) fn genome(larder: &Larder, genome: &Genome) -> Result<(Id, Tally)> {
         .collect();
     // Named after its first record, so that the same sequences in another file are the same genome.
     let name = genome.records.first().map_or_else(String::new, |record| record.name.clone());
-    let outcome = larder.genomes().import(StoredGenome { name, sequences })?;
+    let outcome =
+        larder.genomes().import(StoredGenome { name, sequences, annotations: Vec::new() })?;
     Ok((outcome.id, Tally::one(outcome.computed, bases(genome))))
 }
 
@@ -41,7 +51,11 @@ pub(super) fn genome(larder: &Larder, genome: &Genome) -> Result<(Id, Tally)> {
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn gc_content(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Signal>, Tally)> {
+pub(super) fn gc_content(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     signals(larder, genome, id, "gc_content", signal::gc_content)
 }
 
@@ -49,7 +63,11 @@ pub(super) fn gc_content(larder: &Larder, genome: &Genome, id: Id) -> Result<(Ve
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn gc_skew(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Signal>, Tally)> {
+pub(super) fn gc_skew(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     signals(larder, genome, id, "gc_skew", signal::gc_skew)
 }
 
@@ -59,7 +77,7 @@ fn signals(
     id: Id,
     operation: &str,
     compute: fn(&[u8], usize) -> Vec<f32>,
-) -> Result<(Vec<Signal>, Tally)> {
+) -> Result<(Derived<Vec<Signal>>, Tally)> {
     let provenance = Provenance::new(operation)
         .version("1")
         .input_as("genome", id)
@@ -71,13 +89,16 @@ fn signals(
     let outcome = larder.tracks().get_or_compute(&provenance, || {
         let signals = genome.records.iter().map(one).collect();
         // A value belongs to the one base that its window is centred on.
-        let track = SignalTrack { label: operation.into(), step: 1, window: 1, signals };
+        let signals = Signals::Steps { step: 1, window: 1, signals };
+        let track = SignalTrack { label: operation.into(), signals };
         Ok(placed(Track::Signal(track), genome))
     })?;
     let tally = Tally::one(outcome.computed, 4 * bases(genome));
     match outcome.payload.track {
-        Track::Signal(track) => Ok((track.signals, tally)),
-        Track::Interval(_) => Err(wrong_type(operation)),
+        Track::Signal(SignalTrack { signals: Signals::Steps { signals, .. }, .. }) => {
+            Ok((Derived { id: outcome.id, values: signals }, tally))
+        }
+        _ => Err(wrong_type(operation)),
     }
 }
 
@@ -85,7 +106,11 @@ fn signals(
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn orfs(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Vec<Orf>>, Tally)> {
+pub(super) fn orfs(
+    larder: &Larder,
+    genome: &Genome,
+    id: Id,
+) -> Result<(Derived<Vec<Vec<Orf>>>, Tally)> {
     const OPERATION: &str = "open_reading_frames";
     let provenance = Provenance::new(OPERATION)
         .version("1")
@@ -95,7 +120,7 @@ pub(super) fn orfs(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Vec<
         let found = |record: &Record| -> Vec<Interval> {
             orf::find(&record.sequence, MIN_CODONS)
                 .iter()
-                .map(|orf| interval(record, orf))
+                .map(|orf| interval(&record.name, orf))
                 .collect()
         };
         let intervals = genome.records.iter().flat_map(found).collect();
@@ -111,7 +136,8 @@ pub(super) fn orfs(larder: &Larder, genome: &Genome, id: Id) -> Result<(Vec<Vec<
             .map(|it| frame(record, it))
             .collect()
     };
-    Ok((genome.records.iter().map(of).collect(), Tally::one(outcome.computed, bytes as u64)))
+    let orfs = Derived { id: outcome.id, values: genome.records.iter().map(of).collect() };
+    Ok((orfs, Tally::one(outcome.computed, bytes as u64)))
 }
 
 fn placed(track: Track, genome: &Genome) -> PlacedTrack {
@@ -121,20 +147,6 @@ fn placed(track: Track, genome: &Genome) -> PlacedTrack {
         .map(|record| (record.name.clone(), record.sequence.len() as u64))
         .collect();
     PlacedTrack { track, chroms }
-}
-
-fn interval(record: &Record, orf: &Orf) -> Interval {
-    Interval {
-        chrom: record.name.clone(),
-        start: orf.start as u64,
-        end: orf.end as u64,
-        name: Some(format!("{}:{orf}", record.name)),
-        score: None,
-        strand: match orf.strand {
-            orf::Strand::Forward => Strand::Forward,
-            orf::Strand::Reverse => Strand::Reverse,
-        },
-    }
 }
 
 fn frame(record: &Record, interval: &Interval) -> Orf {

@@ -62,11 +62,17 @@ pub(super) fn run(larder: &Larder, genome: &Genome, bar: &ProgressBar) -> Result
     let skew = clock.step("gc_skew", || derive::gc_skew(larder, genome, id))?;
     let orfs = clock.step("orfs", || derive::orfs(larder, genome, id))?;
     clock.step("arrays", || {
-        arrays::keep(larder, genome, &[("gc_content", &content), ("gc_skew", &skew)])
+        arrays::keep(larder, genome, &[("gc_content", &content.values), ("gc_skew", &skew.values)])
     })?;
     clock.step("embeddings", || embeddings::embed(larder, genome))?;
-    clock.step("proteins", || proteins::look_up(larder, genome, &orfs))?;
-    let sources = Sources { genome, content: &content, skew: &skew, orfs: &orfs };
+    clock.step("proteins", || proteins::look_up(larder, genome, &orfs.values))?;
+    let sources = Sources {
+        genome,
+        content: &content.values,
+        skew: &skew.values,
+        orfs: &orfs.values,
+        records: &[id, content.id, skew.id, orfs.id],
+    };
     let report = clock.step("report", || report::build(larder, &sources))?;
     Ok(Pass { steps: clock.steps, report })
 }

@@ -6,6 +6,8 @@
 
 mod grid;
 mod layer;
+#[cfg(test)]
+mod tests;
 
 use grid::Grid;
 
@@ -13,10 +15,12 @@ use grid::Grid;
 const AISLE: f64 = 64.0;
 const MAX_AISLE: f64 = 200.0;
 const STEEPNESS: f64 = 5.0;
+/// The least room between edges that reach one node; where there is less they meet in one point.
+const MIN_STEP: f64 = 6.0;
 /// How often the layers are ordered from left to right and back.
-const SWEEPS: usize = 12;
+const SWEEPS: usize = 8;
 /// How often, after that, they are moved to make the edges straight.
-const SETTLING: usize = 6;
+const SETTLING: usize = 4;
 
 /// The room that a node takes.
 #[derive(Clone, Copy, Debug)]
@@ -134,10 +138,12 @@ impl Router<'_> {
             let Rect { corner, height, .. } = self.boxes[node];
             let from = |index: &usize| routes[*index].last().map_or(0.0, |last| last.from.y);
             arriving.sort_by(|a, b| from(a).total_cmp(&from(b)));
-            let step = height / (arriving.len() + 1) as f64;
-            for (place, index) in (1..).zip(arriving) {
-                let y = corner.y + step * f64::from(place);
-                let x = corner.x - self.columns[self.grid.layer_of[node]].lead;
+            let middle = (arriving.len() as f64 - 1.0) / 2.0;
+            let step = Some(height / (middle + 1.0) / 2.0).filter(|step| *step >= MIN_STEP);
+            let x = corner.x - self.columns[self.grid.layer_of[node]].lead;
+            for (place, index) in arriving.into_iter().enumerate() {
+                let from_middle = (place as f64 - middle) * step.unwrap_or(0.0);
+                let y = corner.y + height / 2.0 + from_middle;
                 push(&mut routes[index], Stretch { from: Point { x, y }, to_x: corner.x });
             }
         }

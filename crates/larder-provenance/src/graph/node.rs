@@ -60,8 +60,9 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// What people call it, where that says more than the heading.
     pub(super) fn label(&self) -> Option<&'a str> {
-        self.record?.label.as_deref()
+        self.record?.label.as_deref().filter(|label| *label != self.heading())
     }
 
     /// The id in short form, and the size.
@@ -87,19 +88,16 @@ impl<'a> Node<'a> {
 
     /// All that there is to say, a line for each thing.
     pub(super) fn details(&self) -> Vec<String> {
-        let mut lines = vec![self.heading().to_owned()];
-        if let Some(version) = self.provenance().and_then(Provenance::code_version) {
-            lines[0] += &format!(", version {version}");
-        }
-        lines.extend(self.label().map(str::to_owned));
-        match self.record {
-            None => lines.push(format!("{} {}", self.status().as_str(), self.id())),
-            Some(LineageRecord { record, state, .. }) => lines.extend([
-                format!("{state} {}", record.id),
-                format!("{}, {} bytes", record.kind, record.payload_len),
-                utc(record.created_at, 0),
-            ]),
-        }
+        let Some(LineageRecord { record, state, label }) = self.record else {
+            return vec![format!("{} {}", self.status().as_str(), self.id())];
+        };
+        let version = self.provenance().and_then(Provenance::code_version);
+        let version = version.map(|version| format!(", version {version}"));
+        let mut lines = vec![format!("{}{}", self.heading(), version.unwrap_or_default())];
+        lines.extend(label.clone());
+        lines.push(format!("{state} {}", record.id));
+        lines.push(format!("{}, {} bytes", record.kind, record.payload_len));
+        lines.push(utc(record.created_at, 0));
         lines
     }
 }

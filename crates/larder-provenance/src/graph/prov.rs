@@ -22,7 +22,8 @@ impl Lineage {
     /// | `used` | an input of a run, with its role | |
     /// | `wasDerivedFrom` | an edge | |
     ///
-    /// A parameter is an attribute `larder:param.<name>` of the run. What XML Schema has no type for, which is null, lists
+    /// A parameter is an attribute `larder:param.<name>` of the run, or `larder:recorded.<name>` where it is no part of the
+    /// key, and what the result depends on of the machine is `larder:environment.<name>`. What XML Schema has no type for, which is null, lists
     /// and maps, has the type `larder:value` and the text of its [JSON form](Provenance::to_json); in names, all but
     /// ASCII letters, digits, `_`, `-` and inner `.` is percent-encoded. The attribute `larder:provenance` has the whole
     /// provenance, lossless.
@@ -93,8 +94,18 @@ fn activity(provenance: &Provenance) -> Json {
     if let Some(version) = provenance.code_version() {
         attributes["larder:version"] = json!(version);
     }
-    for (name, value) in provenance.params() {
-        attributes[format!("larder:param.{}", encode(name))] = typed(value);
+    if let Some(salt) = provenance.salt_text() {
+        attributes["larder:salt"] = json!(salt);
+    }
+    let named = [
+        ("param", provenance.params()),
+        ("environment", provenance.environment_items()),
+        ("recorded", provenance.recorded_params()),
+    ];
+    for (group, values) in named {
+        for (name, value) in values {
+            attributes[format!("larder:{group}.{}", encode(name))] = typed(value);
+        }
     }
     attributes
 }
@@ -142,8 +153,7 @@ fn typed(value: &Value) -> Json {
     let (text, kind) = match value {
         Value::Text(text) => return json!(text),
         Value::Bool(value) => (value.to_string(), "xsd:boolean"),
-        Value::Int(value) if i64::try_from(*value).is_ok() => (value.to_string(), "xsd:long"),
-        Value::Int(value) => (value.to_string(), "xsd:integer"),
+        Value::Int(value) => (value.to_string(), integer(*value)),
         Value::Float(value) => (double(*value), "xsd:double"),
         Value::Bytes(bytes) => {
             (bytes.iter().map(|byte| format!("{byte:02X}")).collect(), "xsd:hexBinary")
@@ -153,6 +163,15 @@ fn typed(value: &Value) -> Json {
         }
     };
     json!({ "$": text, "type": kind })
+}
+
+/// The narrowest of the types that are in use for integers.
+fn integer(value: i128) -> &'static str {
+    match value {
+        _ if i32::try_from(value).is_ok() => "xsd:int",
+        _ if i64::try_from(value).is_ok() => "xsd:long",
+        _ => "xsd:integer",
+    }
 }
 
 /// A float as XML Schema writes it.

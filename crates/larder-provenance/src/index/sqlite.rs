@@ -40,6 +40,14 @@ pub fn repair(index_dir: impl AsRef<Path>) -> Result<Option<PathBuf>> {
     larder_sqlite::repair(&path(index_dir.as_ref()), &SCHEMA)
 }
 
+/// Whether a store has its index in this directory, be it damaged or moved aside, or its records.
+pub fn is_store(index_dir: impl AsRef<Path>) -> bool {
+    let dir = index_dir.as_ref();
+    path(dir).exists()
+        || path(dir).with_extension("sqlite.lock").exists()
+        || dir.join(row::PLACES).is_dir()
+}
+
 fn path(dir: &Path) -> PathBuf {
     dir.join(RESERVED_SEGMENT).join("provenance.sqlite")
 }

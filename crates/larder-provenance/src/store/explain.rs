@@ -50,10 +50,19 @@ impl<T: Payload> ProvenanceStore<T> {
     ///
     /// As [`find`](Self::find).
     pub fn explain_miss(&self, provenance: &Provenance) -> Result<Explanation> {
-        let row = match self.backend.look_up(T::KIND, &provenance.digest())? {
+        self.explain_miss_of(T::KIND, provenance)
+    }
+
+    /// As [`explain_miss`](Self::explain_miss), for results of another kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub fn explain_miss_of(&self, kind: &str, provenance: &Provenance) -> Result<Explanation> {
+        let row = match self.backend.look_up(kind, &provenance.digest())? {
             Lookup::Hit(row, _) => return Ok(Explanation::Hit(row.id)),
             Lookup::Stale(row) => row,
-            Lookup::Miss => return self.nearest(provenance),
+            Lookup::Miss => return self.nearest(kind, provenance),
         };
         Ok(match row.state {
             State::Live => Explanation::Lost(row.id),
@@ -66,10 +75,10 @@ impl<T: Payload> ProvenanceStore<T> {
         })
     }
 
-    fn nearest(&self, provenance: &Provenance) -> Result<Explanation> {
+    fn nearest(&self, kind: &str, provenance: &Provenance) -> Result<Explanation> {
         let rows = self.backend.index.read(|view| {
-            let rows = view.of_operation(T::KIND, provenance.operation(), LOOKED_AT)?;
-            if rows.is_empty() { relatives(view, T::KIND, provenance) } else { Ok(rows) }
+            let rows = view.of_operation(kind, provenance.operation(), LOOKED_AT)?;
+            if rows.is_empty() { relatives(view, kind, provenance) } else { Ok(rows) }
         })?;
         let mut nearest: Option<(Id, Vec<Difference>)> = None;
         for row in rows {

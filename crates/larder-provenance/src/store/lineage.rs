@@ -1,17 +1,14 @@
 //! What was made from what.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     fmt,
-    sync::Arc,
 };
 
 use larder_storage::Result;
 
-use super::{ProvenanceStore, Record};
-use crate::{
-    Id, Lineage, LineageRecord, Payload, Source, backend::existing, index::Index, row::Row,
-};
+use super::ProvenanceStore;
+use crate::{Id, Lineage, LineageRecord, Payload, Source, backend::existing, index::Index};
 
 /// A record that another one was made from or that was made from it, at some remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +44,48 @@ impl<T: Payload> ProvenanceStore<T> {
         Relatives::of(&self.backend.index, children, id)
     }
 
-    /// The record, all that it was made from, and all that was made from it.
+    /// The record, all that it was made from, and all that was made from it, with what else went directly into that.
     ///
     /// # Errors
     ///
     /// `NotFound` where there is no such record; otherwise as an item of [`ancestors`](Self::ancestors).
     pub fn lineage(&self, id: Id) -> Result<Lineage> {
-        let mut rows = vec![self.backend.index.read(|view| existing(view, id))?];
-        for relative in self.ancestors(id).chain(self.descendants(id)) {
-            // One that was deleted has relatives still.
-            rows.extend(self.backend.index.read(|view| view.by_id(relative?.id))?);
+        self.backend.index.read(|view| existing(view, id))?;
+        let relatives = self.ancestors(id).chain(self.descendants(id));
+        let ids = relatives.map(|relative| Ok(relative?.id)).collect::<Result<Vec<_>>>()?;
+        self.lineage_of([id].into_iter().chain(ids))
+    }
+
+    /// These records, with the edges from all that they were made from directly, and the records at the other ends. An id
+    /// that is in no record is left out: one that was deleted has relatives still.
+    ///
+    /// # Errors
+    ///
+    /// As an item of [`ancestors`](Self::ancestors).
+    pub fn lineage_of(&self, ids: impl IntoIterator<Item = Id>) -> Result<Lineage> {
+        let mut lineage: Lineage = self.lineage_records(ids)?.into_iter().collect();
+        let known: HashSet<Id> = lineage.records.iter().map(|it| it.record.id).collect();
+        let beside: BTreeSet<Id> = lineage
+            .edges
+            .iter()
+            .filter_map(|edge| match edge.source {
+                Source::Record(id) => Some(id),
+                Source::Content(_) => None,
+            })
+            .filter(|id| !known.contains(id))
+            .collect();
+        lineage.records.extend(self.lineage_records(beside)?);
+        Ok(lineage)
+    }
+
+    fn lineage_records(&self, ids: impl IntoIterator<Item = Id>) -> Result<Vec<LineageRecord>> {
+        let mut records = Vec::new();
+        for id in ids {
+            let Some(record) = self.record(id)? else { continue };
+            let state = record.state;
+            records.push(LineageRecord::new(record, state));
         }
-        let record = |row: &Arc<Row>| Ok(LineageRecord::new(Record::of(row)?, row.state));
-        rows.iter().map(record).collect()
+        Ok(records)
     }
 
     /// The records that were made from something outside every store, in order.

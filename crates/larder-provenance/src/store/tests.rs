@@ -274,6 +274,27 @@ fn kinds_share_a_directory_and_never_meet() {
 }
 
 #[test]
+fn bytes_and_explanations_are_of_any_kind() {
+    for bench in Bench::both() {
+        let store = bench.store.view::<Json<u32>>();
+        let id = store.put(Json(7), Some(made("seven"))).unwrap();
+        assert_eq!(bench.store.bytes(id).unwrap().unwrap(), "7");
+        assert_eq!(bench.store.bytes(Id::next()).unwrap(), None);
+        let explain = |kind: &str| bench.store.explain_miss_of(kind, &made("seven")).unwrap();
+        assert_eq!(explain("json"), Explanation::Hit(id));
+        assert_eq!(explain("bytes"), Explanation::Unknown);
+    }
+}
+
+#[test]
+fn a_store_is_known_before_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!crate::is_store(dir.path()));
+    drop(open(dir.path()));
+    assert!(crate::is_store(dir.path()));
+}
+
+#[test]
 fn json_of_another_type_is_refused() {
     let bench = Bench::durable();
     let id = bench.store.view::<Json<String>>().put(Json("reef".to_owned()), None).unwrap();

@@ -10,10 +10,10 @@ use larder_storage::Result;
 
 use super::{
     Chroms, PlacedTrack, Track, TrackLabel, TrackType,
-    format::{Shape, Summary},
+    format::{Listed, ShapeName},
 };
 use crate::{
-    Id, Options, Outcome, Provenance, ProvenanceStore, Record, Stored, payload::from_json,
+    Id, Options, Outcome, Provenance, ProvenanceStore, Stored, payload::from_json, row::Row,
 };
 
 /// Something that is kept alive with a track, such as an open file that it was read from.
@@ -76,8 +76,18 @@ pub struct TrackRecord {
     pub chroms: Chroms,
     /// When it was stored first.
     pub created_at: SystemTime,
+    row: Arc<Row>,
+}
+
+impl TrackRecord {
     /// What made it, where that is known.
-    pub provenance: Option<Provenance>,
+    ///
+    /// # Errors
+    ///
+    /// `Format` where a newer version wrote it.
+    pub fn provenance(&self) -> Result<Option<Provenance>> {
+        self.row.provenance()
+    }
 }
 
 impl TrackStore {
@@ -198,7 +208,7 @@ impl TrackStore {
 
     /// All tracks without their values, the oldest first.
     pub fn list_all(&self) -> impl Iterator<Item = Result<TrackRecord>> + '_ {
-        self.store.list().map(|record| record.and_then(TrackRecord::try_from))
+        self.store.rows().map(|row| row.and_then(TrackRecord::try_from))
     }
 
     fn handles(&self) -> MutexGuard<'_, HashMap<Id, Handle>> {
@@ -206,23 +216,18 @@ impl TrackStore {
     }
 }
 
-impl TryFrom<Record> for TrackRecord {
+impl TryFrom<Arc<Row>> for TrackRecord {
     type Error = larder_storage::Error;
 
-    fn try_from(record: Record) -> Result<Self> {
-        let Summary { label, chroms, shape } = from_json(record.summary.as_bytes())?;
+    fn try_from(row: Arc<Row>) -> Result<Self> {
+        let Listed { label, chroms, shape } = from_json(row.content.summary.as_bytes())?;
         let track_type = match shape {
-            Shape::Interval { .. } => TrackType::Interval,
-            Shape::Signal { .. } => TrackType::Signal,
+            ShapeName::Interval => TrackType::Interval,
+            ShapeName::Signal | ShapeName::Runs => TrackType::Signal,
         };
-        Ok(Self {
-            id: record.id,
-            label: label.into(),
-            track_type,
-            chroms: Chroms::from_iter(chroms),
-            created_at: record.created_at,
-            provenance: record.provenance,
-        })
+        let (id, created_at) = (row.id, row.created_at());
+        let chroms = Chroms::from_iter(chroms);
+        Ok(Self { id, label: label.into(), track_type, chroms, created_at, row })
     }
 }
 

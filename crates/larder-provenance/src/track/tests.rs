@@ -21,13 +21,20 @@ fn signal(step: u64, signals: &[(&str, &[f32])]) -> Track {
         chrom: (*chrom).to_owned(),
         values: values.to_vec(),
     };
-    SignalTrack {
-        label: "gc".into(),
-        step,
-        window: 4,
-        signals: signals.iter().map(signal).collect(),
-    }
-    .into()
+    let signals = signals.iter().map(signal).collect();
+    SignalTrack { label: "gc".into(), signals: Signals::Steps { step, window: 4, signals } }.into()
+}
+
+/// The start, the end and the value of a run.
+type Values = (u64, u64, f64);
+
+fn run_track(chroms: &[(&str, &[Values])]) -> Track {
+    let run = |&(start, end, value): &Values| Run { start, end, value };
+    let runs = chroms.iter().map(|(chrom, runs)| Runs {
+        chrom: (*chrom).to_owned(),
+        runs: runs.iter().map(run).collect(),
+    });
+    SignalTrack { label: "gc".into(), signals: Signals::Runs(runs.collect()) }.into()
 }
 
 fn both() -> [(TrackStore, Option<tempfile::TempDir>); 2] {
@@ -99,6 +106,15 @@ fn what_lies_on_no_chromosome_is_refused_with_its_place() {
         (signal(5, &[("chr3", &[])]), "\"chr3\""),
         (signal(5, &[("chr1", &[]), ("chr1", &[])]), "\"chr1\""),
         (signal(0, &[]), "at least 1"),
+        (
+            run_track(&[("chr1", &[(0, 100, 0.0), (100, 101, 0.0)])]),
+            "run 1 (\"chr1\":100-101) ends",
+        ),
+        (run_track(&[("chr3", &[(0, 1, 0.0)])]), "run 0 "),
+        (run_track(&[("chr1", &[(2, 1, 0.0)])]), "run 0 "),
+        (run_track(&[("chr1", &[(0, 0, 0.0)])]), "covers no base"),
+        (run_track(&[("chr1", &[(0, 5, 0.0), (4, 9, 0.0)])]), "run 1 "),
+        (run_track(&[("chr1", &[]), ("chr1", &[])]), "\"chr1\""),
     ];
     let store = TrackStore::in_memory();
     for (track, place) in bad {
@@ -150,6 +166,19 @@ fn the_formats_never_change() {
     npy.extend(format!("{dict:117}\n").bytes());
     npy.extend([0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0, 0, 0, 0, 0x3f]);
     assert_eq!(encoded.bytes, npy);
+
+    let track = run_track(&[("chr2", &[(1, 3, -2.0)]), ("chr1", &[])]);
+    let encoded = PlacedTrack { track, chroms: chroms() }.encode().unwrap();
+    let summary = concat!(
+        r#"{"label":"gc","chroms":[["chr1",100],["chr2",10]],"type":"runs","#,
+        r#""runs":[["chr2",1],["chr1",0]]}"#
+    );
+    assert_eq!(encoded.summary, summary);
+    let dict = "{'descr': [('start', '<u8'), ('end', '<u8'), ('value', '<f8')], 'fortran_order': False, 'shape': (1,), }";
+    let mut npy = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    npy.extend(format!("{dict:117}\n").bytes());
+    npy.extend([1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc0]);
+    assert_eq!(encoded.bytes, npy);
 }
 
 #[test]
@@ -178,6 +207,19 @@ fn what_is_not_as_its_summary_says_is_refused() {
     }
 }
 
+/// Runs in order, of values of any bits.
+fn runs() -> impl Strategy<Value = Vec<Run>> {
+    prop::collection::vec((0..9_u64, 1..9_u64, any::<u64>()), 0..8).prop_map(|parts| {
+        let mut at = 0;
+        let run = |(gap, len, bits)| {
+            let start = at + gap;
+            at = start + len;
+            Run { start, end: at, value: f64::from_bits(bits) }
+        };
+        parts.into_iter().map(run).collect()
+    })
+}
+
 fn tracks() -> impl Strategy<Value = Track> {
     let strand =
         prop_oneof![Just(Strand::Forward), Just(Strand::Reverse), Just(Strand::Unstranded)];
@@ -201,22 +243,35 @@ fn tracks() -> impl Strategy<Value = Track> {
         (".{0,5}", 1..u64::MAX, 1..u64::MAX, signals).prop_map(|(label, step, window, signals)| {
             let signals =
                 signals.into_iter().map(|(chrom, values)| Signal { chrom, values }).collect();
-            SignalTrack { label: label.into(), step, window, signals }.into()
+            let signals = Signals::Steps { step, window, signals };
+            SignalTrack { label: label.into(), signals }.into()
         });
-    prop_oneof![intervals, signal]
+    let runs = (".{0,5}", prop::collection::btree_map(".{0,5}", runs(), 0..4));
+    let runs = runs.prop_map(|(label, runs)| {
+        let runs = runs.into_iter().map(|(chrom, runs)| Runs { chrom, runs }).collect();
+        SignalTrack { label: label.into(), signals: Signals::Runs(runs) }.into()
+    });
+    prop_oneof![intervals, signal, runs]
 }
 
 /// The track with each value as its bits, since a NaN is not equal to itself.
 fn exact(track: &Track) -> String {
     match track {
         Track::Interval(_) => format!("{track:?}"),
-        Track::Signal(track) => {
+        Track::Signal(SignalTrack { label, signals: Signals::Steps { step, window, signals } }) => {
             let bits = |signal: &Signal| {
                 signal.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
             };
-            let signals: Vec<_> =
-                track.signals.iter().map(|signal| (&signal.chrom, bits(signal))).collect();
-            format!("{:?} {} {} {signals:?}", track.label, track.step, track.window)
+            let signals: Vec<_> = signals.iter().map(|it| (&it.chrom, bits(it))).collect();
+            format!("{label:?} {step} {window} {signals:?}")
+        }
+        Track::Signal(SignalTrack { label, signals: Signals::Runs(runs) }) => {
+            let bits = |run: &Run| (run.start, run.end, run.value.to_bits());
+            let runs: Vec<_> = runs
+                .iter()
+                .map(|it| (&it.chrom, it.runs.iter().map(bits).collect::<Vec<_>>()))
+                .collect();
+            format!("{label:?} {runs:?}")
         }
     }
 }

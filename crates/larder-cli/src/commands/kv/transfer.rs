@@ -4,16 +4,13 @@ use std::{
     error::Error as _,
     fs,
     io::{self, Write},
-    path::{self, Path},
+    path::Path,
     sync::Arc,
 };
 
 use larder::{
     kv_cache::{ImportReport, KvCache, Options},
-    storage::{
-        Bytes, Durability, Error, ErrorKind, Key, MemoryStorage, PutIf, Result, Storage,
-        publish::Stage,
-    },
+    storage::{Bytes, Error, ErrorKind, Key, MemoryStorage, PutIf, Result, Storage},
 };
 use serde_json::json;
 
@@ -91,17 +88,8 @@ fn is_broken_pipe(error: &Error) -> bool {
 /// # Errors
 /// `Invalid` where `file` is something else than a file; `NotFound` where its directory is not there; else as [`export`].
 pub(super) fn export_to(cache: &KvCache, file: &Path, json: bool) -> Result<()> {
-    let target = path::absolute(file)
-        .map_err(|error| Error::io(error, "cannot find the file").at_path(file))?;
-    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
-        let message = "is no ordinary file: name another one";
-        return Err(Error::new(ErrorKind::Invalid, message).at_path(file));
-    }
-    let Some(dir) = target.parent().filter(|dir| dir.is_dir()) else {
-        let message = "its directory is not there: make it first";
-        return Err(Error::new(ErrorKind::NotFound, message).at_path(file));
-    };
-    let mut staged = Stage::new(dir, Durability::Process).file()?;
+    let (stage, target) = output::stage(file)?;
+    let mut staged = stage.file()?;
     let entries = cache.export(&mut staged)?;
     staged
         .write_all(b"\n")

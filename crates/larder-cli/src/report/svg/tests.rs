@@ -27,7 +27,7 @@ fn render(records: &[Record], title: &str, window: usize, min_codons: usize) -> 
 }
 
 fn record(name: &str, sequence: &[u8]) -> Record {
-    Record { name: name.to_owned(), description: String::new(), sequence: sequence.to_vec() }
+    Record { name: name.to_owned(), sequence: sequence.to_vec() }
 }
 
 /// Every element is closed, every number is one.

@@ -140,6 +140,9 @@ fn lineages_are_walked_both_ways() {
         assert_eq!(store.path(ids["d"], ids["b"]).unwrap(), None);
         let lineage = store.lineage(ids["c"]).unwrap();
         assert_eq!((lineage.records.len(), lineage.edges.len()), (4, 3));
+        let lineage = store.lineage(ids["a"]).unwrap();
+        let drawn = lineage.records.iter().map(|it| it.record.id).collect();
+        assert_eq!((names(drawn), lineage.edges.len()), ("acdb".into(), 3), "b went into c, too");
         // A deleted one is still named by what was made from it.
         assert!(store.delete(ids["c"]).unwrap());
         assert_eq!(names(store.ancestors(ids["d"]).map(|it| it.unwrap().id).collect()), "c");

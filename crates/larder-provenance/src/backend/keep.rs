@@ -1,0 +1,192 @@
+//! How a result becomes a record.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use larder_storage::{Digest, Error, ErrorKind, Result};
+
+use super::{
+    Backend, put_all,
+    states::{doubted, state_here},
+};
+use crate::{
+    Encoded, Id, State,
+    index::Object,
+    published::First,
+    row::{Content, Keyed, Row, place_of},
+};
+
+/// What became of a record of another store.
+pub(crate) enum Taken {
+    Added,
+    /// This one is here already.
+    Found(Arc<Row>),
+}
+
+/// What a caller stores.
+pub(crate) struct Draft<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) version: u32,
+    pub(crate) encoded: &'a Encoded,
+    pub(crate) seen: Vec<Option<Digest>>,
+    pub(crate) cost: Option<Duration>,
+}
+
+impl Backend {
+    /// Stores a result, in the place of the one of the record `stale`; returns its record.
+    ///
+    /// # Errors
+    ///
+    /// `NonDeterministic` where the provenance has another result already.
+    pub(crate) fn keep(
+        &self,
+        draft: Draft<'_>,
+        keyed: Option<&Keyed>,
+        stale: Option<&Row>,
+    ) -> Result<Arc<Row>> {
+        let Encoded { bytes, summary } = draft.encoded;
+        let payload = Digest::of(bytes);
+        self.blobs.store(&payload, bytes)?;
+        let content = Content {
+            version: draft.version,
+            payload,
+            payload_len: bytes.len() as u64,
+            summary: summary.clone(),
+            cost_ns: draft.cost.map(|cost| u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX)),
+            seen: draft.seen,
+        };
+        let kept = match keyed {
+            None => self.add(Row::new(draft.kind, None, content), bytes),
+            Some(keyed) => self.keep_once(draft.kind, keyed, content, stale, bytes),
+        };
+        if !kept.as_ref().is_ok_and(|row| row.content.payload == payload) {
+            // What is left is harmless, and `verify` counts it.
+            let _ = self.reap(&payload);
+        }
+        kept
+    }
+
+    fn keep_once(
+        &self,
+        kind: &'static str,
+        keyed: &Keyed,
+        content: Content,
+        stale: Option<&Row>,
+        bytes: &Bytes,
+    ) -> Result<Arc<Row>> {
+        let turn = self.turn(&place_of(kind, &keyed.key)?)?;
+        loop {
+            let Some(known) = self.known(kind, &keyed.key)? else {
+                let row = Row::new(kind, Some(keyed), content.clone());
+                match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
+                    First::Ours => return self.enter(row, Some(bytes)),
+                    First::Theirs(theirs) => self.take_up(&theirs, Object::Same(None))?,
+                }
+                continue;
+            };
+            let is_lost = stale.is_some_and(|it| it.content.payload == known.content.payload);
+            if known.state == State::Live && !is_lost {
+                let is_same = content.is_same(&known.content);
+                return if is_same { Ok(known) } else { Err(non_deterministic(&known, keyed)) };
+            }
+            if let Some((row, changed)) = self.replace(&known, content.clone(), bytes)? {
+                drop(turn);
+                self.publish(&changed)?;
+                return Ok(row);
+            }
+        }
+    }
+
+    /// Adds a record that has no provenance.
+    fn add(&self, row: Row, bytes: &Bytes) -> Result<Arc<Row>> {
+        let _turn = self.turn(&row.place()?)?;
+        self.published.as_ref().map_or(Ok(()), |published| published.replace(&row))?;
+        self.enter(row, Some(bytes))
+    }
+
+    /// Puts a record that is on the storage into the index.
+    fn enter(&self, row: Row, bytes: Option<&Bytes>) -> Result<Arc<Row>> {
+        self.index.change(|index| {
+            bytes.map_or(Ok(()), |bytes| self.ensure(&row, bytes))?;
+            index.put(&row, Object::Same(None))
+        })?;
+        Ok(Arc::new(row))
+    }
+
+    /// Gives a record another content; `None` where it is not as it was any more. What was made from another payload
+    /// is doubtful then. Returns also all that is to be published.
+    fn replace(
+        &self,
+        known: &Row,
+        content: Content,
+        bytes: &Bytes,
+    ) -> Result<Option<(Arc<Row>, Vec<Id>)>> {
+        let row = known.with(content);
+        let changes_payload = row.content.payload != known.content.payload;
+        let doubtful = self.index.change(|index| {
+            if index.by_id(row.id)?.as_deref() != Some(known) {
+                return Ok(None);
+            }
+            self.ensure(&row, bytes)?;
+            let doubtful = if changes_payload { doubted(index, row.id)? } else { Vec::new() };
+            put_all(index, &doubtful)?;
+            index.put(&row, Object::Behind)?;
+            Ok(Some(doubtful))
+        })?;
+        if changes_payload && doubtful.is_some() {
+            // What is left is harmless, and `verify` counts it.
+            let _ = self.reap(&known.content.payload);
+        }
+        let ids = |rows: Vec<Row>| rows.iter().map(|row| row.id).chain([row.id]).collect();
+        Ok(doubtful.map(ids).map(|ids| (Arc::new(row), ids)))
+    }
+
+    /// Adds a record of another store with its payload, unless it is here.
+    pub(crate) fn take(&self, row: &Row, bytes: Option<&Bytes>) -> Result<Taken> {
+        if let Some(bytes) = bytes {
+            self.blobs.store(&row.content.payload, bytes)?;
+        }
+        let taken = self.take_in_turn(row, bytes);
+        if !matches!(taken, Ok(Taken::Added)) {
+            // What is left is harmless, and `verify` counts it.
+            let _ = self.reap(&row.content.payload);
+        }
+        taken
+    }
+
+    fn take_in_turn(&self, row: &Row, bytes: Option<&Bytes>) -> Result<Taken> {
+        let _turn = self.turn(&row.place()?)?;
+        let by_key = match &row.key {
+            Some(key) => self.known(&row.kind, key)?,
+            None => None,
+        };
+        let known =
+            by_key.map_or_else(|| self.index.read(|view| view.by_id(row.id)), |it| Ok(Some(it)));
+        if let Some(known) = known? {
+            return Ok(Taken::Found(known));
+        }
+        let row = row.in_state(self.index.read(|view| state_here(view, row))?);
+        match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
+            First::Ours => self.enter(row, bytes).map(|_| Taken::Added),
+            First::Theirs(theirs) => {
+                self.take_up(&theirs, Object::Same(None))?;
+                Ok(Taken::Found(Arc::from(theirs)))
+            }
+        }
+    }
+
+    /// Writes the payload where somebody has removed it, as long as no record had it.
+    fn ensure(&self, row: &Row, bytes: &Bytes) -> Result<()> {
+        if self.is_shared { Ok(()) } else { self.blobs.ensure(&row.content.payload, bytes) }
+    }
+}
+
+fn non_deterministic(row: &Row, keyed: &Keyed) -> Error {
+    let message = format!(
+        "{:?} gave another result than record {} has, which is of the same provenance: name what differs in it, \
+         or invalidate the record",
+        keyed.provenance.operation(),
+        row.id
+    );
+    Error::new(ErrorKind::NonDeterministic, message)
+}
