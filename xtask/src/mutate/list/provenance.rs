@@ -54,7 +54,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         Results,
         "results: other result of the same provenance",
-        "larder-provenance/src/backend.rs",
+        "larder-provenance/src/backend/keep.rs",
         "let is_same = content.is_same(&known.content);",
         "let is_same = true;",
     ),
@@ -89,14 +89,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         Results,
         "results: doubt of what was made from what is doubtful",
-        "larder-provenance/src/backend.rs",
+        "larder-provenance/src/backend/states.rs",
         "rows.push(row.in_state(row.state.doubted()));\n                open.push(child);",
         "rows.push(row.in_state(row.state.doubted()));",
     ),
     mutant(
         Results,
         "results: payloads of the inputs of a doubtful record",
-        "larder-provenance/src/backend.rs",
+        "larder-provenance/src/backend/states.rs",
         "Some(parent) if Some(parent.content.payload) != seen => return Ok(Vec::new()),",
         "",
     ),
