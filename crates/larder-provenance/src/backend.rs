@@ -83,8 +83,8 @@ impl Backend {
             turns: Flights::across_processes(flights_in(dir)),
             is_shared,
         };
-        // A new index, or one that was moved aside.
-        if backend.index.read(|view| view.page(None, &[], 1))?.rows.is_empty() {
+        // A new index, one that was moved aside, or one that was being made anew.
+        if backend.index.read(|view| view.is_unread())? {
             backend.refresh()?;
         }
         let behind = backend.index.read(|view| view.behind())?;
@@ -110,13 +110,17 @@ impl Backend {
             },
         };
         match self.judge(row)? {
-            // Another machine may have it anew.
-            Lookup::Stale(row) if self.is_shared => match self.adopt(kind, key)? {
+            // It may have got another payload meanwhile, or have it anew from another machine.
+            Lookup::Stale(row) => match self.read_again(kind, key)? {
                 Some(found) if found != row => self.judge(found),
                 _ => Ok(Lookup::Stale(row)),
             },
             judged => Ok(judged),
         }
+    }
+
+    fn read_again(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
+        if self.is_shared { self.adopt(kind, key) } else { self.indexed(kind, key) }
     }
 
     fn judge(&self, row: Arc<Row>) -> Result<Lookup> {
@@ -163,10 +167,11 @@ impl Backend {
 
     /// Puts a record of the storage into the index, unless there is a newer one.
     fn take_up(&self, row: &Row, object: Object) -> Result<()> {
-        self.index.change(|index| {
-            let is_newer_here = index.behind()?.contains(&row.id);
-            if is_newer_here { Ok(()) } else { index.put(row, object) }
-        })
+        self.index.change(
+            |index| {
+                if index.is_behind(row.id)? { Ok(()) } else { index.put(row, object) }
+            },
+        )
     }
 
     /// One that is damaged is none: it is written anew with its result.
@@ -179,18 +184,30 @@ impl Backend {
     }
 
     /// The right to change the record that lies there.
-    fn turn(&self, place: &Key) -> Result<flight::Lease<'_>> {
+    pub(crate) fn turn(&self, place: &Key) -> Result<flight::Lease<'_>> {
         self.turns.enter(place.as_str())
     }
 
     /// Changes a record.
     pub(crate) fn edit(&self, id: Id, change: impl FnOnce(&mut Row)) -> Result<()> {
+        self.reread(id)?;
         self.index.change(|index| {
             let mut row = Row::clone(&*existing(index, id)?);
             change(&mut row);
             index.put(&row, Object::Behind)
         })?;
         self.publish([&id])
+    }
+
+    /// Takes up what another machine did to the record.
+    pub(crate) fn reread(&self, id: Id) -> Result<()> {
+        let (Some(published), true) = (&self.published, self.is_shared) else { return Ok(()) };
+        let Some(place) = self.index.read(|view| view.place(id))? else { return Ok(()) };
+        let _turn = self.turn(&place)?;
+        match published.load(&place)? {
+            Some(row) => self.take_up(&row, Object::Same(None)),
+            None => self.index.change(|index| index.remove(id)).map(drop),
+        }
     }
 
     /// Publishes what the index has of these records. Whoever comes last publishes what was changed last.
@@ -205,9 +222,13 @@ impl Backend {
             let Some(row) = now()? else { continue };
             let _turn = self.turn(&row.place()?)?;
             let Some(row) = now()? else { continue };
-            published.replace(&row)?;
-            self.index.change(|index| match index.by_id(*id)? {
-                Some(now) if now == row => index.put(&row, Object::Same(None)),
+            let newest = if self.is_shared { newest(published, &row)? } else { Some(row.clone()) };
+            if let Some(newest) = &newest {
+                published.replace(newest)?;
+            }
+            self.index.change(|index| match (index.by_id(*id)?, &newest) {
+                (Some(now), Some(newest)) if now == row => index.put(newest, Object::Same(None)),
+                (Some(now), None) if now == row => index.remove(*id).map(drop),
                 _ => Ok(()),
             })?;
         }
@@ -227,14 +248,9 @@ impl Backend {
         })
     }
 
-    /// Removes a payload that no record has, however it came there.
-    pub(crate) fn sweep(&self, payload: &Digest) -> Result<()> {
-        if self.is_shared { self.blobs.remove(payload) } else { self.reap(payload) }
-    }
-
-    /// Removes a record that has to be of this kind, or is damaged; whether there was one.
-    pub(crate) fn delete(&self, id: Id, row: Option<&Row>) -> Result<bool> {
-        let place = row.map(Row::place).transpose()?;
+    /// Removes a record, be it damaged; whether there was one.
+    pub(crate) fn delete(&self, id: Id) -> Result<bool> {
+        let place = self.index.read(|view| view.place(id))?;
         let _turn = place.map(|place| self.turn(&place)).transpose()?;
         let Some(Removed { place, payload }) = self.index.change(|index| index.remove(id))? else {
             return Ok(false);
@@ -245,6 +261,16 @@ impl Backend {
         payload.map_or(Ok(()), |payload| self.reap(&payload))?;
         Ok(true)
     }
+}
+
+/// The record, or the one that another machine has given a payload since; `None` where it has deleted it.
+fn newest(published: &Published, row: &Arc<Row>) -> Result<Option<Arc<Row>>> {
+    Ok(match published.load(&row.place()?) {
+        Ok(Some(theirs)) if theirs.stored_at > row.stored_at => Some(Arc::new(theirs)),
+        Ok(None) => None,
+        Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+        _ => Some(Arc::clone(row)),
+    })
 }
 
 /// The record, which has to be there.

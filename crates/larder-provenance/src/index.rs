@@ -46,6 +46,14 @@ pub(crate) trait View {
 
     /// The records of a database that have still to be published.
     fn behind(&self) -> Attempt<Vec<Id>>;
+
+    fn is_behind(&self, id: Id) -> Attempt<bool>;
+
+    /// Whether the storage has still to be read, or to its end.
+    fn is_unread(&self) -> Attempt<bool>;
+
+    /// Where the record lies on the storage, also one that is damaged in a database.
+    fn place(&self, id: Id) -> Attempt<Option<Key>>;
 }
 
 /// What can be done to an index.
@@ -56,8 +64,11 @@ pub(crate) trait Change: View {
     /// Removes the record, whatever is left of it.
     fn remove(&mut self, id: Id) -> Attempt<Option<Removed>>;
 
-    /// Removes all records.
+    /// Removes all records but those that have still to be published, and says that the storage is unread.
     fn clear(&mut self) -> Attempt<()>;
+
+    /// Says that the storage was read to its end.
+    fn set_read(&mut self) -> Attempt<()>;
 }
 
 /// What lies on the storage in the place of a record.

@@ -34,15 +34,23 @@ impl Published {
     /// Writes the record of a provenance that has none, or one that is damaged.
     pub(crate) fn create(&self, row: &Row) -> Result<First> {
         let place = row.place()?;
-        match self.0.put(&place, row.to_text()?.into(), PutIf::Absent) {
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            put => return put.map(|()| First::Ours),
-        }
-        match self.load(&place) {
-            Ok(Some(theirs)) => Ok(First::Theirs(Box::new(theirs))),
-            // It was damaged, or is gone meanwhile.
-            Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
-            _ => self.replace(row).map(|()| First::Ours),
+        let mut condition = PutIf::Absent;
+        loop {
+            match self.0.put(&place, row.to_text()?.into(), condition) {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                put => return put.map(|()| First::Ours),
+            }
+            // One that is gone meanwhile may come again.
+            condition = match self.0.get(&place)? {
+                None => PutIf::Absent,
+                Some(object) => match read(object.bytes(), &place) {
+                    Ok(theirs) => return Ok(First::Theirs(Box::new(theirs))),
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        PutIf::Version(object.version().clone())
+                    }
+                    Err(error) => return Err(error.at_key(&place)),
+                },
+            };
         }
     }
 

@@ -103,11 +103,23 @@ fn check_records(
     Ok(seen)
 }
 
-/// Whether the storage has the record as the index has it.
+/// Whether the storage has the record as the index has it. Where it has not, both are looked at again while nobody changes
+/// the record.
 fn check_published(backend: &Backend, row: &Row) -> Result<Option<Problem>> {
     let Some(published) = &backend.published else { return Ok(None) };
-    let what = match published.load(&row.place()?) {
-        Ok(Some(found)) if found == *row => return Ok(None),
+    let place = row.place()?;
+    if matches!(published.load(&place), Ok(Some(found)) if found == *row) {
+        return Ok(None);
+    }
+    let _turn = backend.turn(&place)?;
+    let (now, is_behind) =
+        backend.index.read(|view| Ok((view.by_id(row.id)?, view.is_behind(row.id)?)))?;
+    let Some(now) = now else { return Ok(None) };
+    let what = match published.load(&place) {
+        _ if is_behind => {
+            "the record has still to be written to the storage: `refresh` does so".to_owned()
+        }
+        Ok(Some(found)) if found == *now => return Ok(None),
         Ok(Some(_)) => "the record on the storage is another one: `refresh` takes it up".to_owned(),
         Ok(None) => "the record is gone from the storage: `refresh` removes it here too".to_owned(),
         Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) => {

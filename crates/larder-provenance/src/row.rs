@@ -91,6 +91,11 @@ impl Row {
         Self { state: State::Live, stored_at: time::now_ns(), content, ..self.clone() }
     }
 
+    /// Whether both got their content at once.
+    pub(crate) fn has_content_of(&self, other: &Self) -> bool {
+        (self.stored_at, &self.content) == (other.stored_at, &other.content)
+    }
+
     pub(crate) fn in_state(&self, state: State) -> Self {
         Self { state, ..self.clone() }
     }

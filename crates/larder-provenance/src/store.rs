@@ -223,9 +223,9 @@ impl<T: Payload> ProvenanceStore<T> {
     pub fn delete(&self, id: Id) -> Result<bool> {
         match self.row(id) {
             Ok(None) => Ok(false),
-            Ok(Some(row)) => self.backend.delete(id, Some(&row)),
+            Ok(Some(_)) => self.backend.delete(id),
             // What is damaged can be deleted too.
-            Err(error) if error.kind() == ErrorKind::Corrupt => self.backend.delete(id, None),
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.backend.delete(id),
             Err(error) => Err(error),
         }
     }

@@ -59,7 +59,12 @@ impl Backend {
             None => self.add(Row::new(draft.kind, None, content), bytes),
             Some(keyed) => self.keep_once(draft.kind, keyed, content, stale, bytes),
         };
-        if !kept.as_ref().is_ok_and(|row| row.content.payload == payload) {
+        let is_not_taken = match &kept {
+            Ok(row) => row.content.payload != payload,
+            // After another error the record may be on the storage already.
+            Err(error) => error.kind() == ErrorKind::NonDeterministic,
+        };
+        if is_not_taken {
             // What is left is harmless, and `verify` counts it.
             let _ = self.reap(&payload);
         }
@@ -84,7 +89,7 @@ impl Backend {
                 }
                 continue;
             };
-            let is_lost = stale.is_some_and(|it| it.content.payload == known.content.payload);
+            let is_lost = stale.is_some_and(|it| it.has_content_of(&known));
             if known.state == State::Live && !is_lost {
                 let is_same = content.is_same(&known.content);
                 return if is_same { Ok(known) } else { Err(non_deterministic(&known, keyed)) };
@@ -147,7 +152,7 @@ impl Backend {
             self.blobs.store(&row.content.payload, bytes)?;
         }
         let taken = self.take_in_turn(row, bytes);
-        if !matches!(taken, Ok(Taken::Added)) {
+        if matches!(taken, Ok(Taken::Found(_))) {
             // What is left is harmless, and `verify` counts it.
             let _ = self.reap(&row.content.payload);
         }

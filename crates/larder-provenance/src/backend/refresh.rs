@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use larder_storage::{Entry, ErrorKind, Key, Problem, Result, time};
+use larder_storage::{Entry, Error, ErrorKind, Key, Problem, Result, time};
 use serde::Serialize;
 
 use super::Backend;
@@ -40,13 +40,18 @@ impl Backend {
         let Some(published) = &self.published else { return Ok(done) };
         // Before the listing: what is added meanwhile is not missed there.
         let mut known: HashMap<Key, Known> = self.index.read(|view| view.known())?;
+        let mut seen = 0_u64;
         for entry in published.list()? {
             let entry = entry?;
+            seen += 1;
             match known.remove(&entry.key) {
                 Some(Known { id, object: Object::Behind }) => self.publish(&[id])?,
                 Some(known) if known.object == read_at(&entry) => {}
                 _ => self.read(published, &entry, &mut done)?,
             }
+        }
+        if seen == 0 {
+            refuse_other_storage(&known)?;
         }
         for (place, Known { id, object }) in known {
             if object == Object::Behind {
@@ -54,10 +59,17 @@ impl Backend {
                 continue;
             }
             let _turn = self.turn(&place)?;
-            if matches!(published.load(&place), Ok(None)) {
-                self.index.change(|index| index.remove(id))?;
-                done.removed += 1;
+            match published.load(&place) {
+                Ok(None) => {
+                    self.index.change(|index| index.remove(id))?;
+                    done.removed += 1;
+                }
+                Ok(Some(_)) => {}
+                Err(error) => done.problems.push(problem(&place, error)?),
             }
+        }
+        if self.index.read(|view| view.is_unread())? {
+            self.index.change(|index| index.set_read())?;
         }
         Ok(done)
     }
@@ -69,6 +81,7 @@ impl Backend {
         }
         let behind = self.index.read(|view| view.behind())?;
         self.publish(&behind)?;
+        // What was changed since stays.
         self.index.change(|index| index.clear())?;
         self.refresh()
     }
@@ -76,11 +89,11 @@ impl Backend {
     fn read(&self, published: &Published, entry: &Entry, done: &mut Refreshed) -> Result<()> {
         let _turn = self.turn(&entry.key)?;
         let row = match published.load(&entry.key) {
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) => {
-                done.problems.push(Problem::new(&entry.key, error.chain()));
+            Err(error) => {
+                done.problems.push(problem(&entry.key, error)?);
                 return Ok(());
             }
-            loaded => loaded?,
+            Ok(row) => row,
         };
         let Some(row) = row else { return Ok(()) };
         let is_settled =
@@ -94,4 +107,22 @@ impl Backend {
 
 fn read_at(entry: &Entry) -> Object {
     Object::Same(Some(time::to_ns(entry.modified)))
+}
+
+/// What to tell of a record that is damaged; another error as it is.
+fn problem(place: &Key, error: Error) -> Result<Problem> {
+    match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::Format => Ok(Problem::new(place, error.chain())),
+        _ => Err(error),
+    }
+}
+
+/// Refuses a storage without records that is hardly the one of this index, which would be emptied.
+fn refuse_other_storage(known: &HashMap<Key, Known>) -> Result<()> {
+    if known.values().all(|known| known.object == Object::Behind) {
+        return Ok(());
+    }
+    let message = "the storage has no record and its index has some: is it the index of another storage? \
+                   `reindex` makes it the index of this one";
+    Err(Error::new(ErrorKind::Invalid, message))
 }

@@ -112,6 +112,18 @@ impl View for Records {
         Ok(HashMap::new())
     }
 
+    fn is_behind(&self, _: Id) -> Attempt<bool> {
+        Ok(false)
+    }
+
+    fn is_unread(&self) -> Attempt<bool> {
+        Ok(false)
+    }
+
+    fn place(&self, _: Id) -> Attempt<Option<Key>> {
+        Ok(None)
+    }
+
     fn behind(&self) -> Attempt<Vec<Id>> {
         Ok(Vec::new())
     }
@@ -157,6 +169,9 @@ impl Change for Records {
 
     fn clear(&mut self) -> Attempt<()> {
         *self = Self::default();
+        Ok(())
+    }
+    fn set_read(&mut self) -> Attempt<()> {
         Ok(())
     }
 }

@@ -42,3 +42,7 @@ CREATE TABLE tags (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tags_by_id ON tags (id);
+
+-- Has a row for as long as the storage was not read to its end.
+CREATE TABLE unread (since INTEGER NOT NULL) STRICT;
+INSERT INTO unread VALUES (0);

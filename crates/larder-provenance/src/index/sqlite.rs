@@ -6,7 +6,9 @@ use std::{
 
 use larder_sqlite::{Attempt, Database, Schema};
 use larder_storage::{Digest, Durability, ErrorKind, Key, RESERVED_SEGMENT, Result};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, named_params, params};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Params, named_params, params, types::ValueRef,
+};
 
 use super::{Change, Damaged, Object, Page, Removed, Totals, View};
 use crate::{
@@ -192,6 +194,21 @@ impl View for Records<'_> {
         Ok(known)
     }
 
+    fn is_unread(&self) -> Attempt<bool> {
+        Ok(self.0.prepare_cached("SELECT 1 FROM unread")?.exists([])?)
+    }
+
+    fn is_behind(&self, id: Id) -> Attempt<bool> {
+        let sql = "SELECT 1 FROM records WHERE id = ?1 AND modified = -1";
+        Ok(self.0.prepare_cached(sql)?.exists([id.as_bytes()])?)
+    }
+
+    fn place(&self, id: Id) -> Attempt<Option<Key>> {
+        let mut query = self.0.prepare_cached("SELECT kind, key FROM records WHERE id = ?1")?;
+        let place = query.query_row([id.as_bytes()], |row| Ok(place(id, row))).optional()?;
+        Ok(place.flatten())
+    }
+
     fn behind(&self) -> Attempt<Vec<Id>> {
         // As the index of the table says it; what is no id is damaged, and `reindex` reads the record again.
         let sql = "SELECT id FROM records WHERE modified = -1 AND length(id) = 16";
@@ -240,13 +257,7 @@ impl Change for Records<'_> {
         let sql = "DELETE FROM records WHERE id = ?1 RETURNING kind, key, payload";
         // What is damaged can be removed too.
         let removed = |row: &rusqlite::Row<'_>| {
-            let digest = |at| row.get::<_, [u8; 32]>(at).ok().map(Digest::from);
-            let kind = row.get::<_, String>(0).unwrap_or_default();
-            let place = match row.get_ref(1)? {
-                rusqlite::types::ValueRef::Null => row::place(id.as_bytes()).ok(),
-                _ => digest(1).and_then(|key| row::place_of(&kind, &key).ok()),
-            };
-            Ok(Removed { place, payload: digest(2) })
+            Ok(Removed { place: place(id, row), payload: digest(row, 2) })
         };
         let removed = self.0.prepare_cached(sql)?.query_row([id.as_bytes()], removed).optional()?;
         self.forget(id)?;
@@ -254,10 +265,17 @@ impl Change for Records<'_> {
     }
 
     fn clear(&mut self) -> Attempt<()> {
-        for table in ["records", "edges", "tags"] {
+        let ahead = self.behind()?.into_iter().filter_map(|id| self.by_id(id).ok().flatten());
+        let ahead: Vec<_> = ahead.collect();
+        for table in ["records", "edges", "tags", "unread"] {
             self.0.execute(&format!("DELETE FROM {table}"), [])?;
         }
-        Ok(())
+        self.0.execute("INSERT INTO unread VALUES (0)", [])?;
+        ahead.iter().try_for_each(|row| self.put(row, Object::Behind))
+    }
+
+    fn set_read(&mut self) -> Attempt<()> {
+        Ok(self.0.execute("DELETE FROM unread", []).map(drop)?)
     }
 }
 
@@ -340,6 +358,19 @@ fn bytes(source: &Source) -> &[u8] {
         Source::Record(id) => id.as_bytes(),
         Source::Content(digest) => digest.as_bytes(),
     }
+}
+
+/// Where a record lies by its columns `kind` and `key`, if they are sound.
+fn place(id: Id, row: &rusqlite::Row<'_>) -> Option<Key> {
+    let kind = row.get::<_, String>(0).ok()?;
+    match row.get_ref(1).ok()? {
+        ValueRef::Null => row::place(id.as_bytes()).ok(),
+        _ => row::place_of(&kind, &digest(row, 1)?).ok(),
+    }
+}
+
+fn digest(row: &rusqlite::Row<'_>, column: usize) -> Option<Digest> {
+    row.get::<_, [u8; 32]>(column).ok().map(Digest::from)
 }
 
 /// In the column `modified`: the object is older than the record.

@@ -58,7 +58,8 @@ pub struct GcReport {
     pub collected: Vec<Id>,
     /// How many payloads no record has, as writers leave them that are killed.
     pub swept: u64,
-    /// The bytes that all this frees.
+    /// The bytes of all these payloads. On a storage that others may share those of the records are freed by the next
+    /// collection, which counts them again.
     pub bytes: u64,
 }
 
@@ -74,6 +75,7 @@ impl<T: Payload> ProvenanceStore<T> {
     ///
     /// `NotFound` where there is no such record; `Io` or `Backend` where the storage or the database fails.
     pub fn invalidate(&self, id: Id) -> Result<Vec<Id>> {
+        self.backend.reread(id)?;
         let rows = self.backend.index.change(|index| {
             let rows = invalidated(index, id)?;
             put_all(index, &rows)?;
@@ -96,7 +98,7 @@ impl<T: Payload> ProvenanceStore<T> {
     }
 
     /// Gives up payloads, of all kinds. Their records stay, so that lineages stay whole, and what was made from them stays
-    /// as it is; where such a result is asked for, it is computed anew under its id. What is invalid goes first, then what
+    /// as it is; where such a result is asked for, it is computed anew under its id. What is doubtful goes first, then what
     /// is oldest. Nothing goes that is pinned, or that has no provenance and so could not be computed again.
     ///
     /// Payloads without a record go too, unless they are younger than an hour. On a storage that others may share, all
@@ -121,21 +123,16 @@ impl<T: Payload> ProvenanceStore<T> {
             }
         }
         let mut report = records.choose(options);
-        let strays = if unread == 0 && damaged == 0 {
-            strays(backend, &records)?
-        } else {
-            // A record that cannot be read may have any payload.
-            HashMap::new()
-        };
-        report.swept = strays.len() as u64;
-        report.bytes += strays.values().sum::<u64>();
-        if options.dry_run {
-            return Ok(report);
+        if !options.dry_run {
+            let rows = collect(backend, &report.collected)?;
+            report.collected = rows.iter().map(|row| row.id).collect();
+            backend.publish(&report.collected)?;
+            rows.iter().try_for_each(|row| backend.reap(&row.content.payload))?;
         }
-        let rows = collect(backend, &report.collected)?;
-        backend.publish(rows.iter().map(|row| &row.id))?;
-        rows.iter().try_for_each(|row| backend.reap(&row.content.payload))?;
-        strays.keys().try_for_each(|payload| backend.sweep(payload))?;
+        // A record that cannot be read may have any payload.
+        if unread == 0 && damaged == 0 {
+            sweep(backend, &records, options.dry_run, &mut report)?;
+        }
         Ok(report)
     }
 
@@ -242,17 +239,29 @@ impl Candidates {
     }
 }
 
-/// Payloads that no record had, with their lengths.
-fn strays(backend: &Backend, records: &Candidates) -> Result<HashMap<Digest, u64>> {
-    let mut strays = HashMap::new();
+/// Removes the payloads that no record had, each as soon as it is listed: others may store the same bytes meanwhile, which
+/// makes them young.
+fn sweep(
+    backend: &Backend,
+    records: &Candidates,
+    dry_run: bool,
+    report: &mut GcReport,
+) -> Result<()> {
     for blob in backend.blobs.list()? {
         let (payload, entry) = blob?;
         let is_old = entry.modified.elapsed().is_ok_and(|age| age > GRACE);
-        if is_old && !records.uses.contains_key(&payload) {
-            strays.insert(payload, entry.len);
+        if !is_old || records.uses.contains_key(&payload) {
+            continue;
         }
+        match (dry_run, backend.is_shared) {
+            (true, _) => {}
+            (false, true) => backend.blobs.remove(&payload)?,
+            (false, false) => backend.reap(&payload)?,
+        }
+        report.swept += 1;
+        report.bytes += entry.len;
     }
-    Ok(strays)
+    Ok(())
 }
 
 /// Gives up the payloads of these records, as far as they may still go; returns the records.
