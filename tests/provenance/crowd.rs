@@ -86,3 +86,18 @@ fn what_eight_processes_change_at_once_is_all_there_on_the_storage_too() {
     store.reindex().unwrap();
     assert_eq!(tags(), expected);
 }
+
+#[test]
+fn of_eight_processes_that_change_a_record_the_last_one_is_the_last_on_the_storage() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Durability::Process).unwrap();
+    store.put(b"shared".to_vec(), None).unwrap();
+    let mut workers: Vec<_> = (0..8).map(|process| start("note", dir.path(), process)).collect();
+    for round in 0..100 {
+        workers.iter_mut().for_each(|worker| worker.order(&round.to_string()));
+        workers.iter_mut().for_each(|worker| worker.expect("noted"));
+        let report = store.verify().unwrap();
+        assert!(report.is_clean(), "round {round}: {report:?}");
+    }
+    assert!(ask(workers).iter().all(String::is_empty));
+}

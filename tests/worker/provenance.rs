@@ -24,6 +24,7 @@ pub(crate) fn work(what: &str, place: &Path, number: u32) -> Outcome {
             ask(number, || compute(&store))
         }
         "tag" => tag(&open(place, Durability::Process)?, number),
+        "note" => note(&open(place, Durability::Process)?, number),
         "churn" => churn(place, Durability::Process, number),
         "churn-at-power" => churn(place, Durability::Power, number),
         "change" => {
@@ -66,6 +67,17 @@ fn tag(store: &Store, process: u32) -> Outcome {
         if n % 4 == 0 {
             store.untag(id, &tag)?;
         }
+    }
+    Ok(())
+}
+
+/// Notes something about the one record for each line that it reads, and says so.
+fn note(store: &Store, process: u32) -> Outcome {
+    let id = store.list().next().ok_or("no record")??.id;
+    say("waiting")?;
+    for line in io::stdin().lines() {
+        store.note(id, Some(&format!("{} by {process}", line?)))?;
+        say("noted")?;
     }
     Ok(())
 }

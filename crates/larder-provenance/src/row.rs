@@ -266,6 +266,13 @@ impl<'a> Form<'a> {
     fn into_row(self) -> Result<Row> {
         let digest = |text: Cow<'_, str>| text.parse::<Digest>();
         let seen = self.seen.into_iter().map(|seen| seen.map(digest).transpose());
+        // As much as a column of the index holds.
+        if i64::try_from(self.payload_len).is_err() {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "no payload is as long as this one is said to be",
+            ));
+        }
         let content = Content {
             version: self.version,
             payload: digest(self.payload)?,
@@ -337,11 +344,15 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_the_future_is_no_damage() {
-        let text = row().to_text().unwrap().replace("{\"format\":1", "{\"format\":2");
-        let (before, _) = text.rsplit_once(CHECKSUM).unwrap();
-        let sum = crc32c_append(crc32c(before.as_bytes()), b"}");
-        let text = format!("{before}{CHECKSUM}{sum:08x}\"}}");
-        assert_eq!(Row::from_text(&text).unwrap_err().kind(), ErrorKind::Format);
+    fn what_is_sound_and_no_record_is_refused() {
+        let refused = |from, to| {
+            let text = row().to_text().unwrap().replace(from, to);
+            let (before, _) = text.rsplit_once(CHECKSUM).unwrap();
+            let sum = crc32c_append(crc32c(before.as_bytes()), b"}");
+            Row::from_text(&format!("{before}{CHECKSUM}{sum:08x}\"}}")).unwrap_err().kind()
+        };
+        assert_eq!(refused("{\"format\":1", "{\"format\":2"), ErrorKind::Format);
+        let endless = format!("\"payload_len\":{}", u64::MAX);
+        assert_eq!(refused("\"payload_len\":7", &endless), ErrorKind::Corrupt);
     }
 }
