@@ -3,7 +3,7 @@
 use std::{fs::File, io::Write};
 
 use larder::{
-    provenance::{Id, Lineage, LineageRecord, Provenance, ProvenanceStore, State, Value},
+    provenance::{Id, Lineage, LineageRecord, Provenance, ProvenanceStore, Value},
     storage::Digest,
 };
 use serde_json::json;
@@ -115,6 +115,6 @@ fn lineage() -> (Lineage, Vec<Id>) {
         .param(AWKWARD, AWKWARD);
     let awkward = put("awkward", Some(awkward));
     let listed = store.list().map(Result::unwrap).filter(|record| record.id != missing);
-    let records = listed.map(|record| LineageRecord::new(record, State::Live));
+    let records = listed.map(LineageRecord::new);
     (records.collect(), vec![raw, odd, missing, subtract, awkward])
 }

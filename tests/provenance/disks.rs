@@ -59,8 +59,7 @@ fn a_full_disk_is_told_and_keeps_the_results() {
     let ids = ["a", "b"].map(|name| put(&store, name).unwrap());
     let ballast = fill_up(&root);
     assert_eq!(kind(put(&store, "c")), ErrorKind::Full);
-    let large = |_: &Store| Ok(vec![7; LARGE]);
-    let computed = store.get_or_compute(&Provenance::new("c"), || large(&store));
+    let computed = store.get_or_compute(&Provenance::new("c"), || Ok(vec![7; LARGE]));
     assert_eq!(kind(computed), ErrorKind::Full);
     // A small change may still fit into what the index has.
     for changed in [store.tag(ids[0], "x".repeat(LARGE)), store.reindex().map(drop)] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Id, Input, Provenance, Record, Source, State};
+use crate::{Id, Input, Provenance, Record, Source};
 
 mod dot;
 mod layout;
@@ -19,14 +19,14 @@ use node::Node;
 /// Records, and what each was made from.
 ///
 /// ```
-/// use larder_provenance::{Lineage, LineageRecord, Provenance, ProvenanceStore, State};
+/// use larder_provenance::{Lineage, LineageRecord, Provenance, ProvenanceStore};
 ///
 /// let store = ProvenanceStore::<Vec<u8>>::in_memory();
 /// let reads = store.put(b"ACGT".to_vec(), None)?;
 /// let count = Provenance::new("count").input_as("reads", reads).param("base", "G");
 /// store.put(b"1".to_vec(), Some(count))?;
 ///
-/// let records = store.list().map(|record| Ok(LineageRecord::new(record?, State::Live)));
+/// let records = store.list().map(|record| Ok(LineageRecord::new(record?)));
 /// let lineage: Lineage = records.collect::<larder_storage::Result<_>>()?;
 /// assert_eq!((lineage.records.len(), lineage.edges.len()), (2, 1));
 /// assert_eq!(lineage.edges[0].role.as_deref(), Some("reads"));
@@ -47,8 +47,6 @@ pub struct Lineage {
 pub struct LineageRecord {
     /// The record.
     pub record: Record,
-    /// Whether its payload can be relied on.
-    pub state: State,
     /// What people call it, where it has a name.
     pub label: Option<String>,
 }
@@ -67,10 +65,10 @@ pub struct LineageEdge {
 
 impl LineageRecord {
     /// A record whose label is the text `label` or `name` of its summary, as tracks and genomes have it.
-    pub fn new(record: Record, state: State) -> Self {
+    pub fn new(record: Record) -> Self {
         let summary: serde_json::Value = serde_json::from_str(&record.summary).unwrap_or_default();
         let label = ["label", "name"].iter().find_map(|member| summary[member].as_str());
-        Self { label: label.filter(|label| !label.is_empty()).map(str::to_owned), record, state }
+        Self { label: label.filter(|label| !label.is_empty()).map(str::to_owned), record }
     }
 }
 

@@ -66,7 +66,7 @@ impl Input {
 /// What an [`Input`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
-    /// A stored result. It need not be in the same store, nor be there still.
+    /// A stored result. It has to be in the store when what was made from it is stored, and may go later.
     Record(Id),
     /// Something outside every store, known by the BLAKE3 digest of its content.
     Content(Digest),

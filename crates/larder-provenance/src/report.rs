@@ -41,7 +41,8 @@ pub struct VerifyReport {
     pub unused_payloads: u64,
     /// The bytes of these.
     pub unused_bytes: u64,
-    /// What is wrong; nothing, if all is well. The place is the id of a record, or `database`.
+    /// What is wrong; nothing, if all is well. The place is the id of a record, the key of an object that is none, or
+    /// `database`.
     pub problems: Vec<Problem>,
 }
 
@@ -61,6 +62,7 @@ pub(crate) fn verify(backend: &Backend) -> Result<VerifyReport> {
     }
     report.problems.extend(index.faults()?.iter().map(|what| Problem::new("database", what)));
     let used = check_records(backend, &mut report)?;
+    check_unknown(backend, &mut report)?;
     for blob in blobs.list()? {
         let (digest, entry) = blob?;
         if !used.contains_key(&digest) {
@@ -101,6 +103,25 @@ fn check_records(
         report.problems.extend(found.into_iter().map(|what| Problem::new(row.id, what)));
     }
     Ok(seen)
+}
+
+/// Tells of records on the storage that are damaged and that the index does not have.
+fn check_unknown(backend: &Backend, report: &mut VerifyReport) -> Result<()> {
+    let Some(published) = &backend.published else { return Ok(()) };
+    let known = backend.index.read(|view| view.known())?;
+    for entry in published.list()? {
+        let place = entry?.key;
+        if known.contains_key(&place) {
+            continue;
+        }
+        match published.load(&place) {
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) => {
+                report.problems.push(Problem::new(&place, error.chain()));
+            }
+            loaded => _ = loaded?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether the storage has the record as the index has it. Where it has not, both are looked at again while nobody changes

@@ -32,8 +32,8 @@ impl State {
         }
     }
 
-    /// Whether the record keeps its payload.
-    pub(crate) fn has_payload(self) -> bool {
+    /// Whether the record has a payload: it is live or doubtful.
+    pub fn has_payload(self) -> bool {
         matches!(self, Self::Live | Self::Doubtful)
     }
 

@@ -114,6 +114,9 @@ impl<T: Payload> ProvenanceStore<T> {
     /// Stores a result; returns its id. Where the same result of the same provenance is there, that one's id is returned
     /// and nothing is stored, however many threads and processes try at once. Without provenance the id is always new.
     ///
+    /// The result counts as made from the inputs as they are now: where one may come out otherwise during the work,
+    /// [`get_or_compute`](Self::get_or_compute) knows how it was before.
+    ///
     /// # Errors
     ///
     /// `NonDeterministic` where another result of the same provenance is there, which stays; `NotFound` where the
@@ -134,8 +137,8 @@ impl<T: Payload> ProvenanceStore<T> {
         self.keep(&encoded, Some(&keyed), stale.as_deref(), seen, None).map(|row| row.id)
     }
 
-    /// The result, or `None` where no record has this id, or its payload was [collected](crate::State::Collected) or
-    /// [invalidated](Self::invalidate). The payload was checked against its digest.
+    /// The result, or `None` where no record has this id, or its payload was [collected](crate::State::Collected), or
+    /// it is [invalid or doubtful](Self::invalidate). The payload was checked against its digest.
     ///
     /// # Errors
     ///

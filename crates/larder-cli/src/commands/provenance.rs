@@ -117,10 +117,15 @@ fn record(store: &AnyStore, id: Id) -> Result<Record> {
     store.record(id)?.ok_or_else(missing)
 }
 
+/// Whether a record is damaged or of a newer version, so that others can be told all the same.
+fn is_unreadable(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format)
+}
+
 /// What made the record, and what it is called, where that says more.
 fn title(record: &Record) -> String {
     let operation = record.provenance.as_ref().map_or("-", Provenance::operation);
-    let label = LineageRecord::new(record.clone(), record.state).label;
+    let label = LineageRecord::new(record.clone()).label;
     let label = label.filter(|label| label != operation);
     let label = label.map_or_else(String::new, |label| format!(" {label:?}"));
     output::one_line(&(operation.to_owned() + &label))

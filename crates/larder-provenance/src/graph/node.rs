@@ -43,7 +43,7 @@ impl<'a> Node<'a> {
         match (self.source, self.record) {
             (Source::Content(_), _) => Status::Content,
             (Source::Record(_), None) => Status::Missing,
-            (Source::Record(_), Some(record)) => Status::Record(record.state),
+            (Source::Record(_), Some(record)) => Status::Record(record.record.state),
         }
     }
 
@@ -88,14 +88,14 @@ impl<'a> Node<'a> {
 
     /// All that there is to say, a line for each thing.
     pub(super) fn details(&self) -> Vec<String> {
-        let Some(LineageRecord { record, state, label }) = self.record else {
+        let Some(LineageRecord { record, label }) = self.record else {
             return vec![format!("{} {}", self.status().as_str(), self.id())];
         };
         let version = self.provenance().and_then(Provenance::code_version);
         let version = version.map(|version| format!(", version {version}"));
         let mut lines = vec![format!("{}{}", self.heading(), version.unwrap_or_default())];
         lines.extend(label.clone());
-        lines.push(format!("{state} {}", record.id));
+        lines.push(format!("{} {}", record.state, record.id));
         lines.push(format!("{}, {} bytes", record.kind, record.payload_len));
         lines.push(utc(record.created_at, 0));
         lines

@@ -2,6 +2,7 @@ use larder_storage::{Digest, time};
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::State;
 use crate::Value;
 
 /// The id that ends with this number.
@@ -27,7 +28,7 @@ fn record(number: u32, provenance: Option<Provenance>, summary: &str) -> Lineage
         payload_len: 1536,
         summary: summary.to_owned(),
     };
-    LineageRecord::new(record, State::Live)
+    LineageRecord::new(record)
 }
 
 fn made(number: u32, operation: &str, inputs: &[u32]) -> LineageRecord {
@@ -46,8 +47,8 @@ fn small() -> Lineage {
         record(2, Some(subtract), r#"{"name": "C"}"#),
     ];
     let mut lineage = Lineage::from_iter(records);
-    lineage.records[0].state = State::Collected;
-    lineage.records[1].state = State::Doubtful;
+    lineage.records[0].record.state = State::Collected;
+    lineage.records[1].record.state = State::Doubtful;
     lineage
 }
 
@@ -343,7 +344,7 @@ fn a_legend_is_there_where_frames_differ() {
     };
     let mut lineage = Lineage::from_iter([made(1, "a", &[]), made(2, "b", &[])]);
     assert_eq!(legend(&lineage), [false; 5]);
-    lineage.records[0].state = State::Invalid;
+    lineage.records[0].record.state = State::Invalid;
     assert_eq!(legend(&lineage), [false, true, false, false, true]);
 }
 

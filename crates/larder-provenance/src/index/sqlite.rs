@@ -1,5 +1,7 @@
 use std::{
     collections::HashMap,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -47,7 +49,15 @@ pub fn is_store(index_dir: impl AsRef<Path>) -> bool {
     let dir = index_dir.as_ref();
     path(dir).exists()
         || path(dir).with_extension("sqlite.lock").exists()
-        || dir.join(row::PLACES).is_dir()
+        || has_records(&dir.join(row::PLACES))
+}
+
+/// Whether there is a directory that is named as those of records are.
+fn has_records(places: &Path) -> bool {
+    let is_part =
+        |name: &OsStr| name.len() == 2 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+    fs::read_dir(places)
+        .is_ok_and(|mut parts| parts.any(|part| part.is_ok_and(|part| is_part(&part.file_name()))))
 }
 
 fn path(dir: &Path) -> PathBuf {

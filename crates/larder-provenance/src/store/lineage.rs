@@ -82,13 +82,12 @@ impl<T: Payload> ProvenanceStore<T> {
         let mut records = Vec::new();
         for id in ids {
             let Some(record) = self.record(id)? else { continue };
-            let state = record.state;
-            records.push(LineageRecord::new(record, state));
+            records.push(LineageRecord::new(record));
         }
         Ok(records)
     }
 
-    /// The records that were made from something outside every store, in order.
+    /// The records that were made directly from a record or a content, in order.
     ///
     /// # Errors
     ///

@@ -24,7 +24,8 @@ pub struct Merged {
 
 impl<T: Payload> ProvenanceStore<T> {
     /// Adds the records of another store, of all kinds, with their payloads. A result that is here already keeps the id
-    /// that it has here, and what was made from it names that; all others keep theirs. Tags are joined.
+    /// that it has here, and what was made from it names that; all others keep theirs. Tags are joined; pins and
+    /// notes stay as they are here, and so does what has no payload here.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use larder::{
 };
 use serde_json::json;
 
-use super::{AnyStore, name, record, title};
+use super::{AnyStore, is_unreadable, name, record, title};
 use crate::{args::WhyMiss, output};
 
 /// Prints why the result is not found, a line for each thing that is otherwise.
@@ -79,7 +79,7 @@ fn kinds(store: &AnyStore, kind: Option<&str>) -> Result<BTreeSet<String>> {
     for record in store.records() {
         match record {
             // It says nothing of its kind.
-            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            Err(error) if is_unreadable(&error) => {}
             record => _ = kinds.insert(record?.kind),
         }
     }
@@ -94,7 +94,10 @@ fn read(file: &Path) -> Result<Provenance> {
     } else {
         bytes = fs::read(file).map_err(failed)?;
     }
-    Provenance::from_json(&String::from_utf8_lossy(&bytes)).map_err(|error| error.at_path(file))
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Error::new(ErrorKind::Format, "is not UTF-8, as JSON has to be").with_source(error)
+    });
+    text.and_then(|text| Provenance::from_json(&text)).map_err(|error| error.at_path(file))
 }
 
 /// The less, the nearer it comes to the result.

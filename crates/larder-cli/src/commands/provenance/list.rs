@@ -8,7 +8,7 @@ use larder::{
 };
 use serde_json::json;
 
-use super::{AnyStore, show, title};
+use super::{AnyStore, is_unreadable, show, title};
 use crate::output;
 
 /// Which records are listed.
@@ -20,7 +20,7 @@ pub(super) struct Only {
 
 impl Only {
     fn has(&self, record: &Record) -> bool {
-        let is_there = matches!(record.state, State::Live | State::Doubtful);
+        let is_there = record.state.has_payload();
         (self.all || is_there) && self.kind.as_ref().is_none_or(|kind| *kind == record.kind)
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn run(store: &AnyStore, only: &Only, json: bool) -> Result<usize> {
     let (mut lines, mut damaged) = (0, 0);
     for record in records(store, only)? {
         let record = match record {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
+            Err(error) if is_unreadable(&error) => {
                 eprintln!("problem  {}", error.chain());
                 damaged += 1;
                 continue;

@@ -5,7 +5,7 @@ use larder::{
     storage::{Error, ErrorKind, Result},
 };
 
-use super::AnyStore;
+use super::{AnyStore, is_unreadable};
 
 /// The fewest digits that stand for an id.
 const MIN_DIGITS: usize = 8;
@@ -42,7 +42,7 @@ fn ids_with(store: &AnyStore, digits: &str) -> Result<Vec<Id>> {
         let id = match record {
             Ok(record) => record.id,
             // Others can be named all the same.
-            Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+            Err(error) if is_unreadable(&error) => continue,
             Err(error) => return Err(error),
         };
         let all = id.to_string().replace('-', "");

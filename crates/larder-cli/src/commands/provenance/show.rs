@@ -100,7 +100,7 @@ impl Lines {
 }
 
 fn facts(record: &Record) -> Vec<(&'static str, String)> {
-    let is_there = matches!(record.state, State::Live | State::Doubtful);
+    let is_there = record.state.has_payload();
     let size = format!("{} ({} bytes)", output::bytes(record.payload_len), record.payload_len);
     let mut facts = vec![
         ("id", record.id.to_string()),

@@ -71,6 +71,7 @@ fn a_record_that_is_damaged_on_the_storage_is_told_and_written_again() {
     for how in [Damage::Remove, Damage::Flip, Damage::Cut] {
         let mut bench = Bench::durable();
         let id = bench.store.put(payload(1), Some(made("op"))).unwrap();
+        bench.store.put(payload(2), None).unwrap();
         let place = bench.store.backend.index.read(|view| view.by_id(id)).unwrap().unwrap().place();
         bench.damage_object(&place.unwrap(), how);
         let report = bench.store.verify().unwrap();
@@ -89,7 +90,7 @@ fn a_record_that_is_damaged_on_the_storage_is_told_and_written_again() {
 }
 
 #[test]
-fn lost_inputs_and_unused_payloads_are_reported() {
+fn wrong_inputs_in_the_index_and_unused_payloads_are_reported() {
     let bench = Bench::durable();
     let parent = bench.store.put(payload(1), None).unwrap();
     let other = bench.store.put(payload(1), None).unwrap();

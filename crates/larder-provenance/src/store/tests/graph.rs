@@ -200,6 +200,44 @@ fn the_oldest_go_until_there_is_room() {
 }
 
 #[test]
+fn what_is_doubtful_goes_first() {
+    for bench in Bench::both() {
+        let family = Family::of(&bench.store);
+        bench.store.invalidate(family.ids["c"]).unwrap();
+        let report = bench.store.gc(&GcOptions::default().max_bytes(27)).unwrap();
+        assert_eq!(report.collected, [family.ids["d"]]);
+    }
+}
+
+#[test]
+fn old_payloads_without_a_record_are_swept() {
+    let bench = Bench::durable();
+    bench.store.put(payload(1), None).unwrap();
+    let stray = |content: &[u8], age| {
+        let key = Blobs::key(&Digest::of(content)).unwrap();
+        bench.storage.put(&key, content.to_vec().into(), PutIf::Always).unwrap();
+        let path = bench.dir.as_ref().unwrap().path().join(key.as_str());
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+    };
+    stray(b"young", 1800);
+    stray(b"old", 7200);
+    stray(&payload(1), 7200);
+    let (gc, dry) = (GcOptions::default(), GcOptions::default().dry_run(true));
+    let report = bench.store.gc(&dry).unwrap();
+    assert_eq!((report.swept, report.bytes, bench.payloads()), (1, 3, 3));
+    // Nobody knows what a record that cannot be read has.
+    let id = bench.store.put(payload(2), Some(made("op"))).unwrap();
+    let place = bench.store.backend.index.read(|view| view.place(id)).unwrap().unwrap();
+    bench.damage_object(&place, Damage::Flip);
+    assert_eq!(bench.store.gc(&gc).unwrap().swept, 0);
+    assert!(bench.store.delete(id).unwrap());
+    assert_eq!(bench.store.gc(&gc).unwrap(), report);
+    assert_eq!(bench.payloads(), 2);
+    assert_eq!(bench.store.gc(&gc).unwrap().swept, 0);
+}
+
+#[test]
 fn a_miss_is_explained_by_what_differs() {
     for bench in Bench::both() {
         let family = Family::of(&bench.store);

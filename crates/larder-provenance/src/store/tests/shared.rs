@@ -103,6 +103,70 @@ fn a_record_whose_publication_failed_is_published_when_the_index_is_opened() {
         .unwrap();
     drop(store);
     let store = open(dir.path());
-    store.reindex().unwrap();
+    let row = store.backend.index.read(|view| view.by_id(id)).unwrap().unwrap();
+    let published = store.backend.published.as_ref().unwrap().load(&row.place().unwrap());
+    assert_eq!(published.unwrap().unwrap().state, State::Invalid);
+}
+
+#[test]
+fn a_change_of_what_another_machine_changed_keeps_both() {
+    let (one, other, _) = machines();
+    let id = one.store.put(payload(1), Some(made("a"))).unwrap();
+    other.store.refresh().unwrap();
+    one.store.tag(id, "one").unwrap();
+    one.store.invalidate(id).unwrap();
+    assert!(one.store.get_or_compute(&made("a"), || Ok(payload(2))).unwrap().computed);
+    // The other one knows of none of this.
+    other.store.tag(id, "other").unwrap();
+    let record = other.store.record(id).unwrap().unwrap();
+    assert_eq!((record.payload, record.tags.len()), (Digest::of(&payload(2)), 2));
+    one.store.refresh().unwrap();
+    assert_eq!(one.store.tagged("other").unwrap(), [id]);
+    assert!(one.store.delete(id).unwrap());
+    assert_eq!(other.store.invalidate(id).unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(other.store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn an_index_of_another_storage_is_not_emptied() {
+    let (one, ..) = machines();
+    one.store.put(payload(1), Some(made("a"))).unwrap();
+    let dir = one._dir.path();
+    let wrong = open(dir);
+    for refused in [wrong.refresh().map(drop), wrong.gc(&GcOptions::default()).map(drop)] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    assert_eq!(one.store.len().unwrap(), 1);
+}
+
+#[test]
+fn an_index_that_was_not_read_to_its_end_is_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for n in 0..3 {
+        store.put(payload(n), None).unwrap();
+    }
+    // As a kill in the middle leaves it.
+    store.backend.index.change(|index| index.clear()).unwrap();
+    store.put(payload(3), None).unwrap();
+    drop(store);
+    assert_eq!(open(dir.path()).len().unwrap(), 4);
+}
+
+#[test]
+fn what_is_ahead_of_its_object_outlives_a_reindex() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = store.put(payload(1), Some(made("a"))).unwrap();
+    let index = &store.backend.index;
+    index
+        .change(|index| {
+            let row = index.by_id(id)?.unwrap().in_state(State::Invalid);
+            index.put(&row, crate::index::Object::Behind)?;
+            index.clear()
+        })
+        .unwrap();
+    store.refresh().unwrap();
     assert_eq!(store.record(id).unwrap().unwrap().state, State::Invalid);
+    assert!(store.verify().unwrap().is_clean());
 }
