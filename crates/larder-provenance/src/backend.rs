@@ -25,6 +25,7 @@ pub(crate) use keep::{Draft, Taken};
 pub(crate) use refresh::Known;
 pub use refresh::Refreshed;
 pub(crate) use states::doubted;
+use states::{state_here, unsettled};
 
 #[derive(Debug)]
 pub(crate) struct Backend {
@@ -87,8 +88,7 @@ impl Backend {
         if backend.index.read(|view| view.is_unread())? {
             backend.refresh()?;
         }
-        let behind = backend.index.read(|view| view.behind())?;
-        backend.publish(&behind)?;
+        backend.publish_behind()?;
         Ok(backend)
     }
 
@@ -147,8 +147,11 @@ impl Backend {
             return Ok(None);
         }
         // It may just be deleted.
-        let _turn = self.turn(&place_of(kind, key)?)?;
-        self.adopt_in_turn(kind, key)
+        let turn = self.turn(&place_of(kind, key)?)?;
+        let adopted = self.adopt_in_turn(kind, key)?;
+        drop(turn);
+        self.publish_behind()?;
+        Ok(adopted)
     }
 
     fn adopt_in_turn(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
@@ -165,13 +168,32 @@ impl Backend {
         }
     }
 
-    /// Puts a record of the storage into the index, unless there is a newer one.
-    fn take_up(&self, row: &Row, object: Object) -> Result<()> {
-        self.index.change(
-            |index| {
-                if index.is_behind(row.id)? { Ok(()) } else { index.put(row, object) }
-            },
-        )
+    /// Puts a record of the storage into the index, unless there is a newer one, in the state that it has among those that
+    /// are there; whether it was taken, which one is not that has the id of another.
+    fn take_up(&self, row: &Row, object: Object) -> Result<bool> {
+        let place = row.place()?;
+        self.index.change(|index| {
+            if index.is_behind(row.id)? {
+                return Ok(true);
+            }
+            // One that is damaged in the index is read again.
+            if let Ok(Some(known)) = index.by_id(row.id)
+                && known.place()? != place
+            {
+                return Ok(false);
+            }
+            let here = row.in_state(state_here(index, row)?);
+            index.put(&here, if here == *row { object } else { Object::Behind })?;
+            let unsettled = unsettled(index, &here)?;
+            put_all(index, &unsettled)?;
+            Ok(true)
+        })
+    }
+
+    /// Publishes all that has still to be.
+    fn publish_behind(&self) -> Result<()> {
+        let behind = self.index.read(|view| view.behind())?;
+        self.publish(&behind)
     }
 
     /// One that is damaged is none: it is written anew with its result.
@@ -205,7 +227,7 @@ impl Backend {
         let Some(place) = self.index.read(|view| view.place(id))? else { return Ok(()) };
         let _turn = self.turn(&place)?;
         match published.load(&place)? {
-            Some(row) => self.take_up(&row, Object::Same(None)),
+            Some(row) => self.take_up(&row, Object::Same(None)).map(drop),
             None => self.index.change(|index| index.remove(id)).map(drop),
         }
     }
@@ -241,7 +263,8 @@ impl Backend {
             return Ok(());
         }
         self.index.change(|index| {
-            if !index.is_used(payload)? {
+            // Whose records are not all read may be used by any.
+            if !index.is_used(payload)? && !index.is_unread()? {
                 self.blobs.remove(payload)?;
             }
             Ok(())

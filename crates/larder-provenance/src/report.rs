@@ -95,7 +95,8 @@ fn check_records(
                 Entry::Occupied(known) => known.get().clone(),
                 Entry::Vacant(new) => {
                     report.payloads += 1;
-                    report.payload_bytes += row.content.payload_len;
+                    report.payload_bytes =
+                        report.payload_bytes.saturating_add(row.content.payload_len);
                     new.insert(check_payload(&backend.blobs, &row)?).clone()
                 }
             });

@@ -157,16 +157,18 @@ impl Row {
         if !has_right_checksum(text) {
             return Err(damaged());
         }
-        let form: Form<'_> = serde_json::from_str(text).map_err(|error| {
-            Error::new(ErrorKind::Format, "the record is of no known form").with_source(error)
-        })?;
-        if form.format > RECORD_FORMAT_VERSION {
+        let form: serde_json::Result<Form<'_>> = serde_json::from_str(text);
+        let format = match &form {
+            Ok(form) => form.format,
+            Err(_) => serde_json::from_str(text).map_or(0, |Versioned { format }| format),
+        };
+        if format > RECORD_FORMAT_VERSION {
             let message = format!(
-                "record {} has version {} of its format and this program knows {RECORD_FORMAT_VERSION}: upgrade it",
-                form.id, form.format
+                "the record has version {format} of its format and this program knows {RECORD_FORMAT_VERSION}: upgrade it"
             );
             return Err(Error::new(ErrorKind::Format, message));
         }
+        let form = form.map_err(|error| damaged().with_source(error))?;
         form.into_row().map_err(|error| damaged().with_source(error))
     }
 }
@@ -200,6 +202,12 @@ fn has_right_checksum(text: &str) -> bool {
         // As it is written, and not in capitals, say.
         sum == format!("{found:08x}")
     })
+}
+
+/// What the text of any version begins with.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
 }
 
 /// The text of a record; `RawValue` keeps what is JSON already.

@@ -10,7 +10,7 @@ use super::{
     states::{doubted, state_here},
 };
 use crate::{
-    Encoded, Id, State,
+    Encoded, State,
     index::Object,
     published::First,
     row::{Content, Keyed, Row, place_of},
@@ -51,7 +51,8 @@ impl Backend {
             version: draft.version,
             payload,
             payload_len: bytes.len() as u64,
-            summary: summary.clone(),
+            // As it is when it is read back.
+            summary: summary.trim().to_owned(),
             cost_ns: draft.cost.map(|cost| u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX)),
             seen: draft.seen,
         };
@@ -59,6 +60,7 @@ impl Backend {
             None => self.add(Row::new(draft.kind, None, content), bytes),
             Some(keyed) => self.keep_once(draft.kind, keyed, content, stale, bytes),
         };
+        self.publish_behind()?;
         let is_not_taken = match &kept {
             Ok(row) => row.content.payload != payload,
             // After another error the record may be on the storage already.
@@ -79,24 +81,27 @@ impl Backend {
         stale: Option<&Row>,
         bytes: &Bytes,
     ) -> Result<Arc<Row>> {
-        let turn = self.turn(&place_of(kind, &keyed.key)?)?;
+        let _turn = self.turn(&place_of(kind, &keyed.key)?)?;
         loop {
             let Some(known) = self.known(kind, &keyed.key)? else {
                 let row = Row::new(kind, Some(keyed), content.clone());
-                match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
-                    First::Ours => return self.enter(row, Some(bytes)),
-                    First::Theirs(theirs) => self.take_up(&theirs, Object::Same(None))?,
+                let first =
+                    self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))?;
+                if let First::Theirs(theirs) = first {
+                    if self.take_up(&theirs, Object::Same(None))? {
+                        continue;
+                    }
+                    // It bears the id of another record, and so can be none.
+                    self.published.as_ref().map_or(Ok(()), |it| it.replace(&row))?;
                 }
-                continue;
+                return self.enter(row, Some(bytes));
             };
             let is_lost = stale.is_some_and(|it| it.has_content_of(&known));
             if known.state == State::Live && !is_lost {
                 let is_same = content.is_same(&known.content);
                 return if is_same { Ok(known) } else { Err(non_deterministic(&known, keyed)) };
             }
-            if let Some((row, changed)) = self.replace(&known, content.clone(), bytes)? {
-                drop(turn);
-                self.publish(&changed)?;
+            if let Some(row) = self.replace(&known, content.clone(), bytes)? {
                 return Ok(row);
             }
         }
@@ -109,41 +114,40 @@ impl Backend {
         self.enter(row, Some(bytes))
     }
 
-    /// Puts a record that is on the storage into the index.
+    /// Puts a record that is on the storage into the index. Where an input has changed since it was looked at, it is doubtful.
     fn enter(&self, row: Row, bytes: Option<&Bytes>) -> Result<Arc<Row>> {
-        self.index.change(|index| {
+        let published = row.state;
+        let row = self.index.change(|index| {
             bytes.map_or(Ok(()), |bytes| self.ensure(&row, bytes))?;
-            index.put(&row, Object::Same(None))
+            let row = row.in_state(state_here(index, &row)?);
+            let is_same = row.state == published;
+            index.put(&row, if is_same { Object::Same(None) } else { Object::Behind })?;
+            Ok(row)
         })?;
         Ok(Arc::new(row))
     }
 
     /// Gives a record another content; `None` where it is not as it was any more. What was made from another payload
-    /// is doubtful then. Returns also all that is to be published.
-    fn replace(
-        &self,
-        known: &Row,
-        content: Content,
-        bytes: &Bytes,
-    ) -> Result<Option<(Arc<Row>, Vec<Id>)>> {
+    /// is doubtful then.
+    fn replace(&self, known: &Row, content: Content, bytes: &Bytes) -> Result<Option<Arc<Row>>> {
         let row = known.with(content);
         let changes_payload = row.content.payload != known.content.payload;
-        let doubtful = self.index.change(|index| {
+        let kept = self.index.change(|index| {
             if index.by_id(row.id)?.as_deref() != Some(known) {
                 return Ok(None);
             }
             self.ensure(&row, bytes)?;
             let doubtful = if changes_payload { doubted(index, row.id)? } else { Vec::new() };
             put_all(index, &doubtful)?;
+            let row = row.in_state(state_here(index, &row)?);
             index.put(&row, Object::Behind)?;
-            Ok(Some(doubtful))
+            Ok(Some(row))
         })?;
-        if changes_payload && doubtful.is_some() {
+        if changes_payload && kept.is_some() {
             // What is left is harmless, and `verify` counts it.
             let _ = self.reap(&known.content.payload);
         }
-        let ids = |rows: Vec<Row>| rows.iter().map(|row| row.id).chain([row.id]).collect();
-        Ok(doubtful.map(ids).map(|ids| (Arc::new(row), ids)))
+        Ok(kept.map(Arc::new))
     }
 
     /// Adds a record of another store with its payload, unless it is here.
@@ -152,6 +156,7 @@ impl Backend {
             self.blobs.store(&row.content.payload, bytes)?;
         }
         let taken = self.take_in_turn(row, bytes);
+        self.publish_behind()?;
         if matches!(taken, Ok(Taken::Found(_))) {
             // What is left is harmless, and `verify` counts it.
             let _ = self.reap(&row.content.payload);
@@ -167,12 +172,16 @@ impl Backend {
         };
         let known =
             by_key.map_or_else(|| self.index.read(|view| view.by_id(row.id)), |it| Ok(Some(it)));
-        if let Some(known) = known? {
-            return Ok(Taken::Found(known));
+        match known? {
+            Some(known) if known.key == row.key => return Ok(Taken::Found(known)),
+            Some(known) => {
+                let message = format!("another record has the id {} here", known.id);
+                return Err(Error::new(ErrorKind::Conflict, message));
+            }
+            None => {}
         }
-        let row = row.in_state(self.index.read(|view| state_here(view, row))?);
-        match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))? {
-            First::Ours => self.enter(row, bytes).map(|_| Taken::Added),
+        match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(row))? {
+            First::Ours => self.enter(row.clone(), bytes).map(|_| Taken::Added),
             First::Theirs(theirs) => {
                 self.take_up(&theirs, Object::Same(None))?;
                 Ok(Taken::Found(Arc::from(theirs)))

@@ -68,6 +68,7 @@ impl Backend {
                 Err(error) => done.problems.push(problem(&place, error)?),
             }
         }
+        self.publish_behind()?;
         if self.index.read(|view| view.is_unread())? {
             self.index.change(|index| index.set_read())?;
         }
@@ -76,13 +77,27 @@ impl Backend {
 
     /// Reads all there is on the storage.
     pub(crate) fn reindex(&self) -> Result<Refreshed> {
-        if !self.is_durable() {
-            return Ok(Refreshed::default());
+        let Some(published) = &self.published else { return Ok(Refreshed::default()) };
+        self.publish_behind()?;
+        let mut rows = Vec::new();
+        for entry in published.list()? {
+            let place = entry?.key;
+            match published.load(&place) {
+                Ok(row) => rows.extend(row),
+                // It is told below.
+                Err(error) => _ = problem(&place, error)?,
+            }
         }
-        let behind = self.index.read(|view| view.behind())?;
-        self.publish(&behind)?;
-        // What was changed since stays.
-        self.index.change(|index| index.clear())?;
+        // What was added or changed since is read below.
+        self.index.change(|index| {
+            index.clear()?;
+            for row in &rows {
+                if !index.is_behind(row.id)? && index.by_id(row.id)?.is_none() {
+                    index.put(row, Object::Same(None))?;
+                }
+            }
+            Ok(())
+        })?;
         self.refresh()
     }
 
@@ -99,8 +114,12 @@ impl Backend {
         let is_settled =
             SystemTime::now().duration_since(entry.modified).is_ok_and(|age| age >= SETTLED_AFTER);
         let object = if is_settled { read_at(entry) } else { Object::Same(None) };
-        self.take_up(&row, object)?;
-        done.read += 1;
+        if self.take_up(&row, object)? {
+            done.read += 1;
+        } else {
+            let what = "the record has the id of another one: remove one of the two";
+            done.problems.push(Problem::new(&entry.key, what));
+        }
         Ok(())
     }
 }

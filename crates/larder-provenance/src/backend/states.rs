@@ -1,6 +1,9 @@
 //! Whether what is there can be relied on.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use larder_sqlite::Attempt;
 use larder_storage::{Digest, Error, ErrorKind, Result};
@@ -15,6 +18,13 @@ impl Backend {
             State::Live => return Ok(Some(Arc::clone(row))),
             State::Doubtful => {}
             State::Collected | State::Invalid => return Ok(None),
+        }
+        if self.is_shared {
+            // Another machine may have given an input another payload.
+            row.parents()?.into_iter().try_for_each(|(parent, _)| self.reread(parent))?;
+        }
+        if self.index.read(|view| undoubted(view, row))?.is_empty() {
+            return Ok(None);
         }
         let live = self.index.change(|index| {
             let live = undoubted(index, row)?;
@@ -56,7 +66,7 @@ impl Backend {
     }
 }
 
-/// The state of a record of another store among those that are here.
+/// The state that a record can have among those that are here.
 pub(super) fn state_here(view: &dyn View, row: &Row) -> Attempt<State> {
     for (parent, seen) in row.parents()? {
         let Some(parent) = view.by_id(parent)? else { continue };
@@ -86,7 +96,45 @@ fn undoubted(view: &dyn View, row: &Row) -> Attempt<Vec<Row>> {
         }
         live.push(row.in_state(State::Live));
     }
-    Ok(live)
+    Ok(if has_circle(&live)? { Vec::new() } else { live })
+}
+
+/// Whether records are made from each other in a circle, and so would vouch for themselves.
+fn has_circle(rows: &[Row]) -> Result<bool> {
+    let known: HashSet<Id> = rows.iter().map(|row| row.id).collect();
+    let (mut children, mut waits_for) = (HashMap::<Id, Vec<Id>>::new(), HashMap::new());
+    for row in rows {
+        let parents = row.parents()?.into_iter().map(|(id, _)| id);
+        let parents: HashSet<_> = parents.filter(|id| known.contains(id)).collect();
+        waits_for.insert(row.id, parents.len());
+        parents.into_iter().for_each(|id| children.entry(id).or_default().push(row.id));
+    }
+    let free = waits_for.iter().filter(|(_, count)| **count == 0);
+    let mut free: Vec<_> = free.map(|(id, _)| *id).collect();
+    while let Some(id) = free.pop() {
+        waits_for.remove(&id);
+        for child in children.remove(&id).unwrap_or_default() {
+            if let Some(count) = waits_for.get_mut(&child) {
+                *count -= 1;
+                free.extend((*count == 0).then_some(child));
+            }
+        }
+    }
+    Ok(!waits_for.is_empty())
+}
+
+/// What was made from the record and is sound no more, as it is then.
+pub(super) fn unsettled(view: &dyn View, row: &Row) -> Attempt<Vec<Row>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for child in view.children(&Source::Record(row.id))? {
+        let Some(child) = view.by_id(child)? else { continue };
+        let state = state_here(view, &child)?;
+        if state != child.state {
+            rows.extend(doubted(view, child.id)?);
+            rows.push(child.in_state(state));
+        }
+    }
+    Ok(rows)
 }
 
 /// What was made from the record, at any remove, as it is where the record is to be computed anew.

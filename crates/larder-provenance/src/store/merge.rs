@@ -64,7 +64,14 @@ impl<T: Payload> ProvenanceStore<T> {
             merged.problems.push(Problem::new(row.id, "the payload is missing or damaged"));
             return Ok(());
         }
-        match self.backend.take(&row, bytes.as_ref())? {
+        let taken = match self.backend.take(&row, bytes.as_ref()) {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                merged.problems.push(Problem::new(row.id, error.chain()));
+                return Ok(());
+            }
+            taken => taken?,
+        };
+        match taken {
             Taken::Added => merged.added += 1,
             Taken::Found(ours) => {
                 merged.found += 1;

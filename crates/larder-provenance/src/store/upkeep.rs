@@ -1,7 +1,7 @@
 //! What people decide about records: that they are wrong, that they may go, that they have to stay.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     mem,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -76,11 +76,21 @@ impl<T: Payload> ProvenanceStore<T> {
     /// `NotFound` where there is no such record; `Io` or `Backend` where the storage or the database fails.
     pub fn invalidate(&self, id: Id) -> Result<Vec<Id>> {
         self.backend.reread(id)?;
-        let rows = self.backend.index.change(|index| {
-            let rows = invalidated(index, id)?;
-            put_all(index, &rows)?;
-            Ok(rows)
-        })?;
+        let rows = loop {
+            let rows = self.backend.index.change(|index| {
+                if index.is_unread()? {
+                    return Ok(None);
+                }
+                let rows = invalidated(index, id)?;
+                put_all(index, &rows)?;
+                Ok(Some(rows))
+            })?;
+            match rows {
+                Some(rows) => break rows,
+                // Something made from it may not be in the index yet.
+                None => _ = self.backend.refresh()?,
+            }
+        };
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         self.backend.publish(&ids)?;
         rows.iter().try_for_each(|row| self.backend.reap(&row.content.payload))?;
@@ -129,8 +139,9 @@ impl<T: Payload> ProvenanceStore<T> {
             backend.publish(&report.collected)?;
             rows.iter().try_for_each(|row| backend.reap(&row.content.payload))?;
         }
-        // A record that cannot be read may have any payload.
-        if unread == 0 && damaged == 0 {
+        // A record that is not or cannot be read may have any payload.
+        let is_unread = backend.index.read(|view| view.is_unread())?;
+        if unread == 0 && damaged == 0 && !is_unread {
             sweep(backend, &records, options.dry_run, &mut report)?;
         }
         Ok(report)
@@ -215,12 +226,15 @@ impl Candidates {
 
     /// Chooses what is to go.
     fn choose(&mut self, options: &GcOptions) -> GcReport {
-        let mut rows = mem::take(&mut self.rows);
-        rows.retain(|row| !row.pinned && row.key.is_some());
+        let (mut rows, stay): (Vec<_>, Vec<_>) =
+            mem::take(&mut self.rows).into_iter().partition(|row| !row.pinned && row.key.is_some());
+        // What shares a payload with these would free nothing.
+        let stay: HashSet<_> = stay.iter().map(|row| row.content.payload).collect();
+        rows.retain(|row| !stay.contains(&row.content.payload));
         rows.sort_by_key(|row| (row.state == State::Live, row.stored_at));
         let oldest = options.max_age.and_then(|age| SystemTime::now().checked_sub(age));
         let oldest = oldest.map_or(i64::MIN, time::to_ns);
-        let mut total: u64 = self.uses.values().map(|used| used.bytes).sum();
+        let mut total = self.uses.values().fold(0_u64, |sum, used| sum.saturating_add(used.bytes));
         let mut report = GcReport::default();
         for row in rows {
             if row.stored_at >= oldest && options.max_bytes.is_none_or(|most| total <= most) {
@@ -230,8 +244,8 @@ impl Candidates {
             if let Some(used) = self.uses.get_mut(&row.content.payload) {
                 used.records -= 1;
                 if used.records == 0 {
-                    total -= used.bytes;
-                    report.bytes += used.bytes;
+                    total = total.saturating_sub(used.bytes);
+                    report.bytes = report.bytes.saturating_add(used.bytes);
                 }
             }
         }

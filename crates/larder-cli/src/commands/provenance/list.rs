@@ -2,10 +2,7 @@
 
 use std::iter;
 
-use larder::{
-    provenance::{Record, State},
-    storage::{ErrorKind, Result},
-};
+use larder::{provenance::Record, storage::Result};
 use serde_json::json;
 
 use super::{AnyStore, is_unreadable, show, title};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use larder::{
-    provenance::{Id, Input, Provenance, Record, Source, State},
+    provenance::{Id, Input, Provenance, Record, Source},
     storage::{Error, ErrorKind, Result},
 };
 use serde_json::{Value, json};

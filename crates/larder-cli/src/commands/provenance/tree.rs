@@ -75,9 +75,9 @@ impl<'a> Tree<'a> {
             Source::Content(digest) => format!("content {digest}"),
             Source::Record(id) => match self.records.get(&id) {
                 None => format!("{id}  not there"),
-                Some(LineageRecord { record, state, .. }) => {
+                Some(LineageRecord { record, .. }) => {
                     let (kind, size) = (one_line(&record.kind), output::bytes(record.payload_len));
-                    format!("{id}  {state}  {kind}  {size}  {}", title(record))
+                    format!("{id}  {}  {kind}  {size}  {}", record.state, title(record))
                 }
             },
         };

@@ -103,6 +103,42 @@ fn a_lost_payload_that_comes_out_otherwise_takes_along_what_was_made_from_it() {
 }
 
 #[test]
+fn what_was_computed_while_an_input_changed_is_doubtful() {
+    for bench in Bench::both() {
+        let store = &bench.store;
+        let a = store.put(payload(1), Some(made("a"))).unwrap();
+        let outcome = store.get_or_compute(&step("b", &[a]), || {
+            store.invalidate(a)?;
+            store.put(payload(2), Some(made("a")))?;
+            Ok(payload(3))
+        });
+        let b = outcome.unwrap().id;
+        assert_eq!(store.record(b).unwrap().unwrap().state, Doubtful);
+        assert_eq!(store.find(&step("b", &[a])).unwrap(), None);
+        assert!(store.get_or_compute(&step("b", &[a]), || Ok(payload(4))).unwrap().computed);
+        assert_eq!(store.find(&step("b", &[a])).unwrap(), Some(b));
+        assert!(store.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn records_in_a_circle_do_not_vouch_for_each_other() {
+    let bench = Bench::in_memory();
+    let a = bench.store.put(payload(1), Some(made("a"))).unwrap();
+    let own = Digest::of(&payload(1));
+    // As no store makes it.
+    bench
+        .store
+        .backend
+        .edit(a, |row| {
+            row.provenance = Some(step("a", &[a]).to_json());
+            (row.state, row.content.seen) = (Doubtful, vec![Some(own)]);
+        })
+        .unwrap();
+    assert_eq!(bench.store.get(a).unwrap(), None);
+}
+
+#[test]
 fn an_input_that_is_missing_or_invalid_is_refused() {
     for bench in Bench::both() {
         let family = Family::of(&bench.store);

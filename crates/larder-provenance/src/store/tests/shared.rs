@@ -128,6 +128,60 @@ fn a_change_of_what_another_machine_changed_keeps_both() {
 }
 
 #[test]
+fn what_was_made_from_something_that_changed_elsewhere_is_doubtful() {
+    let (one, other, storage) = machines();
+    let made_from = |id| made("b").input(id);
+    let a = one.store.put(payload(1), Some(made("a"))).unwrap();
+    other.store.refresh().unwrap();
+    let b = one.store.put(payload(2), Some(made_from(a))).unwrap();
+    // The other one does not know of b, and gives a another payload.
+    other.store.invalidate(a).unwrap();
+    assert!(other.store.get_or_compute(&made("a"), || Ok(payload(3))).unwrap().computed);
+    assert_eq!(other.store.find(&made_from(a)).unwrap(), None);
+    one.store.refresh().unwrap();
+    for store in [&one.store, &other.store] {
+        assert_eq!(store.record(b).unwrap().unwrap().state, State::Doubtful);
+        assert_eq!(store.find(&made_from(a)).unwrap(), None);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let third = ProvenanceStore::<Vec<u8>>::on(Arc::new(storage), dir.path(), Options::default());
+    assert_eq!(third.unwrap().find(&made_from(a)).unwrap(), None);
+}
+
+#[test]
+fn one_who_knows_an_old_input_revives_nothing() {
+    let (one, other, storage) = machines();
+    let a = one.store.put(payload(1), Some(made("a"))).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let third = ProvenanceStore::<Vec<u8>>::on(Arc::new(storage), dir.path(), Options::default());
+    let third = third.unwrap();
+    let b = one.store.put(payload(2), Some(made("b").input(a))).unwrap();
+    other.store.refresh().unwrap();
+    other.store.invalidate(a).unwrap();
+    assert_eq!(third.find(&made("b").input(a)).unwrap(), None);
+    assert_eq!(third.record(b).unwrap().unwrap().state, State::Doubtful);
+}
+
+#[test]
+fn a_record_with_the_id_of_another_takes_the_place_of_none() {
+    let (one, other, _) = machines();
+    let id = one.store.put(payload(1), None).unwrap();
+    let backend = &one.store.backend;
+    let mut row = Row::clone(&backend.index.read(|view| view.by_id(id)).unwrap().unwrap());
+    row.key = Some(made("a").digest());
+    row.provenance = Some(made("a").to_json());
+    row.content.payload = Digest::of(&payload(9));
+    backend.published.as_ref().unwrap().replace(&row).unwrap();
+    assert_eq!(one.store.refresh().unwrap().problems.len(), 1);
+    assert_eq!(one.store.get(id).unwrap().unwrap().payload, payload(1));
+    assert_eq!(one.store.find(&made("a")).unwrap(), None);
+    assert_eq!(one.store.gc(&GcOptions::default()).unwrap().swept, 0);
+    let made_anew = one.store.put(payload(2), Some(made("a"))).unwrap();
+    assert_eq!(other.store.find(&made("a")).unwrap(), Some(made_anew));
+    assert!(one.store.refresh().unwrap().problems.is_empty());
+}
+
+#[test]
 fn an_index_of_another_storage_is_not_emptied() {
     let (one, ..) = machines();
     one.store.put(payload(1), Some(made("a"))).unwrap();
