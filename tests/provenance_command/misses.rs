@@ -91,9 +91,9 @@ fn what_is_no_provenance_is_refused() {
     let dir = family.dir.path();
     fs::write(dir.join("broken.json"), "{\"operation\": 7}").unwrap();
     fs::write(dir.join("bytes.json"), [0xff, 0xfe]).unwrap();
-    for file in ["broken.json", "bytes.json"] {
-        let words = [file, "the provenance is not the JSON form of one"];
-        assert_refused(&provenance(dir, &["why-miss", file]), 1, &words);
+    let not_one = ("broken.json", "the provenance is not the JSON form of one");
+    for (file, what) in [not_one, ("bytes.json", "is not UTF-8")] {
+        assert_refused(&provenance(dir, &["why-miss", file]), 1, &[file, what]);
     }
     family.refused(&["why-miss", "none.json"], &["none.json", "cannot read the provenance"]);
     family.refused(&["why-miss", "--like", &end(family.reads)], &["has no provenance"]);
