@@ -147,11 +147,8 @@ impl Backend {
             return Ok(None);
         }
         // It may just be deleted.
-        let turn = self.turn(&place_of(kind, key)?)?;
-        let adopted = self.adopt_in_turn(kind, key)?;
-        drop(turn);
-        self.publish_behind()?;
-        Ok(adopted)
+        let _turn = self.turn(&place_of(kind, key)?)?;
+        self.adopt_in_turn(kind, key)
     }
 
     fn adopt_in_turn(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
@@ -183,11 +180,20 @@ impl Backend {
                 return Ok(false);
             }
             let here = row.in_state(state_here(index, row)?);
-            index.put(&here, if here == *row { object } else { Object::Behind })?;
-            let unsettled = unsettled(index, &here)?;
-            put_all(index, &unsettled)?;
+            index.put(&here, object)?;
+            // What follows from other records is not published: the object may say more that was not read yet.
+            for row in unsettled(index, &here)? {
+                let is_ahead = index.is_behind(row.id)?;
+                index.put(&row, if is_ahead { Object::Behind } else { Object::Same(None) })?;
+            }
             Ok(true)
         })
+    }
+
+    /// Whether the index has a record as it was found on the storage, in the state that it has among the others.
+    pub(crate) fn agrees(&self, row: &Row, found: &Row) -> Result<bool> {
+        let state = self.index.read(|view| state_here(view, found))?;
+        Ok(found == row || found.in_state(state) == *row)
     }
 
     /// Publishes all that has still to be.

@@ -130,7 +130,9 @@ fn check_unknown(backend: &Backend, report: &mut VerifyReport) -> Result<()> {
 fn check_published(backend: &Backend, row: &Row) -> Result<Option<Problem>> {
     let Some(published) = &backend.published else { return Ok(None) };
     let place = row.place()?;
-    if matches!(published.load(&place), Ok(Some(found)) if found == *row) {
+    if let Ok(Some(found)) = published.load(&place)
+        && backend.agrees(row, &found)?
+    {
         return Ok(None);
     }
     let _turn = backend.turn(&place)?;
@@ -141,7 +143,7 @@ fn check_published(backend: &Backend, row: &Row) -> Result<Option<Problem>> {
         _ if is_behind => {
             "the record has still to be written to the storage: `refresh` does so".to_owned()
         }
-        Ok(Some(found)) if found == *now => return Ok(None),
+        Ok(Some(found)) if backend.agrees(&now, &found)? => return Ok(None),
         Ok(Some(_)) => "the record on the storage is another one: `refresh` takes it up".to_owned(),
         Ok(None) => "the record is gone from the storage: `refresh` removes it here too".to_owned(),
         Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) => {

@@ -21,7 +21,8 @@ impl Backend {
         }
         if self.is_shared {
             // Another machine may have given an input another payload.
-            row.parents()?.into_iter().try_for_each(|(parent, _)| self.reread(parent))?;
+            let parents = row.parents()?.into_iter().map(|(parent, _)| parent);
+            parents.chain([row.id]).try_for_each(|id| self.reread(id))?;
         }
         if self.index.read(|view| undoubted(view, row))?.is_empty() {
             return Ok(None);
