@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, sync::Arc, vec};
 use larder_sqlite::{Attempt, Failure};
 use larder_storage::{Digest, Durability, Error, ErrorKind, Key, Problem, Result};
 
-use crate::{Id, Source, backend::Known, row::Row};
+use crate::{Id, Source, backend::Known, report::damage, row::Row};
 
 mod memory;
 mod sqlite;
@@ -153,12 +153,7 @@ impl Damaged {
 
     /// What to tell of it; the error itself where it was not the record but the database that failed.
     pub(crate) fn problem(self) -> Result<Problem> {
-        match self.error.kind() {
-            ErrorKind::Corrupt | ErrorKind::Format => {
-                Ok(Problem::new(self.place, self.error.chain()))
-            }
-            _ => Err(self.error),
-        }
+        damage(self.place, self.error)
     }
 }
 

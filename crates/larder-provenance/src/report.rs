@@ -1,6 +1,9 @@
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    fmt::Display,
+};
 
-use larder_storage::{Digest, ErrorKind, Problem, Result};
+use larder_storage::{Digest, Error, ErrorKind, Problem, Result};
 use serde::Serialize;
 
 use crate::{
@@ -106,6 +109,14 @@ fn check_records(
     Ok(seen)
 }
 
+/// What to tell of something that is damaged or of a newer version; another error as it is.
+pub(crate) fn damage(place: impl Display, error: Error) -> Result<Problem> {
+    match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::Format => Ok(Problem::new(place, error.chain())),
+        _ => Err(error),
+    }
+}
+
 /// Tells of records on the storage that are damaged and that the index does not have.
 fn check_unknown(backend: &Backend, report: &mut VerifyReport) -> Result<()> {
     let Some(published) = &backend.published else { return Ok(()) };
@@ -115,11 +126,8 @@ fn check_unknown(backend: &Backend, report: &mut VerifyReport) -> Result<()> {
         if known.contains_key(&place) {
             continue;
         }
-        match published.load(&place) {
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) => {
-                report.problems.push(Problem::new(&place, error.chain()));
-            }
-            loaded => _ = loaded?,
+        if let Err(error) = published.load(&place) {
+            report.problems.push(damage(&place, error)?);
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use larder_storage::{Digest, Durability, Error, ErrorKind, LocalStorage, Result, Storage};
+use larder_storage::{Durability, Error, ErrorKind, LocalStorage, Result, Storage};
 
 use crate::{
     Encoded, Id, Payload, Provenance, Status, VerifyReport,
@@ -125,7 +125,7 @@ impl<T: Payload> ProvenanceStore<T> {
     pub fn put(&self, payload: impl Borrow<T>, provenance: Option<Provenance>) -> Result<Id> {
         let encoded = payload.borrow().encode()?;
         let Some(provenance) = provenance else {
-            return self.keep(&encoded, None, None, Vec::new(), None).map(|row| row.id);
+            return self.backend.keep(Self::draft(&encoded), None, None).map(|row| row.id);
         };
         let keyed = Keyed::new(provenance)?;
         let stale = match self.backend.look_up(T::KIND, &keyed.key)? {
@@ -134,7 +134,8 @@ impl<T: Payload> ProvenanceStore<T> {
             Lookup::Hit(..) | Lookup::Miss => None,
         };
         let seen = self.backend.seen(&keyed.provenance)?;
-        self.keep(&encoded, Some(&keyed), stale.as_deref(), seen, None).map(|row| row.id)
+        let draft = Draft { seen, ..Self::draft(&encoded) };
+        self.backend.keep(draft, Some(&keyed), stale.as_deref()).map(|row| row.id)
     }
 
     /// The result, or `None` where no record has this id, or its payload was [collected](crate::State::Collected), or
@@ -212,7 +213,8 @@ impl<T: Payload> ProvenanceStore<T> {
         // Before it is computed: an input that changes meanwhile is noticed.
         let seen = self.backend.seen(provenance)?;
         let Made { payload, encoded, cost } = make()?;
-        let row = self.keep(&encoded, Some(&keyed), stale.as_deref(), seen, cost)?;
+        let draft = Draft { seen, cost, ..Self::draft(&encoded) };
+        let row = self.backend.keep(draft, Some(&keyed), stale.as_deref())?;
         Ok(Outcome { id: row.id, payload, computed: true })
     }
 
@@ -362,16 +364,9 @@ impl<T: Payload> ProvenanceStore<T> {
         }
     }
 
-    fn keep(
-        &self,
-        encoded: &Encoded,
-        keyed: Option<&Keyed>,
-        stale: Option<&Row>,
-        seen: Vec<Option<Digest>>,
-        cost: Option<Duration>,
-    ) -> Result<Arc<Row>> {
-        let draft = Draft { kind: T::KIND, version: T::VERSION, encoded, seen, cost };
-        self.backend.keep(draft, keyed, stale)
+    /// What is stored of a payload that was not computed here.
+    fn draft(encoded: &Encoded) -> Draft<'_> {
+        Draft { kind: T::KIND, version: T::VERSION, encoded, seen: Vec::new(), cost: None }
     }
 
     fn hit(row: &Row, bytes: Bytes) -> Result<Outcome<T>> {

@@ -85,14 +85,12 @@ impl Backend {
         loop {
             let Some(known) = self.known(kind, &keyed.key)? else {
                 let row = Row::new(kind, Some(keyed), content.clone());
-                let first =
-                    self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(&row))?;
-                if let First::Theirs(theirs) = first {
+                if let First::Theirs(theirs) = self.create(&row)? {
                     if self.take_up(&theirs, Object::Same(None))? {
                         continue;
                     }
                     // It bears the id of another record, and so can be none.
-                    self.published.as_ref().map_or(Ok(()), |it| it.replace(&row))?;
+                    self.write(&row)?;
                 }
                 return self.enter(row, Some(bytes));
             };
@@ -107,10 +105,20 @@ impl Backend {
         }
     }
 
+    /// Writes a record to the storage, where there is one, unless somebody else's is there.
+    fn create(&self, row: &Row) -> Result<First> {
+        self.published.as_ref().map_or(Ok(First::Ours), |published| published.create(row))
+    }
+
+    /// Writes a record to the storage, where there is one, whatever is there.
+    fn write(&self, row: &Row) -> Result<()> {
+        self.published.as_ref().map_or(Ok(()), |published| published.replace(row))
+    }
+
     /// Adds a record that has no provenance.
     fn add(&self, row: Row, bytes: &Bytes) -> Result<Arc<Row>> {
         let _turn = self.turn(&row.place()?)?;
-        self.published.as_ref().map_or(Ok(()), |published| published.replace(&row))?;
+        self.write(&row)?;
         self.enter(row, Some(bytes))
     }
 
@@ -180,7 +188,7 @@ impl Backend {
             }
             None => {}
         }
-        match self.published.as_ref().map_or(Ok(First::Ours), |it| it.create(row))? {
+        match self.create(row)? {
             First::Ours => self.enter(row.clone(), bytes).map(|_| Taken::Added),
             First::Theirs(theirs) => {
                 self.take_up(&theirs, Object::Same(None))?;

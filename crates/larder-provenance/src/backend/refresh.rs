@@ -9,7 +9,7 @@ use larder_storage::{Entry, Error, ErrorKind, Key, Problem, Result, time};
 use serde::Serialize;
 
 use super::Backend;
-use crate::{Id, index::Object, published::Published};
+use crate::{Id, index::Object, published::Published, report::damage};
 
 /// What [`refresh`](crate::ProvenanceStore::refresh) did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ impl Backend {
                     done.removed += 1;
                 }
                 Ok(Some(_)) => {}
-                Err(error) => done.problems.push(problem(&place, error)?),
+                Err(error) => done.problems.push(damage(&place, error)?),
             }
         }
         self.publish_behind()?;
@@ -85,7 +85,7 @@ impl Backend {
             match published.load(&place) {
                 Ok(row) => rows.extend(row),
                 // It is told below.
-                Err(error) => _ = problem(&place, error)?,
+                Err(error) => _ = damage(&place, error)?,
             }
         }
         // What was added or changed since is read below.
@@ -105,7 +105,7 @@ impl Backend {
         let _turn = self.turn(&entry.key)?;
         let row = match published.load(&entry.key) {
             Err(error) => {
-                done.problems.push(problem(&entry.key, error)?);
+                done.problems.push(damage(&entry.key, error)?);
                 return Ok(());
             }
             Ok(row) => row,
@@ -126,14 +126,6 @@ impl Backend {
 
 fn read_at(entry: &Entry) -> Object {
     Object::Same(Some(time::to_ns(entry.modified)))
-}
-
-/// What to tell of a record that is damaged; another error as it is.
-fn problem(place: &Key, error: Error) -> Result<Problem> {
-    match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::Format => Ok(Problem::new(place, error.chain())),
-        _ => Err(error),
-    }
 }
 
 /// Refuses a storage without records that is hardly the one of this index, which would be emptied.

@@ -10,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-use larder_storage::{Key, MemoryStorage, PutIf, StorageExt};
+use larder_storage::{Digest, Key, MemoryStorage, PutIf, StorageExt};
 use tempfile::TempDir;
 
 use super::*;
