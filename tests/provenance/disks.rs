@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use larder::provenance::{Id, Options, Provenance, State};
+use larder::provenance::{GcOptions, Id, Options, Provenance, State};
 use larder_storage::{Durability, ErrorKind, LocalStorage, Result};
 
 use super::changes::{Store, content, open};
@@ -85,38 +85,71 @@ fn on_a_full_disk_results_are_invalidated_and_make_room() {
     let store = store(&root);
     let made = Provenance::new("large");
     let id = store.put(vec![7; LARGE], Some(made)).unwrap();
-    let ballast = fill_up(&root);
-    // It may take room to say so; what is not said is not done.
-    if let Err(error) = store.invalidate(id) {
-        assert_eq!(error.kind(), ErrorKind::Full);
-        File::create(&ballast).unwrap();
-        once_there_is_room(|| store.invalidate(id));
-    }
+    fill_up(&root);
+    // What is kept for this makes room, where a record has to be written first.
+    store.invalidate(id).unwrap();
     assert_eq!(store.record(id).unwrap().unwrap().state, State::Invalid);
     once_there_is_room(|| put(&store, "a"));
     assert!(store.refresh().unwrap().problems.is_empty() && store.verify().unwrap().is_clean());
 }
 
 #[test]
-fn a_root_that_may_not_be_written_is_refused_and_stays_as_it_is() {
-    let Some(disk) = Tmpfs::make("results that may only be read", "4m") else { return };
+fn on_a_full_disk_results_are_collected_and_make_room() {
+    let Some(disk) = Tmpfs::make("collection on a full disk", "12m") else { return };
     let root = disk.root();
     let store = store(&root);
+    let large = |n: u8| Provenance::new("large").param("n", n);
+    for n in 0..100 {
+        store.put(vec![n; 16 << 10], Some(large(n))).unwrap();
+    }
+    fill_up(&root);
+    let report = store.gc(&GcOptions::default().max_bytes(16 << 10)).unwrap();
+    assert_eq!((report.collected.len(), report.bytes), (99, 99 * (16 << 10)));
+    assert!(root.join(".larder/ballast").exists(), "it is taken again");
+    once_there_is_room(|| put(&store, "a"));
+    assert!(store.refresh().unwrap().problems.is_empty() && store.verify().unwrap().is_clean());
+}
+
+/// A disk of which only reading is possible, with a store of `a` and `b`.
+fn read_only(test: &str) -> Option<Tmpfs> {
+    let disk = Tmpfs::make(test, "4m")?;
+    let store = store(&disk.root());
     ["a", "b"].into_iter().for_each(|name| _ = put(&store, name).unwrap());
     drop(store);
     disk.make_read_only();
-    let refused = open(&root, Durability::Process).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Io);
-    let said = refused.to_string();
-    assert!(said.contains(root.to_str().unwrap()) && !said.contains('\n'), "{said}");
-    // An index elsewhere finds all of it.
+    Some(disk)
+}
+
+#[test]
+fn results_that_may_only_be_read_are_read_and_nothing_is_written() {
+    let Some(disk) = read_only("results that may only be read") else { return };
+    let store = store(&disk.root());
+    is_whole(&store, &disk.root());
+    assert_eq!(store.list().filter_map(Result::ok).count(), 2);
+    assert_eq!(kind(store.refresh()), ErrorKind::Io);
+    assert_eq!(store.find(&Provenance::new("c")).unwrap(), None);
+    cannot_be_changed(&store);
+    assert_eq!(kind(store.reindex()), ErrorKind::Io);
+    assert_eq!(kind(store.repair()), ErrorKind::Io);
+    is_whole(&store, &disk.root());
+}
+
+#[test]
+fn an_index_elsewhere_is_made_from_records_that_may_only_be_read() {
+    let Some(disk) = read_only("records that may only be read") else { return };
     let elsewhere = tempfile::tempdir().unwrap();
-    let storage = Arc::new(LocalStorage::open(&root, Durability::Process).unwrap());
+    let storage = Arc::new(LocalStorage::open(disk.root(), Durability::Process).unwrap());
     let store = Store::on(storage, elsewhere.path(), Options::default()).unwrap();
-    is_whole(&store, &root);
-    assert_eq!(kind(put(&store, "c")), ErrorKind::Io);
+    is_whole(&store, &disk.root());
+    cannot_be_changed(&store);
+}
+
+fn cannot_be_changed(store: &Store) {
+    assert_eq!(kind(put(store, "c")), ErrorKind::Io);
     let computed = store.get_or_compute(&Provenance::new("c"), || Ok(content("c", 0)));
     assert_eq!(kind(computed), ErrorKind::Io);
     let id = store.find(&Provenance::new("a")).unwrap().unwrap();
     assert_eq!(kind(store.invalidate(id)), ErrorKind::Io);
+    assert_eq!(kind(store.tag(id, "t")), ErrorKind::Io);
+    assert_eq!(kind(store.delete(id)), ErrorKind::Io);
 }

@@ -11,7 +11,7 @@ use std::{
 use crossbeam_channel::Sender;
 use larder_storage::{
     Digest, Durability, Error, ErrorKind, Key, LocalStorage, RESERVED_SEGMENT, Result,
-    flight::Flights,
+    flight::Flights, publish::Ballast,
 };
 
 use crate::{
@@ -39,6 +39,7 @@ pub(crate) struct Core {
     /// The tier above, where there is one.
     pub(crate) remote: OnceLock<Remote>,
     pub(crate) journal: Journal,
+    pub(crate) ballast: Ballast,
     /// Uses that could not be noted, by the numbers of their entries.
     pub(crate) unsaved: Mutex<HashMap<i64, Use>>,
     pub(crate) boot: i64,
@@ -83,20 +84,22 @@ impl Core {
             .map_err(|error| error.at_path(storage.root()))?;
         // Whose settings are lost evicts nothing.
         let recorded = || recorded.map_or_else(|| Options::new(u64::MAX), |it| it.options());
+        let options = options.unwrap_or_else(recorded);
         let core = Self {
             flights: Flights::across_processes(reserved.join("flights")),
             journal: Journal::new(reserved.join("accesses")),
+            ballast: Ballast::new(storage.root(), options.durability),
             boot: boot::current(),
             remote: OnceLock::new(),
             unsaved: Mutex::default(),
             _agreement: agreement,
             storage,
             index,
-            options: options.unwrap_or_else(recorded),
+            options,
             wake,
         };
         core.make_trash_dir()?;
-        core.take_ballast()?;
+        core.ballast.take()?;
         core.empty_trash()?;
         if let Some(most) = core.strays()?.into_iter().max() {
             // It cannot be deleted, and its name is not to be taken twice.

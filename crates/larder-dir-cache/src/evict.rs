@@ -292,7 +292,7 @@ impl Core {
         let mut gone = Vec::new();
         let expired = self.expire().map(|expired| gone.extend(expired));
         let evicted = self.evict(self.options.policy.as_ref());
-        let synced = self.sync_meta().and(self.take_ballast());
+        let synced = self.sync_meta().and(self.ballast.take());
         let counted = self.index.counters().map(|counters| {
             let Counters { size, entries, .. } = counters;
             self.watch().tell(|observer| observer.on_cycle_complete(size, entries));

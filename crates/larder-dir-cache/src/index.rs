@@ -82,6 +82,11 @@ impl Index {
         self.rows.verify()
     }
 
+    /// Makes the best of the room that there is on a full disk.
+    pub(crate) fn empty_log(&self) -> Result<()> {
+        self.rows.empty_log()
+    }
+
     pub(crate) fn find(&self, key: &str) -> Result<Option<Row>> {
         self.rows.read(|db| {
             let mut query =

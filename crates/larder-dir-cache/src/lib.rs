@@ -127,7 +127,6 @@
 //! - Local disks only for the root, as the index is an SQLite database and leases are file locks. Linux and macOS.
 
 mod accesses;
-mod ballast;
 mod boot;
 mod build;
 mod cache;

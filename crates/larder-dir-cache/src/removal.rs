@@ -44,7 +44,7 @@ impl Core {
 
     /// As [`remove`](Self::remove), without patience.
     pub(crate) fn take_out(&self, key: &Key, why: Why) -> Result<Removal> {
-        self.with_ballast(|| self.try_to_take_out(key, why))
+        self.ballast.spend(|| self.index.empty_log(), || self.try_to_take_out(key, why))
     }
 
     fn try_to_take_out(&self, key: &Key, why: Why) -> Result<Removal> {

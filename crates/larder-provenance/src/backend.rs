@@ -1,12 +1,16 @@
 //! What all stores on one directory share: the records in the index and on the storage, and their payloads.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use larder_sqlite::Attempt;
 use larder_storage::{
     Digest, Durability, Error, ErrorKind, Key, MemoryStorage, RESERVED_SEGMENT, Result, Storage,
     flight::{self, Flights},
+    publish::{Ballast, Stage},
 };
 
 use crate::{
@@ -19,11 +23,13 @@ use crate::{
 
 mod keep;
 mod refresh;
+mod repair;
 mod states;
 
 pub(crate) use keep::{Draft, Taken};
 pub(crate) use refresh::Known;
 pub use refresh::Refreshed;
+pub use repair::RepairReport;
 pub(crate) use states::doubted;
 use states::{state_here, unsettled};
 
@@ -39,6 +45,38 @@ pub(crate) struct Backend {
     turns: Flights,
     /// Whether others with an index of their own may use the payloads.
     pub(crate) is_shared: bool,
+    mark: Option<Mark>,
+    /// Of the index, where it is no memory.
+    ballast: Option<Ballast>,
+}
+
+/// The file that says that a local root has an index elsewhere, so that what no record of its own index has may be used.
+#[derive(Debug)]
+struct Mark {
+    stage: Stage,
+    path: PathBuf,
+}
+
+impl Mark {
+    fn of(root: &Path, durability: Durability) -> Self {
+        let path = root.join(RESERVED_SEGMENT).join("shared");
+        Self { stage: Stage::new(root, durability), path }
+    }
+
+    fn is_set(&self) -> bool {
+        self.path.exists()
+    }
+
+    fn set(&self) -> Result<()> {
+        if self.is_set() {
+            return Ok(());
+        }
+        match self.stage.write(&self.path, b"") {
+            // Where nothing can be written, nothing is removed either.
+            Err(error) if error.kind() == ErrorKind::Io => Ok(()),
+            set => set,
+        }
+    }
 }
 
 /// What is known of a provenance.
@@ -62,6 +100,8 @@ impl Backend {
             flights: Flights::new(),
             turns: Flights::new(),
             is_shared: false,
+            mark: None,
+            ballast: None,
         }
     }
 
@@ -75,7 +115,12 @@ impl Backend {
             Some(root) => Flights::across_processes(flights_in(root)),
             None => Flights::on(Arc::clone(&storage), flight::Options::default())?,
         };
-        let is_shared = storage.local_root() != Some(dir);
+        let mark = storage.local_root().map(|root| Mark::of(root, durability));
+        let is_elsewhere = storage.local_root() != Some(dir);
+        if let (Some(mark), true) = (&mark, is_elsewhere) {
+            mark.set()?;
+        }
+        let is_shared = is_elsewhere || mark.as_ref().is_some_and(Mark::is_set);
         let backend = Self {
             index: Index::open(dir, durability)?,
             blobs: Blobs::new(Arc::clone(&storage), durability, is_shared),
@@ -83,12 +128,18 @@ impl Backend {
             flights,
             turns: Flights::across_processes(flights_in(dir)),
             is_shared,
+            mark,
+            ballast: Some(Ballast::new(dir, durability)),
         };
+        if backend.index.is_read_only() {
+            return Ok(backend);
+        }
         // A new index, one that was moved aside, or one that was being made anew.
         if backend.index.read(|view| view.is_unread())? {
             backend.refresh()?;
         }
         backend.publish_behind()?;
+        backend.take_ballast()?;
         Ok(backend)
     }
 
@@ -143,8 +194,9 @@ impl Backend {
 
     /// Takes up a record that is on the storage, and another one or none in the index.
     fn adopt(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
-        if self.find_published(kind, key)?.is_none() {
-            return Ok(None);
+        let Some(row) = self.find_published(kind, key)? else { return Ok(None) };
+        if self.index.is_read_only() {
+            return Ok(Some(Arc::new(row)));
         }
         // It may just be deleted.
         let _turn = self.turn(&place_of(kind, key)?)?;
@@ -181,11 +233,7 @@ impl Backend {
             }
             let here = row.in_state(state_here(index, row)?);
             index.put(&here, object)?;
-            // What follows from other records is not published: the object may say more that was not read yet.
-            for row in unsettled(index, &here)? {
-                let is_ahead = index.is_behind(row.id)?;
-                index.put(&row, if is_ahead { Object::Behind } else { Object::Same(None) })?;
-            }
+            put_unsettled(index, &here)?;
             Ok(true)
         })
     }
@@ -230,6 +278,9 @@ impl Backend {
     /// Takes up what another machine did to the record.
     pub(crate) fn reread(&self, id: Id) -> Result<()> {
         let (Some(published), true) = (&self.published, self.is_shared) else { return Ok(()) };
+        if self.index.is_read_only() {
+            return Ok(());
+        }
         let Some(place) = self.index.read(|view| view.place(id))? else { return Ok(()) };
         let _turn = self.turn(&place)?;
         match published.load(&place)? {
@@ -265,7 +316,7 @@ impl Backend {
 
     /// Removes the payload unless a record has it, or may have it that another index knows.
     pub(crate) fn reap(&self, payload: &Digest) -> Result<()> {
-        if self.is_shared {
+        if self.is_shared || self.mark.as_ref().is_some_and(Mark::is_set) {
             return Ok(());
         }
         self.index.change(|index| {
@@ -277,13 +328,25 @@ impl Backend {
         })
     }
 
+    /// Keeps room in which something can be removed from the index of a full disk.
+    pub(crate) fn take_ballast(&self) -> Result<()> {
+        self.ballast.as_ref().map_or(Ok(()), Ballast::take)
+    }
+
+    /// Does what makes room, or what has to be done before.
+    pub(crate) fn making_room<T>(&self, work: impl Fn() -> Result<T>) -> Result<T> {
+        match &self.ballast {
+            Some(ballast) => ballast.spend(|| self.index.empty_log(), work),
+            None => work(),
+        }
+    }
+
     /// Removes a record, be it damaged; whether there was one.
     pub(crate) fn delete(&self, id: Id) -> Result<bool> {
         let place = self.index.read(|view| view.place(id))?;
         let _turn = place.map(|place| self.turn(&place)).transpose()?;
-        let Some(Removed { place, payload }) = self.index.change(|index| index.remove(id))? else {
-            return Ok(false);
-        };
+        let removed = self.making_room(|| self.index.change(|index| index.remove(id)))?;
+        let Some(Removed { place, payload }) = removed else { return Ok(false) };
         if let (Some(published), Some(place)) = (&self.published, &place) {
             published.remove(place)?;
         }
@@ -306,6 +369,16 @@ fn newest(published: &Published, row: &Arc<Row>) -> Result<Option<Arc<Row>>> {
 pub(crate) fn existing(view: &dyn View, id: Id) -> Attempt<Arc<Row>> {
     let missing = || Error::new(ErrorKind::NotFound, format!("there is no record {id}"));
     Ok(view.by_id(id)?.ok_or_else(missing)?)
+}
+
+/// Puts what was made from the record into the index in the states that it has now. What follows from other records is not
+/// published: the object may say more that was not read yet.
+fn put_unsettled(index: &mut dyn Change, row: &Row) -> Attempt<()> {
+    for row in unsettled(index, row)? {
+        let is_ahead = index.is_behind(row.id)?;
+        index.put(&row, if is_ahead { Object::Behind } else { Object::Same(None) })?;
+    }
+    Ok(())
 }
 
 /// Puts records into the index that are to be published.

@@ -26,6 +26,10 @@ impl Blobs {
         Self { storage, durability, is_shared }
     }
 
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
     pub(crate) fn key(payload: &Digest) -> Result<Key> {
         let name = payload.to_string();
         Key::new(format!("blobs/{}/{name}", &name[..2]))

@@ -1,14 +1,15 @@
 use std::{fmt, str::FromStr};
 
 use larder_storage::{Error, ErrorKind, Result};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The name of a stored result: a UUID of version 7, so ids sort by the time they were made.
 ///
 /// `Display` writes the 36 characters of the usual hyphenated form, in lower case.
 /// Source: <https://www.rfc-editor.org/rfc/rfc9562>.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Id(Uuid);
 
 impl Id {
@@ -50,12 +51,6 @@ impl FromStr for Id {
             Error::new(ErrorKind::Invalid, format!("{shown:?} is not an id: an id is a UUID"))
                 .with_source(error)
         })
-    }
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

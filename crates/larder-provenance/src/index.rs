@@ -12,7 +12,7 @@ mod sqlite;
 
 use memory::Memory;
 use sqlite::Sqlite;
-pub use sqlite::{APPLICATION_ID, FORMAT_VERSION, is_store, repair};
+pub use sqlite::{APPLICATION_ID, FORMAT_VERSION, is_store, repair_index};
 
 /// What can be asked of an index.
 pub(crate) trait View {
@@ -107,7 +107,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    const PAGE: usize = 1000;
+    const PAGE: usize = 128;
 
     fn turn(&mut self) -> Result<()> {
         // Ended first, so that a failure ends it.
@@ -184,6 +184,19 @@ impl Index {
 
     pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self> {
         Sqlite::open(dir, durability).map(Box::new).map(Self::Sqlite)
+    }
+
+    /// Whether its directory may not be written.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self, Self::Sqlite(sqlite) if sqlite.is_read_only())
+    }
+
+    /// Makes the best of the room that there is on a full disk.
+    pub(crate) fn empty_log(&self) -> Result<()> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Sqlite(sqlite) => sqlite.empty_log(),
+        }
     }
 
     /// Runs `work` on the records; others may change them between two questions.

@@ -67,13 +67,20 @@
 //! - What was [collected](ProvenanceStore::gc) keeps its record, so a lineage stays whole.
 //! - Records lie on the storage beside the payloads. The index of them is made from these: a lost or damaged one costs
 //!   nothing, and [`refresh`](ProvenanceStore::refresh) takes up what other machines did.
+//!   [`repair`](ProvenanceStore::repair) moves what is damaged aside, and keeps the rest.
+//! - Results can be given up on a full disk, and read on one that may not be written.
 //! - In memory and durable stores behave alike. What an acknowledged record survives is chosen by
 //!   [`Options::durability`].
 //!
 //! # Limits
 //!
 //! - The index is an SQLite database on a local disk.
-//! - A payload is in memory as a whole while it is stored or read.
+//! - A payload is in memory as a whole while it is stored or read, and so is a record.
+//! - Work that asks for a result whose own work asks for the first one is [`Locked`](larder_storage::ErrorKind::Locked) among
+//!   the threads of one process; two processes that do so wait for ever.
+//! - A result whose payload was collected is not compared with the one that is computed anew.
+//! - The clocks of machines that share a storage, and its own, may differ by 15 minutes: whose is further off may miss a
+//!   change in a refresh. A collection leaves payloads without a record that are younger than an hour by its clock.
 //! - An input that is a record has to be in the same store; what lies elsewhere is named by the digest of its content.
 //! - Machines that share a storage know each other's records where they ask for them by provenance, and all of them after
 //!   a refresh: until then one may still find what another has just invalidated or deleted. Two that compute one result
@@ -97,11 +104,11 @@ mod store;
 mod track;
 mod value;
 
-pub use backend::Refreshed;
+pub use backend::{Refreshed, RepairReport};
 pub use genome::{GENOME_FORMAT_VERSION, Genome, GenomeRecord, GenomeStore, StoredGenome};
 pub use graph::{Lineage, LineageEdge, LineageRecord, PROV_NAMESPACE};
 pub use id::Id;
-pub use index::{APPLICATION_ID, FORMAT_VERSION, is_store, repair};
+pub use index::{APPLICATION_ID, FORMAT_VERSION, is_store, repair_index};
 pub use payload::{Encoded, Json, Payload};
 pub use provenance::{Difference, Input, Provenance, Source};
 pub use report::{Status, VerifyReport};

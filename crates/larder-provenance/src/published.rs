@@ -21,6 +21,11 @@ impl Published {
         Self(storage)
     }
 
+    /// Whether its clock is that of this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.0.local_root().is_some()
+    }
+
     /// The record of a provenance.
     pub(crate) fn find(&self, kind: &str, key: &Digest) -> Result<Option<Row>> {
         self.load(&place_of(kind, key)?)
@@ -77,7 +82,7 @@ fn read(text: &[u8], place: &Key) -> Result<Row> {
         Error::new(ErrorKind::Corrupt, "the text of the record is damaged").with_source(error)
     })?;
     let row = Row::from_text(text)?;
-    row.provenance()?;
+    row.checked_provenance()?;
     if row.place()? == *place {
         Ok(row)
     } else {

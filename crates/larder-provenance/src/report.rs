@@ -92,7 +92,8 @@ fn check_records(
             }
         };
         report.problems.extend(check_published(backend, &row)?);
-        let mut found = Vec::from_iter(check_provenance(&row));
+        let unsound = row.checked_provenance().err();
+        let mut found = Vec::from_iter(unsound.map(|error| error.chain().to_string()));
         if row.state.has_payload() {
             found.extend(match seen.entry(row.content.payload) {
                 Entry::Occupied(known) => known.get().clone(),
@@ -143,7 +144,8 @@ fn check_published(backend: &Backend, row: &Row) -> Result<Option<Problem>> {
     {
         return Ok(None);
     }
-    let _turn = backend.turn(&place)?;
+    let is_read_only = backend.index.is_read_only();
+    let _turn = if is_read_only { None } else { Some(backend.turn(&place)?) };
     let (now, is_behind) =
         backend.index.read(|view| Ok((view.by_id(row.id)?, view.is_behind(row.id)?)))?;
     let Some(now) = now else { return Ok(None) };
@@ -160,16 +162,6 @@ fn check_published(backend: &Backend, row: &Row) -> Result<Option<Problem>> {
         Err(error) => return Err(error),
     };
     Ok(Some(Problem::new(row.id, what)))
-}
-
-fn check_provenance(row: &Row) -> Option<String> {
-    match row.provenance() {
-        Err(error) => Some(error.chain().to_string()),
-        Ok(provenance) if provenance.as_ref().map(crate::Provenance::digest) != row.key => {
-            Some("the provenance is not the one that the key is of".to_owned())
-        }
-        Ok(_) => None,
-    }
 }
 
 fn check_payload(blobs: &Blobs, row: &Row) -> Result<Option<String>> {

@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     collections::BTreeSet,
-    fmt::Write,
     time::{Duration, SystemTime},
 };
 
@@ -112,6 +111,16 @@ impl Row {
         self.provenance.as_deref().map(Provenance::from_json).transpose()
     }
 
+    /// As [`provenance`](Self::provenance), which has to be the one that the key is of.
+    pub(crate) fn checked_provenance(&self) -> Result<Option<Provenance>> {
+        let provenance = self.provenance()?;
+        if provenance.as_ref().map(Provenance::digest) == self.key {
+            return Ok(provenance);
+        }
+        let message = "the provenance is not the one that the key is of";
+        Err(Error::new(ErrorKind::Corrupt, message))
+    }
+
     /// What the record was made from.
     pub(crate) fn sources(&self) -> Result<Vec<Source>> {
         let provenance = self.provenance()?;
@@ -145,9 +154,8 @@ impl Row {
     pub(crate) fn to_text(&self) -> Result<String> {
         let mut text = serde_json::to_string(&Form::of(self)?).map_err(unwritable)?;
         let sum = crc32c(text.as_bytes());
-        // In the place of the closing brace.
         text.pop();
-        write!(text, "{CHECKSUM}{sum:08x}\"}}").map_err(unwritable)?;
+        text.push_str(&end_of(sum));
         Ok(text)
     }
 
@@ -194,14 +202,19 @@ pub(crate) const PLACES: &str = "records";
 /// What stands before the checksum, which ends the text.
 const CHECKSUM: &str = ",\"checksum\":\"";
 
+/// How long the end of the text is, from there on.
+const END_LEN: usize = CHECKSUM.len() + "01234567\"}".len();
+
 /// Whether the text ends with the checksum of the text without it.
 fn has_right_checksum(text: &str) -> bool {
-    let parts = text.strip_suffix("\"}").and_then(|text| text.rsplit_once(CHECKSUM));
-    parts.is_some_and(|(before, sum)| {
-        let found = crc32c_append(crc32c(before.as_bytes()), b"}");
-        // As it is written, and not in capitals, say.
-        sum == format!("{found:08x}")
-    })
+    let at = text.len().checked_sub(END_LEN);
+    at.and_then(|at| text.split_at_checked(at))
+        .is_some_and(|(before, end)| end == end_of(crc32c_append(crc32c(before.as_bytes()), b"}")))
+}
+
+/// The end of a text that has this checksum, in the place of the closing brace.
+fn end_of(sum: u32) -> String {
+    format!("{CHECKSUM}{sum:08x}\"}}")
 }
 
 /// What the text of any version begins with.
@@ -214,8 +227,7 @@ struct Versioned {
 #[derive(Serialize, Deserialize)]
 struct Form<'a> {
     format: u32,
-    #[serde(borrow)]
-    id: Cow<'a, str>,
+    id: Id,
     #[serde(borrow)]
     kind: Cow<'a, str>,
     version: u32,
@@ -223,18 +235,17 @@ struct Form<'a> {
     created_at_ns: i64,
     stored_at_ns: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<Cow<'a, str>>,
+    key: Option<Digest>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     provenance: Option<&'a RawValue>,
-    #[serde(borrow)]
-    payload: Cow<'a, str>,
+    payload: Digest,
     payload_len: u64,
     #[serde(borrow)]
     summary: &'a RawValue,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost_ns: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    seen: Vec<Option<Cow<'a, str>>>,
+    seen: Vec<Option<Digest>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pinned: bool,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -248,23 +259,22 @@ impl<'a> Form<'a> {
         fn raw(text: &str) -> Result<&RawValue> {
             serde_json::from_str(text).map_err(unwritable)
         }
-        let hex = |digest: &Digest| Cow::Owned(digest.to_string());
         let content = &row.content;
         Ok(Self {
             format: RECORD_FORMAT_VERSION,
-            id: Cow::Owned(row.id.to_string()),
+            id: row.id,
             kind: Cow::Borrowed(&row.kind),
             version: content.version,
             state: row.state,
             created_at_ns: row.created_at,
             stored_at_ns: row.stored_at,
-            key: row.key.as_ref().map(hex),
+            key: row.key,
             provenance: row.provenance.as_deref().map(raw).transpose()?,
-            payload: hex(&content.payload),
+            payload: content.payload,
             payload_len: content.payload_len,
             summary: raw(&content.summary)?,
             cost_ns: content.cost_ns,
-            seen: content.seen.iter().map(|seen| seen.as_ref().map(hex)).collect(),
+            seen: content.seen.clone(),
             pinned: row.pinned,
             tags: row.tags.clone(),
             note: row.note.clone(),
@@ -272,8 +282,6 @@ impl<'a> Form<'a> {
     }
 
     fn into_row(self) -> Result<Row> {
-        let digest = |text: Cow<'_, str>| text.parse::<Digest>();
-        let seen = self.seen.into_iter().map(|seen| seen.map(digest).transpose());
         // As much as a column of the index holds.
         if i64::try_from(self.payload_len).is_err() {
             return Err(Error::new(
@@ -283,19 +291,19 @@ impl<'a> Form<'a> {
         }
         let content = Content {
             version: self.version,
-            payload: digest(self.payload)?,
+            payload: self.payload,
             payload_len: self.payload_len,
             summary: self.summary.get().to_owned(),
             cost_ns: self.cost_ns,
-            seen: seen.collect::<Result<_>>()?,
+            seen: self.seen,
         };
         Ok(Row {
-            id: self.id.parse()?,
+            id: self.id,
             kind: Cow::Owned(self.kind.into_owned()),
             state: self.state,
             created_at: self.created_at_ns,
             stored_at: self.stored_at_ns,
-            key: self.key.map(digest).transpose()?,
+            key: self.key,
             provenance: self.provenance.map(|text| text.get().to_owned()),
             content,
             pinned: self.pinned,
@@ -357,7 +365,7 @@ mod tests {
             let text = row().to_text().unwrap().replace(from, to);
             let (before, _) = text.rsplit_once(CHECKSUM).unwrap();
             let sum = crc32c_append(crc32c(before.as_bytes()), b"}");
-            Row::from_text(&format!("{before}{CHECKSUM}{sum:08x}\"}}")).unwrap_err().kind()
+            Row::from_text(&format!("{before}{}", end_of(sum))).unwrap_err().kind()
         };
         assert_eq!(refused("{\"format\":1", "{\"format\":2"), ErrorKind::Format);
         let endless = format!("\"payload_len\":{}", u64::MAX);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use larder_storage::{Durability, Error, ErrorKind, LocalStorage, Result, Storage};
 
 use crate::{
-    Encoded, Id, Payload, Provenance, Status, VerifyReport,
+    Encoded, Id, Payload, Provenance, RepairReport, Status, VerifyReport,
     backend::{Backend, Draft, Lookup, Refreshed},
     blobs::lost,
     report,
@@ -70,12 +70,13 @@ impl<T: Payload> ProvenanceStore<T> {
         Self::of(Backend::in_memory())
     }
 
-    /// Opens the store in the local directory `dir`, and makes it where it is missing.
+    /// Opens the store in the local directory `dir`, and makes it where it is missing. One that may not be written, and that
+    /// was closed by everybody who wrote to it, is opened for reading.
     ///
     /// # Errors
     ///
-    /// `Invalid` where `dir` is a file; `Corrupt` where the database is damaged, which [`repair`](crate::repair) moves
-    /// aside; `Format` where it belongs to something else or to a newer version; `Io` where the directory cannot be used.
+    /// `Invalid` where `dir` is a file; `Corrupt` where the database is damaged, which [`repair_index`](crate::repair_index)
+    /// moves aside; `Format` where it belongs to something else or to a newer version; `Io` where the directory cannot be used.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         let storage = LocalStorage::open(dir, options.durability)?;
         let dir = storage.root().to_owned();
@@ -178,8 +179,8 @@ impl<T: Payload> ProvenanceStore<T> {
     ///
     /// # Errors
     ///
-    /// Those of `compute`, and then nothing was stored; `Locked` where `compute` asks for the same provenance; otherwise
-    /// as [`get`](Self::get) and [`put`](Self::put).
+    /// Those of `compute`, and then nothing was stored; `Locked` where `compute` asks for the same provenance, or for one whose
+    /// work waits for this; otherwise as [`get`](Self::get) and [`put`](Self::put).
     pub fn get_or_compute(
         &self,
         provenance: &Provenance,
@@ -297,6 +298,20 @@ impl<T: Payload> ProvenanceStore<T> {
     /// `Io` or `Backend` where something cannot be read. What is damaged is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
         report::verify(&self.backend)
+    }
+
+    /// Moves what is damaged out of the way: reads every record and every payload on the storage, and copies the damaged ones
+    /// below `quarantine` before they go. A record that the index still has is written anew; a result without its payload,
+    /// or without its record, is computed anew where it is asked for. Then the index is made anew. Records of a newer version
+    /// stay where they are, and are told.
+    ///
+    /// A payload that another machine writes at the very moment when its damage is found is taken away with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`reindex`](Self::reindex); `Full` where there is no room for the copies.
+    pub fn repair(&self) -> Result<RepairReport> {
+        self.backend.repair()
     }
 
     /// Takes up what others have changed on the storage: records that are new, changed or gone, in one listing.

@@ -215,6 +215,16 @@ impl Database {
         })
     }
 
+    /// Takes the write-ahead log over into the file, as far as there is room and nobody reads an older state. After that it is
+    /// written from its start again, so that on a full disk a small change needs no more room.
+    ///
+    /// # Errors
+    ///
+    /// As [`turn`](Self::turn); those of the database, `Full` among them.
+    pub fn empty_log(&self) -> Result<()> {
+        self.turn()?.run(|db| Ok(db.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()))?))
+    }
+
     /// A number that changes with every write of Larder's, by any thread or process; `None` while one is under way. What
     /// was read between two equal ones is still so. It costs one load from memory.
     pub fn state(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::{Error, ErrorKind};
 
 /// A BLAKE3 digest of 32 bytes: the content address and key hash of the workspace.
@@ -43,14 +45,57 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong =
-            || Error::new(ErrorKind::Invalid, "a digest is 64 lowercase hexadecimal digits");
-        let hash = blake3::Hash::from_hex(text).map_err(|error| wrong().with_source(error))?;
-        // An address has one spelling.
-        if text.bytes().any(|digit| digit.is_ascii_uppercase()) {
-            return Err(wrong());
+        let read = || {
+            let pairs: &[[u8; 2]; 32] = match text.as_bytes().as_chunks() {
+                (pairs, []) => pairs.try_into().ok()?,
+                _ => return None,
+            };
+            let values =
+                pairs.map(|[high, low]| (DIGITS[usize::from(high)], DIGITS[usize::from(low)]));
+            let is_sound = values.iter().all(|(high, low)| high | low < 16);
+            is_sound.then(|| Self(values.map(|(high, low)| high << 4 | low)))
+        };
+        read().ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "a digest is 64 lowercase hexadecimal digits")
+        })
+    }
+}
+
+/// The value of each hexadecimal digit, in lower case only, as an address has one spelling; 255 of what is none. Digits and
+/// letters come without order, which branches between them would wait for.
+const DIGITS: [u8; 256] = {
+    let (mut values, mut value) = ([u8::MAX; 256], 0);
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+impl Serialize for Digest {
+    /// As `Display` writes it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl de::Visitor<'_> for Text {
+            type Value = Digest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("64 lowercase hexadecimal digits")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Digest, E> {
+                text.parse().map_err(E::custom)
+            }
         }
-        Ok(Self(*hash.as_bytes()))
+
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -84,8 +129,22 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_digest() {
-        for text in ["", "af", "zz1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"] {
-            assert_eq!(text.parse::<Digest>().unwrap_err().kind(), ErrorKind::Invalid);
+        let sound = Digest::of(b"").to_string();
+        let wrong = [
+            "".to_owned(),
+            "af".to_owned(),
+            sound.replacen("af", "zz", 1),
+            sound.to_uppercase(),
+            format!("{sound}0"),
+            format!("{sound}00"),
+            sound.replacen("af", "é", 1),
+        ];
+        for text in wrong {
+            assert_eq!(text.parse::<Digest>().unwrap_err().kind(), ErrorKind::Invalid, "{text}");
+            assert!(serde_json::from_value::<Digest>(text.into()).is_err());
         }
+        let json = serde_json::to_value(Digest::of(b"")).unwrap();
+        assert_eq!(json, sound);
+        assert_eq!(serde_json::from_value::<Digest>(json).unwrap(), Digest::of(b""));
     }
 }

@@ -152,8 +152,9 @@ impl Flights {
     ///
     /// # Errors
     ///
-    /// `Locked` where this thread holds `key` already, through this value or another one on the same place, and would
-    /// wait for itself; `Io` where a lock file fails; what [`Storage::get`] and [`Storage::put`] fail with, and
+    /// `Locked` where this thread holds `key` already, through this value or another one on the same place, or another
+    /// thread of this process holds it that waits for this one, be it through others, so that the wait would never end;
+    /// `Io` where a lock file fails; what [`Storage::get`] and [`Storage::put`] fail with, and
     /// `Corrupt` or `Format` where the object of the lease is none, on a storage.
     pub fn enter(&self, key: &str) -> Result<Lease<'_>> {
         let seat = self.slots()?.occupy(key)?;

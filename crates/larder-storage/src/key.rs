@@ -127,7 +127,7 @@ fn broken_rule(segment: &str) -> Option<&'static str> {
         Some("has a segment '.' or '..'")
     } else if segment.len() > Key::MAX_SEGMENT_LEN {
         Some("has a segment of more than 255 bytes")
-    } else if segment.chars().any(|c| c < ' ' || c == '\x7f') {
+    } else if segment.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
         Some("holds a control character")
     } else if segment.contains(['\\', ':']) {
         Some("holds '\\' or ':': use '/' between segments")
@@ -145,13 +145,15 @@ fn broken_rule(segment: &str) -> Option<&'static str> {
 /// Whether Windows takes the name for a device: by the stem before the first dot, in any case.
 /// Source: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
 fn is_device_name(segment: &str) -> bool {
-    let stem = segment.split('.').next().unwrap_or(segment).trim_end_matches(' ');
-    let stem = stem.to_ascii_uppercase();
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str()) {
+    let stem = segment.find('.').map_or(segment, |dot| &segment[..dot]).trim_end_matches(' ');
+    let is = |name: &&str| stem.eq_ignore_ascii_case(name);
+    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].iter().any(is) {
         return true;
     }
-    let port = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-    let mut digits = port.unwrap_or("").chars();
+    let port = stem
+        .split_at_checked(3)
+        .filter(|(kind, _)| kind.eq_ignore_ascii_case("COM") || kind.eq_ignore_ascii_case("LPT"));
+    let mut digits = port.map_or("", |(_, number)| number).chars();
     matches!((digits.next(), digits.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
 }
 

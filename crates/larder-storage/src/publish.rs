@@ -17,6 +17,7 @@ use std::{
 use crate::{Durability, Error, ErrorKind, RESERVED_SEGMENT, Result, lock::FileLock};
 
 mod area;
+mod ballast;
 mod dir;
 mod room;
 mod sync;
@@ -25,6 +26,7 @@ mod tree;
 mod unnamed;
 
 use area::Area;
+pub use ballast::Ballast;
 pub use dir::StagedDir;
 use room::Room;
 pub use tree::remove_dir;

@@ -95,18 +95,21 @@ impl Store {
             Self::Shards => {
                 let index = EmbeddingCache::repair_index(dir)?;
                 let report = shards::open(dir)?.repair()?;
-                let quarantined = report.quarantined.iter().map(ToString::to_string);
-                let moved: Vec<_> = index
-                    .map(|path| path.display().to_string())
-                    .into_iter()
-                    .chain(quarantined)
-                    .collect();
-                Ok(json!({ "moved": moved }))
+                Ok(moved(index, report.quarantined))
             }
             Self::Dirs => Ok(json!({ "moved": Vec::from_iter(DirCache::repair(dir)?) })),
-            Self::Provenance => Ok(json!({ "moved": Vec::from_iter(provenance::repair(dir)?) })),
+            Self::Provenance => {
+                let index = provenance::repair_index(dir)?;
+                Ok(moved(index, records(dir)?.repair()?.quarantined))
+            }
         }
     }
+}
+
+/// What a repair moved: an index, and objects.
+fn moved(index: Option<PathBuf>, objects: Vec<String>) -> Value {
+    let index = index.map(|path| path.display().to_string());
+    json!({ "moved": index.into_iter().chain(objects).collect::<Vec<_>>() })
 }
 
 fn arrays(dir: &Path) -> Result<ArrayStore> {

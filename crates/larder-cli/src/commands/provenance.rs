@@ -23,7 +23,7 @@ mod tend;
 mod tree;
 
 /// What helps where records, results or the index are not as they should be.
-const HELP: &str = "`larder provenance reindex` reads the records anew, `larder provenance repair` moves a damaged index \
+const HELP: &str = "`larder provenance reindex` reads the records anew, `larder provenance repair` moves what is damaged \
                     aside, and a result that is computed again takes the place of a damaged one";
 
 /// A store through which records of all kinds are looked at.

@@ -2,14 +2,23 @@
 
 use std::{
     collections::HashMap,
+    panic::resume_unwind,
+    thread,
     time::{Duration, SystemTime},
 };
 
+use larder_sqlite::Attempt;
 use larder_storage::{Entry, Error, ErrorKind, Key, Problem, Result, time};
 use serde::Serialize;
 
-use super::Backend;
-use crate::{Id, index::Object, published::Published, report::damage};
+use super::{Backend, put_unsettled, states::state_here};
+use crate::{
+    Id,
+    index::{Change, Object},
+    published::Published,
+    report::damage,
+    row::Row,
+};
 
 /// What [`refresh`](crate::ProvenanceStore::refresh) did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -26,6 +35,12 @@ pub struct Refreshed {
 /// An object may change again within so long and bear the same time, as storages may count in seconds.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
+/// How far the clock of a storage elsewhere may be from that of this machine: those of S3 and Azure refuse who is further off.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(15);
+
+/// How many requests are under way at once.
+const REQUESTS: usize = 16;
+
 /// A record in the index.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
@@ -40,18 +55,25 @@ impl Backend {
         let Some(published) = &self.published else { return Ok(done) };
         // Before the listing: what is added meanwhile is not missed there.
         let mut known: HashMap<Key, Known> = self.index.read(|view| view.known())?;
-        let mut seen = 0_u64;
+        let (mut is_empty, mut unread) = (true, Vec::new());
         for entry in published.list()? {
             let entry = entry?;
-            seen += 1;
+            is_empty = false;
             match known.remove(&entry.key) {
                 Some(Known { id, object: Object::Behind }) => self.publish(&[id])?,
                 Some(known) if known.object == read_at(&entry) => {}
-                _ => self.read(published, &entry, &mut done)?,
+                _ => unread.push(entry),
             }
         }
-        if seen == 0 {
+        if is_empty {
             refuse_other_storage(&known)?;
+        }
+        for read in self.each(&unread, |entry| self.read(published, entry))? {
+            match read {
+                Read::Taken => done.read += 1,
+                Read::Gone => {}
+                Read::Wrong(problem) => done.problems.push(problem),
+            }
         }
         for (place, Known { id, object }) in known {
             if object == Object::Behind {
@@ -79,48 +101,87 @@ impl Backend {
     pub(crate) fn reindex(&self) -> Result<Refreshed> {
         let Some(published) = &self.published else { return Ok(Refreshed::default()) };
         self.publish_behind()?;
-        let mut rows = Vec::new();
-        for entry in published.list()? {
-            let place = entry?.key;
-            match published.load(&place) {
-                Ok(row) => rows.extend(row),
-                // It is told below.
-                Err(error) => _ = damage(&place, error)?,
-            }
-        }
-        // What was added or changed since is read below.
+        let entries: Vec<_> = published.list()?.collect::<Result<_>>()?;
+        let rows = self.each(&entries, |entry| match published.load(&entry.key) {
+            Ok(row) => Ok(row.map(|row| (row, object(published, entry)))),
+            // It is told below.
+            Err(error) => damage(&entry.key, error).map(|_| None),
+        })?;
+        let rows: Vec<(Row, Object)> = rows.into_iter().flatten().collect();
         self.index.change(|index| {
             index.clear()?;
-            for row in &rows {
+            for (row, object) in &rows {
                 if !index.is_behind(row.id)? && index.by_id(row.id)?.is_none() {
-                    index.put(row, Object::Same(None))?;
+                    index.put(row, *object)?;
                 }
             }
-            Ok(())
+            rows.iter().try_for_each(|(row, object)| settle(index, row.id, *object))
         })?;
-        self.refresh()
+        // Reads what was added or changed since.
+        Ok(Refreshed { read: rows.len() as u64, ..self.refresh()? })
     }
 
-    fn read(&self, published: &Published, entry: &Entry, done: &mut Refreshed) -> Result<()> {
+    fn read(&self, published: &Published, entry: &Entry) -> Result<Read> {
         let _turn = self.turn(&entry.key)?;
         let row = match published.load(&entry.key) {
-            Err(error) => {
-                done.problems.push(damage(&entry.key, error)?);
-                return Ok(());
-            }
-            Ok(row) => row,
+            Err(error) => return damage(&entry.key, error).map(Read::Wrong),
+            Ok(None) => return Ok(Read::Gone),
+            Ok(Some(row)) => row,
         };
-        let Some(row) = row else { return Ok(()) };
-        let is_settled =
-            SystemTime::now().duration_since(entry.modified).is_ok_and(|age| age >= SETTLED_AFTER);
-        let object = if is_settled { read_at(entry) } else { Object::Same(None) };
-        if self.take_up(&row, object)? {
-            done.read += 1;
-        } else {
-            let what = "the record has the id of another one: remove one of the two";
-            done.problems.push(Problem::new(&entry.key, what));
+        if self.take_up(&row, object(published, entry))? {
+            return Ok(Read::Taken);
         }
-        Ok(())
+        let what = "the record has the id of another one: remove one of the two";
+        Ok(Read::Wrong(Problem::new(&entry.key, what)))
+    }
+
+    /// Does `work` on each, on several threads where the storage is elsewhere and each waits for an answer.
+    fn each<T: Send>(
+        &self,
+        entries: &[Entry],
+        work: impl Fn(&Entry) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let is_local = self.published.as_ref().is_none_or(Published::is_local);
+        let share = entries.len().div_ceil(if is_local { 1 } else { REQUESTS }).max(1);
+        thread::scope(|scope| {
+            let work = &work;
+            let all = move |entries: &[Entry]| entries.iter().map(work).collect::<Result<Vec<T>>>();
+            let start = |entries| scope.spawn(move || all(entries));
+            let workers: Vec<_> = entries.chunks(share).map(start).collect();
+            let mut done = Vec::with_capacity(entries.len());
+            for worker in workers {
+                done.extend(worker.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+            }
+            Ok(done)
+        })
+    }
+}
+
+/// What became of an object that was to be read.
+enum Read {
+    Taken,
+    Gone,
+    Wrong(Problem),
+}
+
+/// Gives a record the state that it has among those that are there, and then what was made from it.
+fn settle(index: &mut dyn Change, id: Id, object: Object) -> Attempt<()> {
+    let Some(row) = index.by_id(id)? else { return Ok(()) };
+    let here = row.in_state(state_here(index, &row)?);
+    if here != *row && !index.is_behind(id)? {
+        index.put(&here, object)?;
+    }
+    put_unsettled(index, &here)
+}
+
+/// How an object counts that was just read.
+fn object(published: &Published, entry: &Entry) -> Object {
+    let differ = if published.is_local() { Duration::ZERO } else { CLOCKS_DIFFER };
+    let age = SystemTime::now().duration_since(entry.modified);
+    if age.is_ok_and(|age| age >= SETTLED_AFTER + differ) {
+        read_at(entry)
+    } else {
+        Object::Same(None)
     }
 }
 

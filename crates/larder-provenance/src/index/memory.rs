@@ -1,6 +1,5 @@
 use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     ops::Bound,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -18,7 +17,8 @@ pub(crate) struct Memory(RwLock<Records>);
 #[derive(Debug, Default)]
 struct Records {
     rows: BTreeMap<Id, Arc<Row>>,
-    by_key: HashMap<Digest, HashMap<Cow<'static, str>, Id>>,
+    /// Of each provenance, for each kind.
+    by_key: HashMap<Digest, Vec<Arc<Row>>>,
     /// How many records have each payload, and its length.
     payloads: HashMap<Digest, (u64, u64)>,
     children: HashMap<Source, BTreeSet<Id>>,
@@ -55,8 +55,8 @@ impl View for Records {
     }
 
     fn by_key(&self, kind: &str, key: &Digest) -> Attempt<Option<Arc<Row>>> {
-        let id = self.by_key.get(key).and_then(|kinds| kinds.get(kind));
-        Ok(id.and_then(|id| self.rows.get(id)).cloned())
+        let rows = self.by_key.get(key).map_or(&[][..], Vec::as_slice);
+        Ok(rows.iter().find(|row| row.kind == kind).cloned())
     }
 
     fn children(&self, source: &Source) -> Attempt<Vec<Id>> {
@@ -137,28 +137,34 @@ impl Change for Records {
             self.payloads.entry(content.payload).or_insert((0, content.payload_len)).0 += 1;
         }
         self.remove(row.id)?;
-        if let Some(key) = row.key
-            && let Some(other) =
-                self.by_key.entry(key).or_default().insert(row.kind.clone(), row.id)
-        {
-            self.remove(other)?;
-            self.by_key.entry(key).or_default().insert(row.kind.clone(), row.id);
+        let row = Arc::new(row.clone());
+        if let Some(key) = row.key {
+            if let Some(other) = self.by_key(&row.kind, &key)? {
+                self.remove(other.id)?;
+            }
+            self.by_key.entry(key).or_default().push(Arc::clone(&row));
         }
         for source in sources {
             self.children.entry(source).or_default().insert(row.id);
         }
-        self.rows.insert(row.id, Arc::new(row.clone()));
+        self.rows.insert(row.id, row);
         Ok(())
     }
 
     fn remove(&mut self, id: Id) -> Attempt<Option<Removed>> {
         let Some(row) = self.rows.remove(&id) else { return Ok(None) };
-        if let Some(kinds) = row.key.and_then(|key| self.by_key.get_mut(&key)) {
-            kinds.remove(&row.kind);
+        if let Some(Entry::Occupied(mut rows)) = row.key.map(|key| self.by_key.entry(key)) {
+            rows.get_mut().retain(|other| other.id != id);
+            if rows.get().is_empty() {
+                rows.remove();
+            }
         }
         for source in row.sources()? {
-            if let Some(children) = self.children.get_mut(&source) {
-                children.remove(&id);
+            if let Entry::Occupied(mut children) = self.children.entry(source) {
+                children.get_mut().remove(&id);
+                if children.get().is_empty() {
+                    children.remove();
+                }
             }
         }
         if row.state.has_payload() {

@@ -40,7 +40,7 @@ const SCHEMA: Schema = Schema {
 ///
 /// `Locked` where anybody has the store open; `Format` where the database is not ours; `Io` where it cannot be read or
 /// moved.
-pub fn repair(index_dir: impl AsRef<Path>) -> Result<Option<PathBuf>> {
+pub fn repair_index(index_dir: impl AsRef<Path>) -> Result<Option<PathBuf>> {
     larder_sqlite::repair(&path(index_dir.as_ref()), &SCHEMA)
 }
 
@@ -70,7 +70,15 @@ pub(crate) struct Sqlite(Database);
 
 impl Sqlite {
     pub(super) fn open(dir: &Path, durability: Durability) -> Result<Self> {
-        Database::open(path(dir), &SCHEMA, durability).map(Self)
+        Database::open_or_read(path(dir), &SCHEMA, durability).map(Self)
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.0.is_read_only()
+    }
+
+    pub(super) fn empty_log(&self) -> Result<()> {
+        self.0.empty_log()
     }
 
     pub(super) fn read<T>(&self, work: impl FnOnce(&dyn View) -> Attempt<T>) -> Result<T> {

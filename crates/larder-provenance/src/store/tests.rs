@@ -233,6 +233,31 @@ fn work_may_ask_for_other_results_but_not_for_itself() {
 }
 
 #[test]
+fn results_that_ask_for_each_other_end() {
+    for bench in Bench::both() {
+        let both_work = Barrier::new(2);
+        let ask = &|this: &'static str, other: &'static str| {
+            bench.store.get_or_compute(&made(this), || {
+                both_work.wait();
+                bench.store.get_or_compute(&made(other), || {
+                    // Of the other thread, whose work has failed by now.
+                    bench.store.get_or_compute(&made(this), || unreachable!("it is under way"))?;
+                    Ok(payload(1))
+                })?;
+                Ok(payload(1))
+            })
+        };
+        let outcomes = thread::scope(|scope| {
+            let outcomes = [("a", "b"), ("b", "a")].map(|(a, b)| scope.spawn(move || ask(a, b)));
+            outcomes.map(|outcome| outcome.join().unwrap().map(|outcome| outcome.computed))
+        });
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Locked);
+        }
+    }
+}
+
+#[test]
 fn another_result_of_one_provenance_is_refused() {
     for bench in Bench::both() {
         let id = bench.store.put(payload(1), Some(made("op"))).unwrap();

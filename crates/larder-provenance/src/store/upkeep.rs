@@ -66,6 +66,9 @@ pub struct GcReport {
 /// Payloads that no record has are left alone for so long: their records may be on the way.
 const GRACE: Duration = Duration::from_hours(1);
 
+/// So many records are collected at once: what these free makes room for the next.
+const AT_ONCE: usize = 16;
+
 impl<T: Payload> ProvenanceStore<T> {
     /// Declares a record wrong: its payload goes, and it is computed anew, under its id, where it is asked for. What was
     /// made from it, at any remove, is [doubtful](State::Doubtful): found again as soon as what it was made from is there
@@ -77,24 +80,26 @@ impl<T: Payload> ProvenanceStore<T> {
     pub fn invalidate(&self, id: Id) -> Result<Vec<Id>> {
         self.backend.reread(id)?;
         let rows = loop {
-            let rows = self.backend.index.change(|index| {
-                if index.is_unread()? {
-                    return Ok(None);
-                }
-                let rows = invalidated(index, id)?;
-                put_all(index, &rows)?;
-                Ok(Some(rows))
-            })?;
-            match rows {
+            match self.backend.making_room(|| self.invalidate_in_index(id))? {
                 Some(rows) => break rows,
                 // Something made from it may not be in the index yet.
                 None => _ = self.backend.refresh()?,
             }
         };
-        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        self.backend.publish(&ids)?;
-        rows.iter().try_for_each(|row| self.backend.reap(&row.content.payload))?;
-        Ok(ids)
+        self.backend.making_room(|| give_up(&self.backend, &rows))?;
+        Ok(rows.iter().map(|row| row.id).collect())
+    }
+
+    /// `None` where records may be missing in the index.
+    fn invalidate_in_index(&self, id: Id) -> Result<Option<Vec<Row>>> {
+        self.backend.index.change(|index| {
+            if index.is_unread()? {
+                return Ok(None);
+            }
+            let rows = invalidated(index, id)?;
+            put_all(index, &rows)?;
+            Ok(Some(rows))
+        })
     }
 
     /// What [`invalidate`](Self::invalidate) would return; nothing is changed.
@@ -119,8 +124,10 @@ impl<T: Payload> ProvenanceStore<T> {
     /// `Io` or `Backend` where the storage or the database fails.
     pub fn gc(&self, options: &GcOptions) -> Result<GcReport> {
         let backend = &*self.backend;
-        // What others have stored since counts too, and what is damaged in the index.
-        let unread = backend.refresh()?.problems.len();
+        let refresh = || backend.making_room(|| backend.refresh()).map(|done| done.problems.len());
+        // What others have stored since counts too. Where they share the index, that waits until there is room for it.
+        let is_first = backend.is_shared || options.dry_run;
+        let mut unread = if is_first { refresh()? } else { 0 };
         let mut records = Candidates::default();
         let mut damaged = 0;
         for row in backend.rows() {
@@ -134,10 +141,17 @@ impl<T: Payload> ProvenanceStore<T> {
         }
         let mut report = records.choose(options);
         if !options.dry_run {
-            let rows = collect(backend, &report.collected)?;
-            report.collected = rows.iter().map(|row| row.id).collect();
-            backend.publish(&report.collected)?;
-            rows.iter().try_for_each(|row| backend.reap(&row.content.payload))?;
+            let mut collected = Vec::with_capacity(report.collected.len());
+            for ids in report.collected.chunks(AT_ONCE) {
+                let rows = backend.making_room(|| collect(backend, ids))?;
+                backend.making_room(|| give_up(backend, &rows))?;
+                backend.take_ballast()?;
+                collected.extend(rows.iter().map(|row| row.id));
+            }
+            report.collected = collected;
+        }
+        if !is_first {
+            unread = refresh()?;
         }
         // A record that is not or cannot be read may have any payload.
         let is_unread = backend.index.read(|view| view.is_unread())?;
@@ -276,6 +290,13 @@ fn sweep(
         report.bytes += entry.len;
     }
     Ok(())
+}
+
+/// Removes the payloads of records that have given them up, and writes these to the storage: in this order, because on a full
+/// disk the one makes room for the other.
+fn give_up(backend: &Backend, rows: &[Row]) -> Result<()> {
+    rows.iter().try_for_each(|row| backend.reap(&row.content.payload))?;
+    backend.publish(rows.iter().map(|row| &row.id))
 }
 
 /// Gives up the payloads of these records, as far as they may still go; returns the records.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
     thread::{self, ThreadId},
 };
 
@@ -55,10 +55,10 @@ impl Slots {
         Ok(slots)
     }
 
-    /// Waits until no other thread holds the slot of `key`.
+    /// Waits until no other thread holds the slot of `key`; fails where that would never be.
     pub(super) fn occupy(&self, key: &str) -> Result<Seat<'_>> {
         let mut seat = self.seat(key);
-        seat.slot.occupy().map_err(|()| reentered(key))?;
+        seat.slot.occupy().ok_or_else(|| reentered(key))?;
         seat.is_held = true;
         Ok(seat)
     }
@@ -66,15 +66,8 @@ impl Slots {
     /// The slot of `key`, where no thread holds it.
     pub(super) fn try_occupy(&self, key: &str) -> Option<Seat<'_>> {
         let mut seat = self.seat(key);
-        let mut holder = lock(&seat.slot.holder);
-        if holder.is_none() {
-            *holder = Some(thread::current().id());
-            drop(holder);
-            seat.is_held = true;
-            return Some(seat);
-        }
-        drop(holder);
-        None
+        seat.is_held = seat.slot.try_occupy(thread::current().id());
+        seat.is_held.then_some(seat)
     }
 
     fn seat(&self, key: &str) -> Seat<'_> {
@@ -91,18 +84,56 @@ impl Slots {
 }
 
 impl Slot {
-    /// Waits for the slot; fails where this thread would wait for itself.
-    fn occupy(&self) -> Result<(), ()> {
+    /// Waits for the slot; `None` where this thread would wait for itself.
+    fn occupy(self: &Arc<Self>) -> Option<()> {
         let me = thread::current().id();
+        if self.try_occupy(me) {
+            return Some(());
+        }
+        let _waiting = Waiting::begin(me, self)?;
         let mut holder = lock(&self.holder);
-        while let Some(other) = *holder {
-            if other == me {
-                return Err(());
-            }
+        while holder.is_some() {
             holder = self.free.wait(holder).unwrap_or_else(PoisonError::into_inner);
         }
         *holder = Some(me);
-        Ok(())
+        Some(())
+    }
+
+    fn try_occupy(&self, me: ThreadId) -> bool {
+        let mut holder = lock(&self.holder);
+        let is_free = holder.is_none();
+        holder.get_or_insert(me);
+        is_free
+    }
+}
+
+/// What each thread of this process waits for. Whoever has this locked may lock a slot, and not the other way round.
+static WAITING: LazyLock<Mutex<HashMap<ThreadId, Arc<Slot>>>> = LazyLock::new(Mutex::default);
+
+/// Says that a thread waits, for as long as this lives.
+struct Waiting(ThreadId);
+
+impl Waiting {
+    /// `None` where who holds the slot waits for this thread, be it through others.
+    fn begin(me: ThreadId, slot: &Arc<Slot>) -> Option<Self> {
+        let mut waiting = lock(&WAITING);
+        let mut next = Some(slot);
+        // A thread that has just got its slot still counts as waiting for it, and so for itself.
+        for _ in 0..=waiting.len() {
+            let Some(holder) = next.and_then(|slot| *lock(&slot.holder)) else { break };
+            if holder == me {
+                return None;
+            }
+            next = waiting.get(&holder);
+        }
+        waiting.insert(me, Arc::clone(slot));
+        Some(Self(me))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        lock(&WAITING).remove(&self.0);
     }
 }
 
@@ -123,7 +154,9 @@ impl Drop for Seat<'_> {
 }
 
 pub(super) fn reentered(key: &str) -> Error {
-    let message = format!("this thread works on {key:?} already: do not ask for it from inside");
+    let message = format!(
+        "{key:?} is worked on by this thread, or by one that waits for this thread: do not ask for it from inside"
+    );
     Error::new(ErrorKind::Locked, message)
 }
 

@@ -115,6 +115,32 @@ fn asking_from_inside_is_an_error_and_other_keys_are_free() {
 }
 
 #[test]
+fn threads_that_would_wait_for_each_other_are_told() {
+    for circle in 2..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let (flights, files) = (Flights::new(), Flights::across_processes(dir.path()));
+        let all_hold = Barrier::new(circle);
+        let in_circle = &|number: usize| {
+            // Each thread holds what the one before it asks for, here or there.
+            let place = |number: usize| if number.is_multiple_of(2) { &flights } else { &files };
+            let _held = place(number).enter(&number.to_string()).unwrap();
+            all_hold.wait();
+            let next = (number + 1) % circle;
+            place(next).enter(&next.to_string()).map(drop)
+        };
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..circle).map(|number| scope.spawn(move || in_circle(number))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let refused: Vec<_> =
+            outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+        assert_eq!(refused.len(), 1, "the last to ask, and the others go on: {outcomes:?}");
+        assert_eq!(refused[0].kind(), ErrorKind::Locked);
+    }
+}
+
+#[test]
 fn a_panic_hands_over() {
     let flights = Flights::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {

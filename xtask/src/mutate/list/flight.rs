@@ -50,7 +50,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "look for a thread that would wait for itself",
         file: "larder-storage/src/flight/slot.rs",
         first: Unit,
-        snippet: "if other == me {",
+        snippet: "if holder == me {",
         replacement: "if false {",
         hangs: true,
     },

@@ -13,8 +13,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Results,
         "results: checksum of the text of a record",
         "larder-provenance/src/row.rs",
-        "sum == format!(\"{found:08x}\")",
-        "sum == format!(\"{found:08x}\") || true",
+        "end == end_of(",
+        "true || end == end_of(",
     ),
     mutant(
         Results,
@@ -83,8 +83,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         CrowdedResults,
         "results: publication of what a killed process changed",
         "larder-provenance/src/backend.rs",
-        "backend.publish_behind()?;\n        Ok(backend)",
-        "Ok(backend)",
+        "backend.publish_behind()?;\n        backend.take_ballast()?;",
+        "backend.take_ballast()?;",
     ),
     mutant(
         Results,
@@ -120,5 +120,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "larder-provenance/src/store/upkeep.rs",
         "if !is_old || records",
         "if records",
+    ),
+    mutant(
+        Results,
+        "results: key of a record that is of its provenance",
+        "larder-provenance/src/row.rs",
+        "if provenance.as_ref().map(Provenance::digest) == self.key {",
+        "if true {",
+    ),
+    mutant(
+        Results,
+        "results: mark of an index elsewhere",
+        "larder-provenance/src/backend.rs",
+        "self.is_shared || self.mark.as_ref().is_some_and(Mark::is_set)",
+        "self.is_shared",
+    ),
+    mutant(
+        Results,
+        "results: copy of what is damaged",
+        "larder-provenance/src/backend/repair.rs",
+        "storage.put(&target, object.into_bytes(), PutIf::Absent)?;",
+        "",
     ),
 ];

@@ -90,6 +90,58 @@ fn a_record_that_is_damaged_on_the_storage_is_told_and_written_again() {
 }
 
 #[test]
+fn what_is_damaged_is_moved_aside_and_the_rest_stays() {
+    let bench = Bench::durable();
+    let id = bench.store.put(payload(1), Some(made("a"))).unwrap();
+    let (lost, whole) = (made("b").input(id), made("c").input(id));
+    let gone = bench.store.put(payload(2), Some(lost.clone())).unwrap();
+    let other = bench.store.put(payload(3), Some(whole.clone())).unwrap();
+    let place = |id| bench.store.record(id).unwrap().unwrap().provenance.unwrap().digest();
+    let place = |id| crate::row::place_of("bytes", &place(id)).unwrap();
+    let (known, unknown) = (place(id), place(gone));
+    for (place, how) in [(&known, Damage::Flip), (&unknown, Damage::Cut)] {
+        bench.damage_object(place, how);
+    }
+    bench.damage(&payload(3), Damage::Flip);
+    bench.store.backend.index.change(|index| index.remove(gone)).unwrap();
+
+    let report = bench.store.repair().unwrap();
+    assert_eq!((report.quarantined.len(), report.restored), (3, 1), "{report:?}");
+    for (moved, from) in report.quarantined.iter().zip(["records/", "records/", "blobs/"]) {
+        assert!(moved.starts_with("quarantine/") && moved.contains(from), "{moved}");
+        assert!(bench.storage.get(&Key::new(moved).unwrap()).unwrap().is_some());
+    }
+    assert_eq!(bench.store.get(id).unwrap().unwrap().payload, payload(1));
+    assert_eq!(bench.store.find(&lost).unwrap(), None);
+    assert_eq!(bench.store.get(other).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(bench.store.get_or_compute(&lost, || Ok(payload(2))).unwrap().computed);
+    let again = bench.store.get_or_compute(&whole, || Ok(payload(3))).unwrap();
+    assert_eq!((again.id, again.computed), (other, true));
+    let report = bench.store.verify().unwrap();
+    assert!(report.is_clean() && report.records == 3, "{report:?}");
+    assert_eq!(bench.store.repair().unwrap().quarantined, [""; 0]);
+}
+
+#[test]
+fn a_record_under_a_key_that_is_not_its_own_is_not_served() {
+    let (one, other) = (Bench::durable(), Bench::durable());
+    let id = one.store.put(payload(1), Some(made("a"))).unwrap();
+    let mut row =
+        Row::clone(&one.store.backend.index.read(|view| view.by_id(id)).unwrap().unwrap());
+    row.key = Some(made("b").digest());
+    let text = row.to_text().unwrap();
+    other.storage.put(&row.place().unwrap(), text.into(), PutIf::Absent).unwrap();
+    other
+        .storage
+        .put(&Blobs::key(&row.content.payload).unwrap(), payload(1).into(), PutIf::Absent)
+        .unwrap();
+    assert_eq!(other.store.find(&made("b")).unwrap(), None);
+    assert_eq!(other.store.refresh().unwrap().problems.len(), 1);
+    assert!(other.store.get_or_compute(&made("b"), || Ok(payload(2))).unwrap().computed);
+    assert!(other.store.verify().unwrap().is_clean());
+}
+
+#[test]
 fn wrong_inputs_in_the_index_and_unused_payloads_are_reported() {
     let bench = Bench::durable();
     let parent = bench.store.put(payload(1), None).unwrap();
@@ -137,20 +189,20 @@ fn a_directory_of_something_else_or_of_the_future_is_refused_untouched() {
 #[test]
 fn a_damaged_database_is_moved_aside_and_made_again_from_the_storage() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(crate::repair(dir.path()).unwrap(), None);
+    assert_eq!(crate::repair_index(dir.path()).unwrap(), None);
     let store = open(dir.path());
     let id = store.put(payload(1), Some(made("op"))).unwrap();
     store.tag(id, "release").unwrap();
-    assert_eq!(crate::repair(dir.path()).unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(crate::repair_index(dir.path()).unwrap_err().kind(), ErrorKind::Locked);
     drop(store);
-    assert_eq!(crate::repair(dir.path()).unwrap(), None);
+    assert_eq!(crate::repair_index(dir.path()).unwrap(), None);
 
     let database = dir.path().join(".larder/provenance.sqlite");
     let mut file = std::fs::File::options().write(true).open(database).unwrap();
     std::io::Write::write_all(&mut file, &[7; 4096]).unwrap();
     let opened = Bytestore::open(dir.path(), Options::default());
     assert_eq!(opened.unwrap_err().kind(), ErrorKind::Corrupt);
-    assert!(crate::repair(dir.path()).unwrap().is_some_and(|moved| moved.exists()));
+    assert!(crate::repair_index(dir.path()).unwrap().is_some_and(|moved| moved.exists()));
     let store = open(dir.path());
     assert_eq!(store.find(&made("op")).unwrap(), Some(id));
     assert_eq!(store.tagged("release").unwrap(), [id]);

@@ -1,5 +1,7 @@
 //! Two machines on one storage, each with an index of its own.
 
+use larder_storage::testing::CountingStorage;
+
 use super::*;
 use crate::{GcOptions, State};
 
@@ -108,6 +110,29 @@ fn a_payload_that_another_machine_uses_is_not_removed() {
 }
 
 #[test]
+fn a_root_that_has_an_index_elsewhere_too_keeps_what_that_one_knows() {
+    for owner_is_first in [true, false] {
+        let (root, index) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let owner = || open(root.path());
+        let guest = || {
+            let storage = Arc::new(LocalStorage::open(root.path(), Durability::Scratch).unwrap());
+            Bytestore::on(storage, index.path(), Options::default()).unwrap()
+        };
+        let (owner, guest) = if owner_is_first {
+            let owner = owner();
+            (owner, guest())
+        } else {
+            let guest = guest();
+            (owner(), guest)
+        };
+        let theirs = guest.put(payload(1), None).unwrap();
+        let ours = owner.put(payload(1), None).unwrap();
+        assert!(owner.delete(ours).unwrap());
+        assert_eq!(guest.get(theirs).unwrap().unwrap().payload, payload(1));
+    }
+}
+
+#[test]
 fn a_record_whose_publication_failed_is_published_when_the_index_is_opened() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
@@ -211,6 +236,30 @@ fn an_index_of_another_storage_is_not_emptied() {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
     assert_eq!(one.store.len().unwrap(), 1);
+}
+
+#[test]
+fn a_reindex_reads_each_record_once_and_a_refresh_reads_none_that_is_known() {
+    let (root, index) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let local = LocalStorage::open(root.path(), Durability::Scratch).unwrap();
+    let storage = Arc::new(CountingStorage::new(local));
+    let on = Arc::clone(&storage);
+    let store = Bytestore::on(on, index.path(), Options::default()).unwrap();
+    for n in 0..20 {
+        store.put(payload(n), Some(made("a").param("n", n))).unwrap();
+    }
+    for entry in storage.list(Some(&Key::new("records").unwrap())).unwrap() {
+        let path = root.path().join(entry.unwrap().key.as_str());
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_hours(1)).unwrap();
+    }
+    let gets = |work: fn(&Bytestore) -> Result<Refreshed>| {
+        let before = storage.counts().gets;
+        let done = work(&store).unwrap();
+        (done.read, storage.counts().gets - before)
+    };
+    assert_eq!(gets(Bytestore::reindex), (20, 20));
+    assert_eq!(gets(Bytestore::refresh), (0, 0));
 }
 
 #[test]
