@@ -39,7 +39,11 @@ impl Tmpfs {
     pub(crate) fn make_read_only(&self) {
         let mut mount = Command::new("mount");
         mount.args(["-o", "remount,ro"]).arg(self.0.path());
-        assert!(mount.status().unwrap().success());
+        let start = Instant::now();
+        // A child that another test forks right now may hold a file open that was written.
+        while !mount.output().unwrap().status.success() {
+            assert!(start.elapsed() < Duration::from_secs(20), "it is in use: {mount:?}");
+        }
     }
 }
 
