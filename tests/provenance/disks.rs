@@ -110,19 +110,20 @@ fn on_a_full_disk_results_are_collected_and_make_room() {
     assert!(store.refresh().unwrap().problems.is_empty() && store.verify().unwrap().is_clean());
 }
 
-/// A disk of which only reading is possible, with a store of `a` and `b`.
-fn read_only(test: &str) -> Option<Tmpfs> {
+/// A disk of which only reading is possible, with a store of `a` and `b` that `prepare` had a hand in.
+fn read_only(test: &str, prepare: impl FnOnce(&Path)) -> Option<Tmpfs> {
     let disk = Tmpfs::make(test, "4m")?;
     let store = store(&disk.root());
     ["a", "b"].into_iter().for_each(|name| _ = put(&store, name).unwrap());
     drop(store);
+    prepare(&disk.root());
     disk.make_read_only();
     Some(disk)
 }
 
 #[test]
 fn results_that_may_only_be_read_are_read_and_nothing_is_written() {
-    let Some(disk) = read_only("results that may only be read") else { return };
+    let Some(disk) = read_only("results that may only be read", |_| ()) else { return };
     let store = store(&disk.root());
     is_whole(&store, &disk.root());
     assert_eq!(store.list().filter_map(Result::ok).count(), 2);
@@ -136,12 +137,28 @@ fn results_that_may_only_be_read_are_read_and_nothing_is_written() {
 
 #[test]
 fn an_index_elsewhere_is_made_from_records_that_may_only_be_read() {
-    let Some(disk) = read_only("records that may only be read") else { return };
+    let Some(disk) = read_only("records that may only be read", |_| ()) else { return };
     let elsewhere = tempfile::tempdir().unwrap();
     let storage = Arc::new(LocalStorage::open(disk.root(), Durability::Process).unwrap());
     let store = Store::on(storage, elsewhere.path(), Options::default()).unwrap();
     is_whole(&store, &disk.root());
     cannot_be_changed(&store);
+}
+
+#[test]
+fn an_index_that_is_not_complete_and_may_not_be_written_is_refused() {
+    let half_made = |root: &Path| {
+        let db = rusqlite::Connection::open(root.join(".larder/provenance.sqlite")).unwrap();
+        db.execute("INSERT INTO unread VALUES (0)", []).unwrap();
+    };
+    let Some(disk) = read_only("half an index that may only be read", half_made) else { return };
+    let refused = open(&disk.root(), Durability::Process).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Io);
+    let said = refused.to_string();
+    assert!(
+        said.contains(disk.root().to_str().unwrap()) && said.contains("not complete"),
+        "{said}"
+    );
 }
 
 fn cannot_be_changed(store: &Store) {

@@ -131,12 +131,13 @@ impl Backend {
             mark,
             ballast: Some(Ballast::new(dir, durability)),
         };
-        if backend.index.is_read_only() {
-            return Ok(backend);
-        }
         // A new index, one that was moved aside, or one that was being made anew.
-        if backend.index.read(|view| view.is_unread())? {
-            backend.refresh()?;
+        let is_unread = backend.index.read(|view| view.is_unread())?;
+        match (backend.index.is_read_only(), is_unread) {
+            (true, true) => return Err(half_made().at_path(dir)),
+            (true, false) => return Ok(backend),
+            (false, true) => _ = backend.refresh()?,
+            (false, false) => {}
         }
         backend.publish_behind()?;
         backend.take_ballast()?;
@@ -353,6 +354,12 @@ impl Backend {
         payload.map_or(Ok(()), |payload| self.reap(&payload))?;
         Ok(true)
     }
+}
+
+fn half_made() -> Error {
+    let message = "the index of the records is not complete, and may not be written: open the store once where it may, or with \
+                   an index elsewhere";
+    Error::new(ErrorKind::Io, message)
 }
 
 /// The record, or the one that another machine has given a payload since; `None` where it has deleted it.

@@ -46,14 +46,15 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let read = || {
-            let pairs: &[[u8; 2]; 32] = match text.as_bytes().as_chunks() {
-                (pairs, []) => pairs.try_into().ok()?,
-                _ => return None,
-            };
-            let values =
-                pairs.map(|[high, low]| (DIGITS[usize::from(high)], DIGITS[usize::from(low)]));
-            let is_sound = values.iter().all(|(high, low)| high | low < 16);
-            is_sound.then(|| Self(values.map(|(high, low)| high << 4 | low)))
+            let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+            let pairs: &[_; 32] = pairs.try_into().ok()?;
+            let (mut bytes, mut all) = ([0; 32], 0);
+            for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+                let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+                all |= high | low;
+                *byte = high << 4 | low;
+            }
+            (all < 16 && rest.is_empty()).then_some(Self(bytes))
         };
         read().ok_or_else(|| {
             Error::new(ErrorKind::Invalid, "a digest is 64 lowercase hexadecimal digits")
