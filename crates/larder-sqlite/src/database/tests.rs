@@ -251,6 +251,19 @@ fn a_database_without_its_tables_is_refused_and_not_written_to() {
 }
 
 #[test]
+fn a_database_that_only_a_newer_sqlite_may_write_is_read_and_no_matter_of_permissions() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    insert(&open_test(&path).unwrap(), 1);
+    // The version of SQLite's own format that it takes to write.
+    damage(&path, 18, 1);
+    let database = open_test(&path).unwrap();
+    assert_eq!(count(&database), 1);
+    let written = database.write(|tx| Ok(tx.execute("DELETE FROM t", [])?));
+    assert_eq!(written.unwrap_err().kind(), ErrorKind::Format);
+}
+
+#[test]
 fn what_somebody_added_to_the_tables_keeps_nobody_out() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");
