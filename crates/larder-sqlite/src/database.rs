@@ -65,8 +65,9 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// `Corrupt` where the file is damaged, was emptied or is gone from beside its log; `Format` where it belongs to
-    /// another program or a newer version; `Unsupported` on a network file system; `Io` where it cannot be opened.
+    /// `Corrupt` where the file is damaged, was emptied, is gone from beside its log or has not the tables of its format;
+    /// `Format` where it belongs to another program or a newer version; `Unsupported` on a network file system; `Io` where
+    /// it cannot be opened. What is refused is left as it was, but for what SQLite takes over from a log beside it.
     pub fn open(path: impl Into<PathBuf>, schema: &Schema, durability: Durability) -> Result<Self> {
         let path = open::absolute(&path.into())?;
         if let Some(dir) = path.parent() {
@@ -239,10 +240,7 @@ impl Database {
     pub fn verify(&self) -> Result<()> {
         let finding =
             self.read(|db| integrity::finding(db, &self.schema).map_err(Failure::from))?;
-        finding.map_or(Ok(()), |finding| {
-            let message = format!("the database is damaged ({finding}): `repair` moves it aside");
-            Err(Error::new(ErrorKind::Corrupt, message).at_path(&self.path))
-        })
+        finding.map_or(Ok(()), |finding| Err(integrity::damaged(&self.path, &finding)))
     }
 }
 

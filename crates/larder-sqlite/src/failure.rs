@@ -1,7 +1,11 @@
 use std::path::Path;
 
 use larder_storage::{Error, ErrorKind};
-use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHORT_READ};
+use rusqlite::{
+    ErrorCode,
+    ffi::{SQLITE_IOERR_SHORT_READ, SQLITE_READONLY},
+};
+use rustix::fs::{Access, access};
 
 /// The result of work inside [`Database::read`](crate::Database::read) or [`write`](crate::Database::write).
 pub type Attempt<T> = Result<T, Failure>;
@@ -56,6 +60,10 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
             (ErrorKind::Locked, "another process has held the database for a minute: try again")
         }
         Some(ErrorCode::DiskFull) => (ErrorKind::Full, "the disk is full: free some space"),
+        Some(ErrorCode::ReadOnly) if is_to_be_read_only(&error, path) => (
+            ErrorKind::Format,
+            "its header says that a newer SQLite wrote it, so it may only be read: upgrade Larder",
+        ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             (ErrorKind::Io, "the database may not be written: check the permissions")
         }
@@ -74,6 +82,12 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
 /// Whether the file ended before a page that belongs to it, which the disk that read it cannot help.
 fn is_cut_short(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHORT_READ)
+}
+
+/// Whether it is the database itself that forbids to write to it, and not who owns the file.
+fn is_to_be_read_only(error: &rusqlite::Error, path: &Path) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_READONLY)
+        && access(path, Access::WRITE_OK).is_ok()
 }
 
 /// Whether a column held another type, length or range than was ever written, or a row is gone that is always there.

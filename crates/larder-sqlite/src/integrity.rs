@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use larder_storage::{Error, ErrorKind};
 use rusqlite::Connection;
 
 use crate::{
@@ -9,13 +10,29 @@ use crate::{
     open::{beside, has_content, number},
 };
 
+const OTHER_TABLES: &str = "its tables are not those of this format";
+
+/// What is said of a database in which this was found.
+pub(crate) fn damaged(path: &Path, finding: &str) -> Error {
+    let message = format!("the database is damaged ({finding}): `repair` moves it aside");
+    Error::new(ErrorKind::Corrupt, message).at_path(path)
+}
+
+/// What keeps a database from being opened at all: a table, index, view or trigger that is missing or is another one. It
+/// would be met in the middle of the work otherwise, after something was written. What is there besides does no harm.
+pub(crate) fn obstacle(db: &Connection, schema: &Schema) -> rusqlite::Result<Option<&'static str>> {
+    let found = definitions(db)?;
+    let is_whole = expected(schema)?.iter().all(|definition| found.contains(definition));
+    Ok((!is_whole).then_some(OTHER_TABLES))
+}
+
 /// The first thing that is wrong, in one line.
 pub(crate) fn finding(db: &Connection, schema: &Schema) -> rusqlite::Result<Option<String>> {
     if is_cut_short(db)? {
         return Ok(Some("the file ends within a page".to_owned()));
     }
     if definitions(db)? != expected(schema)? {
-        return Ok(Some("its tables are not those of this format".to_owned()));
+        return Ok(Some(OTHER_TABLES.to_owned()));
     }
     let finding: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     // The line before the last one only names the database.
@@ -40,7 +57,7 @@ fn is_cut_short(db: &Connection) -> rusqlite::Result<bool> {
     Ok(is_shorter && !has_content(&beside(path, "-wal")))
 }
 
-/// What the tables, indices and views are. One flipped bit in a definition can change what a query means, and SQLite's
+/// What the tables, indices, views and triggers are. One flipped bit in a definition can change what a query means, and SQLite's
 /// own check takes each definition as it stands.
 fn definitions(db: &Connection) -> rusqlite::Result<Vec<Vec<Option<Vec<u8>>>>> {
     let mut query = db.prepare(

@@ -12,7 +12,7 @@ use std::{
 use larder_storage::{Durability, Error, ErrorKind, Result, lock::FileLock};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::{Failure, Schema, readers::Readers};
+use crate::{Failure, Schema, integrity, readers::Readers};
 
 /// How long a writer waits for others. Each of them holds the database for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -195,6 +195,7 @@ pub(crate) fn foreign(path: &Path) -> Error {
     Error::new(ErrorKind::Format, message).at_path(path)
 }
 
+/// Whether it is a database of this kind and version, with its tables. Nothing may be written to it before that.
 pub(crate) fn check(db: &Connection, path: &Path, schema: &Schema) -> Result<(), Failure> {
     let (owner, version) = (number(db, "application_id")?, number(db, "user_version")?);
     let known = i64::from(schema.version);
@@ -215,7 +216,10 @@ pub(crate) fn check(db: &Connection, path: &Path, schema: &Schema) -> Result<(),
             "this database has format {version} and this Larder knows {known}: {what}"
         ));
     }
-    Ok(())
+    match integrity::obstacle(db, schema)? {
+        Some(finding) => Err(integrity::damaged(path, finding).into()),
+        None => Ok(()),
+    }
 }
 
 fn lost(path: &Path, what: &str) -> Error {

@@ -230,6 +230,50 @@ fn tables_that_are_not_those_of_the_schema_are_damage() {
     }
 }
 
+/// Else a store would come upon it after it wrote.
+#[test]
+fn a_database_without_its_tables_is_refused_and_not_written_to() {
+    for mode in ["DELETE", "WAL"] {
+        for change in ["DROP TABLE t", "ALTER TABLE t RENAME v TO w"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.sqlite");
+            insert(&open_test(&path).unwrap(), 1);
+            let sql = format!("{change}; PRAGMA journal_mode = {mode}");
+            Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+            let before = fs::read(&path).unwrap();
+            let error = open_test(&path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{sql}: {error}");
+            assert_eq!(fs::read(&path).unwrap(), before, "{sql}");
+            let aside = repair(&path, &SCHEMA).unwrap().expect("it was damaged");
+            assert_eq!(fs::read(aside).unwrap(), before, "{sql}");
+        }
+    }
+}
+
+#[test]
+fn a_database_that_only_a_newer_sqlite_may_write_is_read_and_no_matter_of_permissions() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    insert(&open_test(&path).unwrap(), 1);
+    // The version of SQLite's own format that it takes to write.
+    damage(&path, 18, 1);
+    let database = open_test(&path).unwrap();
+    assert_eq!(count(&database), 1);
+    let written = database.write(|tx| Ok(tx.execute("DELETE FROM t", [])?));
+    assert_eq!(written.unwrap_err().kind(), ErrorKind::Format);
+}
+
+#[test]
+fn what_somebody_added_to_the_tables_keeps_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    insert(&open_test(&path).unwrap(), 1);
+    Connection::open(&path).unwrap().execute_batch("CREATE INDEX more ON t (v)").unwrap();
+    let database = open_test(&path).unwrap();
+    assert_eq!(count(&database), 1);
+    assert_eq!(database.verify().unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
 #[test]
 fn a_rule_that_does_not_hold_is_damage() {
     let dir = tempfile::tempdir().unwrap();
