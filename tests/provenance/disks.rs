@@ -110,6 +110,41 @@ fn on_a_full_disk_results_are_collected_and_make_room() {
     assert!(store.refresh().unwrap().problems.is_empty() && store.verify().unwrap().is_clean());
 }
 
+#[test]
+fn a_store_is_opened_on_a_full_disk_and_makes_room() {
+    for is_behind in [false, true] {
+        let Some(disk) = Tmpfs::make("opening results on a full disk", "6m") else { return };
+        let (root, made) = (disk.root(), Provenance::new("large"));
+        let id = store(&root).put(vec![7; LARGE], Some(made)).unwrap();
+        if is_behind {
+            // As a kill between the index and the object leaves it.
+            let db = rusqlite::Connection::open(root.join(".larder/provenance.sqlite")).unwrap();
+            db.execute("UPDATE records SET modified = -1", []).unwrap();
+        }
+        fill_up(&root);
+        let store = store(&root);
+        assert!(store.delete(id).unwrap(), "{is_behind}");
+        once_there_is_room(|| put(&store, "a"));
+        assert!(store.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn a_dry_run_on_a_full_disk_leaves_what_is_kept_for_it() {
+    let Some(disk) = Tmpfs::make("a dry run on a full disk", "6m") else { return };
+    let root = disk.root();
+    let store = store(&root);
+    let id = store.put(vec![7; LARGE], Some(Provenance::new("large"))).unwrap();
+    fill_up(&root);
+    let all = GcOptions::default().max_bytes(0);
+    assert_eq!(store.gc(&all.clone().dry_run(true)).unwrap().collected, [id]);
+    assert!(root.join(".larder/ballast").exists());
+    assert_eq!(store.gc(&all).unwrap().collected, [id]);
+    fs::remove_file(root.join(".larder/ballast")).unwrap();
+    once_there_is_room(|| store.gc(&GcOptions::default()));
+    assert!(root.join(".larder/ballast").exists(), "it is taken again");
+}
+
 /// A disk of which only reading is possible, with a store of `a` and `b` that `prepare` had a hand in.
 fn read_only(test: &str, prepare: impl FnOnce(&Path)) -> Option<Tmpfs> {
     let disk = Tmpfs::make(test, "4m")?;
@@ -130,6 +165,8 @@ fn results_that_may_only_be_read_are_read_and_nothing_is_written() {
     assert_eq!(kind(store.refresh()), ErrorKind::Io);
     assert_eq!(store.find(&Provenance::new("c")).unwrap(), None);
     cannot_be_changed(&store);
+    let dry_run = GcOptions::default().max_bytes(0).dry_run(true);
+    assert_eq!(store.gc(&dry_run).unwrap().collected.len(), 2);
     assert_eq!(kind(store.reindex()), ErrorKind::Io);
     assert_eq!(kind(store.repair()), ErrorKind::Io);
     is_whole(&store, &disk.root());
@@ -159,6 +196,29 @@ fn an_index_that_is_not_complete_and_may_not_be_written_is_refused() {
         said.contains(disk.root().to_str().unwrap()) && said.contains("not complete"),
         "{said}"
     );
+}
+
+#[test]
+fn an_index_that_may_only_be_read_gives_nothing_that_it_knows_to_be_old() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::make("an index that may only be read", "8m") else { return };
+    let owner = store(root.path());
+    let elsewhere = || {
+        let storage = Arc::new(LocalStorage::open(root.path(), Durability::Process).unwrap());
+        Store::on(storage, disk.root(), Options::default()).unwrap()
+    };
+    let store = elsewhere();
+    let a = put(&store, "a").unwrap();
+    let made = Provenance::new("b").input(a);
+    store.put(content("b", 0), Some(made.clone())).unwrap();
+    // The owner knows of `a` only, so the object of `b` says nothing of this.
+    assert_eq!(owner.find(&Provenance::new("a")).unwrap(), Some(a));
+    owner.invalidate(a).unwrap();
+    store.refresh().unwrap();
+    assert_eq!(store.find(&made).unwrap(), None);
+    drop(store);
+    disk.make_read_only();
+    assert_eq!(elsewhere().find(&made).unwrap(), None);
 }
 
 fn cannot_be_changed(store: &Store) {

@@ -30,7 +30,7 @@ pub(crate) fn get(core: &Arc<Core>, key: &Key) -> Result<Option<Lease>> {
 fn get_from(core: &Arc<Core>, remote: &Remote, key: &Key) -> Result<Option<Lease>> {
     let found = {
         let flight = match core.flights.enter(key.as_str()) {
-            // This thread builds it, and it is not there yet.
+            // This thread builds it, or one that waits for it, and it is not there yet.
             Err(error) if error.kind() == ErrorKind::Locked => return Ok(None),
             flight => flight?,
         };

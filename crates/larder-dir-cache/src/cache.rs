@@ -124,7 +124,7 @@ impl DirCache {
     /// # Errors
     ///
     /// `Unsupported` where there is no tier above; `Invalid` as for [`get`](Self::get); `Locked` where this thread builds
-    /// it; what the storage fails with.
+    /// it, or one that waits for this one; what the storage fails with.
     pub fn remove_remote(&self, key: &str) -> Result<bool> {
         let key = Core::key(key)?;
         let remote = self.core.remote.get().ok_or_else(|| {
@@ -163,7 +163,7 @@ impl DirCache {
     /// Those of `build`. `Invalid` as for [`get`](Self::get), where `key` lies above or below another entry, and where
     /// `build` made a name that starts with `.cache_meta` or replaced its directory; `Full` where the entry is larger than the whole cache may
     /// be, and then no other goes for it, or where the disk is full; `Conflict` where something that is no entry lies
-    /// in its place; `Locked` where this thread builds this key already, and where the entry has
+    /// in its place; `Locked` where this thread builds this key already, or one that waits for this one, and where the entry has
     /// expired or is damaged while somebody has a lease on it; `Io` where files, locks or the index fail.
     pub fn get_or_build(
         &self,

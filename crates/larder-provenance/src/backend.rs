@@ -1,16 +1,13 @@
 //! What all stores on one directory share: the records in the index and on the storage, and their payloads.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use larder_sqlite::Attempt;
 use larder_storage::{
     Digest, Durability, Error, ErrorKind, Key, MemoryStorage, RESERVED_SEGMENT, Result, Storage,
     flight::{self, Flights},
-    publish::{Ballast, Stage},
+    publish::Ballast,
 };
 
 use crate::{
@@ -24,12 +21,14 @@ use crate::{
 mod keep;
 mod refresh;
 mod repair;
+mod sharing;
 mod states;
 
 pub(crate) use keep::{Draft, Taken};
 pub(crate) use refresh::Known;
 pub use refresh::Refreshed;
 pub use repair::RepairReport;
+pub(crate) use sharing::Sharing;
 pub(crate) use states::doubted;
 use states::{state_here, unsettled};
 
@@ -43,40 +42,9 @@ pub(crate) struct Backend {
     pub(crate) flights: Flights,
     /// Who changes the record of which provenance.
     turns: Flights,
-    /// Whether others with an index of their own may use the payloads.
-    pub(crate) is_shared: bool,
-    mark: Option<Mark>,
+    sharing: Arc<Sharing>,
     /// Of the index, where it is no memory.
     ballast: Option<Ballast>,
-}
-
-/// The file that says that a local root has an index elsewhere, so that what no record of its own index has may be used.
-#[derive(Debug)]
-struct Mark {
-    stage: Stage,
-    path: PathBuf,
-}
-
-impl Mark {
-    fn of(root: &Path, durability: Durability) -> Self {
-        let path = root.join(RESERVED_SEGMENT).join("shared");
-        Self { stage: Stage::new(root, durability), path }
-    }
-
-    fn is_set(&self) -> bool {
-        self.path.exists()
-    }
-
-    fn set(&self) -> Result<()> {
-        if self.is_set() {
-            return Ok(());
-        }
-        match self.stage.write(&self.path, b"") {
-            // Where nothing can be written, nothing is removed either.
-            Err(error) if error.kind() == ErrorKind::Io => Ok(()),
-            set => set,
-        }
-    }
 }
 
 /// What is known of a provenance.
@@ -93,14 +61,14 @@ impl Backend {
     }
 
     pub(crate) fn with_payloads(storage: Arc<dyn Storage>) -> Self {
+        let sharing = Arc::default();
         Self {
             index: Index::in_memory(),
-            blobs: Blobs::new(storage, Durability::Scratch, false),
+            blobs: Blobs::new(storage, Durability::Scratch, Arc::clone(&sharing)),
             published: None,
             flights: Flights::new(),
             turns: Flights::new(),
-            is_shared: false,
-            mark: None,
+            sharing,
             ballast: None,
         }
     }
@@ -115,21 +83,17 @@ impl Backend {
             Some(root) => Flights::across_processes(flights_in(root)),
             None => Flights::on(Arc::clone(&storage), flight::Options::default())?,
         };
-        let mark = storage.local_root().map(|root| Mark::of(root, durability));
-        let is_elsewhere = storage.local_root() != Some(dir);
-        if let (Some(mark), true) = (&mark, is_elsewhere) {
-            mark.set()?;
-        }
-        let is_shared = is_elsewhere || mark.as_ref().is_some_and(Mark::is_set);
+        let ballast = Ballast::new(dir, durability);
+        let index = ballast.spend(|| Ok(()), || Index::open(dir, durability))?;
+        let sharing = Arc::new(Sharing::of(&*storage, dir, durability)?);
         let backend = Self {
-            index: Index::open(dir, durability)?,
-            blobs: Blobs::new(Arc::clone(&storage), durability, is_shared),
+            index,
+            blobs: Blobs::new(Arc::clone(&storage), durability, Arc::clone(&sharing)),
             published: Some(Published::new(storage)),
             flights,
             turns: Flights::across_processes(flights_in(dir)),
-            is_shared,
-            mark,
-            ballast: Some(Ballast::new(dir, durability)),
+            sharing,
+            ballast: Some(ballast),
         };
         // A new index, one that was moved aside, or one that was being made anew.
         let is_unread = backend.index.read(|view| view.is_unread())?;
@@ -139,9 +103,18 @@ impl Backend {
             (false, true) => _ = backend.refresh()?,
             (false, false) => {}
         }
-        backend.publish_behind()?;
+        match backend.making_room(|| backend.publish_behind()) {
+            // It waits until there is room; somebody has to open the store to make some.
+            Err(error) if error.kind() == ErrorKind::Full => {}
+            published => published?,
+        }
         backend.take_ballast()?;
         Ok(backend)
+    }
+
+    /// Whether others with an index of their own may use what is on the storage.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.sharing.is_shared()
     }
 
     pub(crate) fn is_durable(&self) -> bool {
@@ -172,7 +145,7 @@ impl Backend {
     }
 
     fn read_again(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
-        if self.is_shared { self.adopt(kind, key) } else { self.indexed(kind, key) }
+        if self.is_shared() { self.adopt(kind, key) } else { self.indexed(kind, key) }
     }
 
     fn judge(&self, row: Arc<Row>) -> Result<Lookup> {
@@ -197,7 +170,8 @@ impl Backend {
     fn adopt(&self, kind: &str, key: &Digest) -> Result<Option<Arc<Row>>> {
         let Some(row) = self.find_published(kind, key)? else { return Ok(None) };
         if self.index.is_read_only() {
-            return Ok(Some(Arc::new(row)));
+            let state = self.index.read(|view| state_here(view, &row))?;
+            return Ok(Some(Arc::new(row.in_state(state))));
         }
         // It may just be deleted.
         let _turn = self.turn(&place_of(kind, key)?)?;
@@ -278,7 +252,7 @@ impl Backend {
 
     /// Takes up what another machine did to the record.
     pub(crate) fn reread(&self, id: Id) -> Result<()> {
-        let (Some(published), true) = (&self.published, self.is_shared) else { return Ok(()) };
+        let (Some(published), true) = (&self.published, self.is_shared()) else { return Ok(()) };
         if self.index.is_read_only() {
             return Ok(());
         }
@@ -302,7 +276,8 @@ impl Backend {
             let Some(row) = now()? else { continue };
             let _turn = self.turn(&row.place()?)?;
             let Some(row) = now()? else { continue };
-            let newest = if self.is_shared { newest(published, &row)? } else { Some(row.clone()) };
+            let newest =
+                if self.is_shared() { newest(published, &row)? } else { Some(row.clone()) };
             if let Some(newest) = &newest {
                 published.replace(newest)?;
             }
@@ -317,12 +292,12 @@ impl Backend {
 
     /// Removes the payload unless a record has it, or may have it that another index knows.
     pub(crate) fn reap(&self, payload: &Digest) -> Result<()> {
-        if self.is_shared || self.mark.as_ref().is_some_and(Mark::is_set) {
+        if self.is_shared() {
             return Ok(());
         }
         self.index.change(|index| {
-            // Whose records are not all read may be used by any.
-            if !index.is_used(payload)? && !index.is_unread()? {
+            // Others may have come while this waited. Whose records are not all read may be used by any.
+            if !self.is_shared() && !index.is_used(payload)? && !index.is_unread()? {
                 self.blobs.remove(payload)?;
             }
             Ok(())
@@ -345,7 +320,8 @@ impl Backend {
     /// Removes a record, be it damaged; whether there was one.
     pub(crate) fn delete(&self, id: Id) -> Result<bool> {
         let place = self.index.read(|view| view.place(id))?;
-        let _turn = place.map(|place| self.turn(&place)).transpose()?;
+        let turn = || place.as_ref().map(|place| self.turn(place)).transpose();
+        let _turn = self.making_room(turn)?;
         let removed = self.making_room(|| self.index.change(|index| index.remove(id)))?;
         let Some(Removed { place, payload }) = removed else { return Ok(false) };
         if let (Some(published), Some(place)) = (&self.published, &place) {

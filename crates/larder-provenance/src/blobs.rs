@@ -2,8 +2,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_storage::{
-    Digest, Durability, Entry, Error, ErrorKind, Key, PutIf, Result, Storage, StorageExt,
+    Digest, Durability, Entry, Error, ErrorKind, Key, Object, PutIf, Result, Storage, StorageExt,
 };
+
+use crate::backend::Sharing;
 
 /// Payloads as objects that are named by the digest of their content: `blobs/<2 digits>/<64 digits>`.
 #[derive(Clone, Debug)]
@@ -11,7 +13,7 @@ pub(crate) struct Blobs {
     storage: Arc<dyn Storage>,
     durability: Durability,
     /// Whether others, who do not know that a payload is used here too, may remove an old one.
-    is_shared: bool,
+    sharing: Arc<Sharing>,
 }
 
 /// What is found where a payload should be.
@@ -22,8 +24,12 @@ pub(crate) enum Found {
 }
 
 impl Blobs {
-    pub(crate) fn new(storage: Arc<dyn Storage>, durability: Durability, is_shared: bool) -> Self {
-        Self { storage, durability, is_shared }
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        durability: Durability,
+        sharing: Arc<Sharing>,
+    ) -> Self {
+        Self { storage, durability, sharing }
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
@@ -43,6 +49,12 @@ impl Blobs {
         Ok(if Digest::of(&bytes) == *payload { Found::Intact(bytes) } else { Found::Damaged })
     }
 
+    /// What lies in the place of the payload, if it is another one.
+    pub(crate) fn damaged(&self, payload: &Digest) -> Result<Option<Object>> {
+        let object = self.storage.get(&Self::key(payload)?)?;
+        Ok(object.filter(|object| Digest::of(object.bytes()) != *payload))
+    }
+
     /// The payload, if it is there and as it was written.
     pub(crate) fn load(&self, payload: &Digest) -> Result<Option<Bytes>> {
         Ok(match self.find(payload)? {
@@ -54,7 +66,7 @@ impl Blobs {
     /// Writes the payload unless it is there already, intact, young, and as durable as it has to be: what another writer
     /// just made visible may not have reached the disk.
     pub(crate) fn store(&self, payload: &Digest, bytes: &Bytes) -> Result<()> {
-        if !self.durability.syncs() && !self.is_shared && self.load(payload)?.is_some() {
+        if !self.durability.syncs() && !self.sharing.is_shared() && self.load(payload)?.is_some() {
             return Ok(());
         }
         self.storage.put(&Self::key(payload)?, bytes.clone(), PutIf::Always)

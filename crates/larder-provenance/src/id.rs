@@ -1,15 +1,14 @@
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use larder_storage::{Error, ErrorKind, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// The name of a stored result: a UUID of version 7, so ids sort by the time they were made.
 ///
 /// `Display` writes the 36 characters of the usual hyphenated form, in lower case.
 /// Source: <https://www.rfc-editor.org/rfc/rfc9562>.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(Uuid);
 
 impl Id {
@@ -51,6 +50,19 @@ impl FromStr for Id {
             Error::new(ErrorKind::Invalid, format!("{shown:?} is not an id: an id is a UUID"))
                 .with_source(error)
         })
+    }
+}
+
+impl Serialize for Id {
+    /// As `Display` writes it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

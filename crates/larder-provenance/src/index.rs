@@ -107,7 +107,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    const PAGE: usize = 128;
+    const PAGE: usize = 1000;
 
     fn turn(&mut self) -> Result<()> {
         // Ended first, so that a failure ends it.

@@ -77,7 +77,9 @@
 //! - The index is an SQLite database on a local disk.
 //! - A payload is in memory as a whole while it is stored or read, and so is a record.
 //! - Work that asks for a result whose own work asks for the first one is [`Locked`](larder_storage::ErrorKind::Locked) among
-//!   the threads of one process; two processes that do so wait for ever.
+//!   the threads that share a store or a local root; two processes that do so wait for ever.
+//! - A local root that once had an index elsewhere ([`ProvenanceStore::on`]) counts as shared from then on: payloads that no record
+//!   has go with a collection only. docs/formats.md tells what to remove where that is over.
 //! - A result whose payload was collected is not compared with the one that is computed anew.
 //! - The clocks of machines that share a storage, and its own, may differ by 15 minutes: whose is further off may miss a
 //!   change in a refresh. A collection leaves payloads without a record that are younger than an hour by its clock.

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use larder_storage::{Digest, Entry, Error, ErrorKind, Key, PutIf, Result, Storage};
+use larder_storage::{
+    Digest, Entry, Error, ErrorKind, Key, Object, PutIf, Result, Storage, Version,
+};
 
 use crate::row::{PLACES, Row, place_of};
 
@@ -61,6 +63,24 @@ impl Published {
 
     pub(crate) fn replace(&self, row: &Row) -> Result<()> {
         self.0.put(&row.place()?, row.to_text()?.into(), PutIf::Always)
+    }
+
+    /// What lies there, if it is damaged; one of a newer version is sound.
+    pub(crate) fn damaged(&self, place: &Key) -> Result<Option<Object>> {
+        let object = self.0.get(place)?;
+        let is_damaged = |object: &Object| {
+            read(object.bytes(), place).is_err_and(|error| error.kind() == ErrorKind::Corrupt)
+        };
+        Ok(object.filter(is_damaged))
+    }
+
+    /// Writes the record in the place of what was seen there; whether that was still there.
+    pub(crate) fn restore(&self, row: &Row, seen: &Version) -> Result<bool> {
+        let when = PutIf::Version(seen.clone());
+        match self.0.put(&row.place()?, row.to_text()?.into(), when) {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            put => put.map(|()| true),
+        }
     }
 
     pub(crate) fn remove(&self, place: &Key) -> Result<()> {

@@ -86,6 +86,8 @@ impl<T: Payload> ProvenanceStore<T> {
     /// Opens a store whose records and payloads lie on `storage`, with an index of them in the local directory
     /// `index_dir`; a relative one is taken from the working directory of now. A new index is made from what is there.
     ///
+    /// A local storage whose index lies elsewhere is marked as shared, for good.
+    ///
     /// Any number of machines may have the storage open, each with an index of its own. A result that another one stored
     /// is found where it is asked for; in listings and lineages it is after a [`refresh`](Self::refresh).
     ///
@@ -301,11 +303,13 @@ impl<T: Payload> ProvenanceStore<T> {
     }
 
     /// Moves what is damaged out of the way: reads every record and every payload on the storage, and copies the damaged ones
-    /// below `quarantine` before they go. A record that the index still has is written anew; a result without its payload,
-    /// or without its record, is computed anew where it is asked for. Then the index is made anew. Records of a newer version
-    /// stay where they are, and are told.
+    /// below `quarantine` before they go. A damaged record that the index still has is written anew; a result without its
+    /// payload, or without its record, is computed anew where it is asked for. Then the index is made anew. Records of a newer
+    /// version stay where they are, and are told; one that is gone from the storage is gone, as for
+    /// [`refresh`](Self::refresh).
     ///
-    /// A payload that another machine writes at the very moment when its damage is found is taken away with it.
+    /// Where others have an index elsewhere, what they write anew just between the last look at it and its removal, an instant
+    /// later, goes too.
     ///
     /// # Errors
     ///

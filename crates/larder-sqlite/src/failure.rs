@@ -3,7 +3,7 @@ use std::path::Path;
 use larder_storage::{Error, ErrorKind};
 use rusqlite::{
     ErrorCode,
-    ffi::{SQLITE_IOERR_SHORT_READ, SQLITE_READONLY},
+    ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_SHORT_READ, SQLITE_READONLY},
 };
 use rustix::fs::{Access, access};
 
@@ -41,6 +41,8 @@ impl Failure {
     }
 }
 
+const NO_ROOM: &str = "the disk is full: free some space";
+
 const DAMAGED: &str = "the database is damaged: nothing was changed; `repair` moves it aside";
 
 /// What an error of SQLite means to somebody who did not know that there was a database.
@@ -59,7 +61,8 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (ErrorKind::Locked, "another process has held the database for a minute: try again")
         }
-        Some(ErrorCode::DiskFull) => (ErrorKind::Full, "the disk is full: free some space"),
+        Some(ErrorCode::SystemIoFailure) if has_no_room(&error) => (ErrorKind::Full, NO_ROOM),
+        Some(ErrorCode::DiskFull) => (ErrorKind::Full, NO_ROOM),
         Some(ErrorCode::ReadOnly) if is_to_be_read_only(&error, path) => (
             ErrorKind::Format,
             "its header says that a newer SQLite wrote it, so it may only be read: upgrade Larder",
@@ -82,6 +85,11 @@ fn explain(error: rusqlite::Error, path: &Path) -> Error {
 /// Whether the file ended before a page that belongs to it, which the disk that read it cannot help.
 fn is_cut_short(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHORT_READ)
+}
+
+/// Whether the memory that processes share could not be made, which is a file.
+fn has_no_room(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE)
 }
 
 /// Whether it is the database itself that forbids to write to it, and not who owns the file.

@@ -148,13 +148,14 @@ impl Flights {
         Ok(Self { reach: Reach::Objects(storage, options), ..Self::default() })
     }
 
-    /// Waits until nobody else holds `key`. The lease counts as held by the thread that took it, wherever it goes.
+    /// Waits until nobody else holds `key`. The lease counts as held by the thread that took it, wherever it goes: while
+    /// that one waits for another lease, who holds that and asks for this one is refused.
     ///
     /// # Errors
     ///
     /// `Locked` where this thread holds `key` already, through this value or another one on the same place, or another
-    /// thread of this process holds it that waits for this one, be it through others, so that the wait would never end;
-    /// `Io` where a lock file fails; what [`Storage::get`] and [`Storage::put`] fail with, and
+    /// thread of this process holds it that waits for this one, be it through others, so that the wait would never end; of
+    /// leases on a storage only those through this value are known. `Io` where a lock file fails; what [`Storage::get`] and [`Storage::put`] fail with, and
     /// `Corrupt` or `Format` where the object of the lease is none, on a storage.
     pub fn enter(&self, key: &str) -> Result<Lease<'_>> {
         let seat = self.slots()?.occupy(key)?;

@@ -95,21 +95,26 @@ impl Store {
             Self::Shards => {
                 let index = EmbeddingCache::repair_index(dir)?;
                 let report = shards::open(dir)?.repair()?;
-                Ok(moved(index, report.quarantined))
+                let problems = report.reindex.problems;
+                Ok(json!({ "moved": moved(index, report.quarantined), "problems": problems }))
             }
             Self::Dirs => Ok(json!({ "moved": Vec::from_iter(DirCache::repair(dir)?) })),
             Self::Provenance => {
                 let index = provenance::repair_index(dir)?;
-                Ok(moved(index, records(dir)?.repair()?.quarantined))
+                let report = records(dir)?.repair()?;
+                Ok(json!({
+                    "moved": moved(index, report.quarantined),
+                    "restored": report.restored,
+                    "problems": report.reindexed.problems,
+                }))
             }
         }
     }
 }
 
 /// What a repair moved: an index, and objects.
-fn moved(index: Option<PathBuf>, objects: Vec<String>) -> Value {
-    let index = index.map(|path| path.display().to_string());
-    json!({ "moved": index.into_iter().chain(objects).collect::<Vec<_>>() })
+fn moved(index: Option<PathBuf>, objects: Vec<String>) -> Vec<String> {
+    index.map(|path| path.display().to_string()).into_iter().chain(objects).collect()
 }
 
 fn arrays(dir: &Path) -> Result<ArrayStore> {

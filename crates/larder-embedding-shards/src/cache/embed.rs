@@ -26,7 +26,7 @@ impl EmbeddingCache {
     ///
     /// What `embed` fails with; `Invalid` where what it returns is not a row for each key, or, before it is called, where
     /// the missing keys differ in more than their windows; `Locked` where this thread is embedding for the same encoder
-    /// and group already; otherwise as [`read`](Self::read) and [`write_shard`](Self::write_shard).
+    /// and group already, or one that waits for this one; otherwise as [`read`](Self::read) and [`write_shard`](Self::write_shard).
     pub fn read_or_embed(
         &self,
         encoder_id: &str,

@@ -199,7 +199,7 @@ impl Backend {
 
     /// Writes the payload where somebody has removed it, as long as no record had it.
     fn ensure(&self, row: &Row, bytes: &Bytes) -> Result<()> {
-        if self.is_shared { Ok(()) } else { self.blobs.ensure(&row.content.payload, bytes) }
+        if self.is_shared() { Ok(()) } else { self.blobs.ensure(&row.content.payload, bytes) }
     }
 }
 

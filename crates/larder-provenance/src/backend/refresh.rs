@@ -135,16 +135,30 @@ impl Backend {
         Ok(Read::Wrong(Problem::new(&entry.key, what)))
     }
 
+    /// Whether the index has all records that lie on the storage, be they as they are there or not.
+    pub(crate) fn knows_all(&self) -> Result<bool> {
+        let Some(published) = &self.published else { return Ok(true) };
+        let known = self.index.read(|view| view.known())?;
+        for entry in published.list()? {
+            if !known.contains_key(&entry?.key) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Does `work` on each, on several threads where the storage is elsewhere and each waits for an answer.
-    fn each<T: Send>(
+    pub(super) fn each<T: Send>(
         &self,
         entries: &[Entry],
         work: impl Fn(&Entry) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        let is_local = self.published.as_ref().is_none_or(Published::is_local);
-        let share = entries.len().div_ceil(if is_local { 1 } else { REQUESTS }).max(1);
+        let work = &work;
+        if self.published.as_ref().is_none_or(Published::is_local) {
+            return entries.iter().map(work).collect();
+        }
+        let share = entries.len().div_ceil(REQUESTS).max(1);
         thread::scope(|scope| {
-            let work = &work;
             let all = move |entries: &[Entry]| entries.iter().map(work).collect::<Result<Vec<T>>>();
             let start = |entries| scope.spawn(move || all(entries));
             let workers: Vec<_> = entries.chunks(share).map(start).collect();

@@ -1,14 +1,10 @@
 //! Moving what is damaged out of the way.
 
-use larder_storage::{Digest, ErrorKind, Key, PutIf, Result, time};
+use larder_storage::{Key, Object, PutIf, Result, time};
 use serde::Serialize;
 
-use super::Backend;
-use crate::{
-    Refreshed,
-    blobs::{Blobs, Found},
-    published::Published,
-};
+use super::{Backend, Known};
+use crate::{Refreshed, blobs::Blobs, published::Published};
 
 /// What [`repair`](crate::ProvenanceStore::repair) did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -41,66 +37,49 @@ impl Backend {
         done: &mut RepairReport,
     ) -> Result<()> {
         let known = self.index.read(|view| view.known())?;
-        for entry in published.list()? {
-            let place = entry?.key;
-            if !is_damaged(published, &place)? {
-                continue;
-            }
+        let entries: Vec<_> = published.list()?.collect::<Result<_>>()?;
+        let damaged = self.each(&entries, |entry| {
+            let place = &entry.key;
+            Ok(published.damaged(place)?.map(|_| place.clone()))
+        })?;
+        for place in damaged.into_iter().flatten() {
             let _turn = self.turn(&place)?;
             // It may have been written anew meanwhile.
-            if !is_damaged(published, &place)? {
-                continue;
-            }
-            done.quarantined.extend(self.copy(&place, aside)?);
-            let row = known.get(&place).map(|known| self.index.read(|view| view.by_id(known.id)));
-            match row.transpose()?.flatten() {
+            let Some(object) = published.damaged(&place)? else { continue };
+            done.quarantined.push(self.copy(&place, &object, aside)?);
+            // One that is damaged there too is not known.
+            let row = |known: &Known| self.index.read(|view| view.by_id(known.id)).ok().flatten();
+            match known.get(&place).and_then(row) {
                 Some(row) => {
-                    published.replace(&row)?;
-                    done.restored += 1;
+                    done.restored += u64::from(published.restore(&row, object.version())?);
                 }
-                None => published.remove(&place)?,
+                None if published.damaged(&place)?.is_some() => published.remove(&place)?,
+                None => {}
             }
         }
         Ok(())
     }
 
     fn repair_payloads(&self, aside: &Key, done: &mut RepairReport) -> Result<()> {
-        let is_damaged = |payload: &Digest| Ok(matches!(self.blobs.find(payload)?, Found::Damaged));
         for blob in self.blobs.list()? {
             let (payload, _) = blob?;
-            if !is_damaged(&payload)? {
-                continue;
-            }
-            // Meanwhile no record is made that would have it.
-            let moved = self.index.change(|_| {
-                if !is_damaged(&payload)? {
-                    return Ok(None);
+            let Some(object) = self.blobs.damaged(&payload)? else { continue };
+            done.quarantined.push(self.copy(&Blobs::key(&payload)?, &object, aside)?);
+            // Meanwhile no record is made here that would have it.
+            self.index.change(|_| {
+                if self.blobs.damaged(&payload)?.is_some() {
+                    self.blobs.remove(&payload)?;
                 }
-                let moved = self.copy(&Blobs::key(&payload)?, aside)?;
-                self.blobs.remove(&payload)?;
-                Ok(moved)
+                Ok(())
             })?;
-            done.quarantined.extend(moved);
         }
         Ok(())
     }
 
-    /// Copies an object below `aside`, and says where it is there.
-    fn copy(&self, key: &Key, aside: &Key) -> Result<Option<String>> {
-        let storage = self.blobs.storage();
-        let Some(object) = storage.get(key)? else { return Ok(None) };
+    /// Writes what was found below `aside`, and says where it is there.
+    fn copy(&self, key: &Key, found: &Object, aside: &Key) -> Result<String> {
         let target = aside.join(key.as_str())?;
-        storage.put(&target, object.into_bytes(), PutIf::Absent)?;
-        Ok(Some(target.to_string()))
-    }
-}
-
-fn is_damaged(published: &Published, place: &Key) -> Result<bool> {
-    match published.load(place) {
-        // One of a newer version is sound.
-        Ok(_) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::Format => Ok(false),
-        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
-        Err(error) => Err(error),
+        self.blobs.storage().put(&target, found.bytes().clone(), PutIf::Absent)?;
+        Ok(target.to_string())
     }
 }

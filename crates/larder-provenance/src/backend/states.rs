@@ -19,7 +19,7 @@ impl Backend {
             State::Doubtful => {}
             State::Collected | State::Invalid => return Ok(None),
         }
-        if self.is_shared {
+        if self.is_shared() {
             // Another machine may have given an input another payload.
             let parents = row.parents()?.into_iter().map(|(parent, _)| parent);
             parents.chain([row.id]).try_for_each(|id| self.reread(id))?;

@@ -19,6 +19,7 @@ use crate::{Genome, Json, PlacedTrack, blobs::Blobs};
 mod damage;
 mod graph;
 mod model;
+mod repair;
 mod shared;
 
 type Bytestore = ProvenanceStore<Vec<u8>>;

@@ -8,13 +8,13 @@ use std::{
 };
 
 use larder_sqlite::Attempt;
-use larder_storage::{Digest, Result, time};
+use larder_storage::{Digest, ErrorKind, Result, time};
 use serde::Serialize;
 
 use super::ProvenanceStore;
 use crate::{
     Id, Payload, State,
-    backend::{Backend, doubted, existing, put_all},
+    backend::{Backend, Refreshed, doubted, existing, put_all},
     index::View,
     row::Row,
 };
@@ -78,12 +78,12 @@ impl<T: Payload> ProvenanceStore<T> {
     ///
     /// `NotFound` where there is no such record; `Io` or `Backend` where the storage or the database fails.
     pub fn invalidate(&self, id: Id) -> Result<Vec<Id>> {
-        self.backend.reread(id)?;
+        self.backend.making_room(|| self.backend.reread(id))?;
         let rows = loop {
             match self.backend.making_room(|| self.invalidate_in_index(id))? {
                 Some(rows) => break rows,
                 // Something made from it may not be in the index yet.
-                None => _ = self.backend.refresh()?,
+                None => _ = self.backend.making_room(|| self.backend.refresh())?,
             }
         };
         self.backend.making_room(|| give_up(&self.backend, &rows))?;
@@ -124,10 +124,17 @@ impl<T: Payload> ProvenanceStore<T> {
     /// `Io` or `Backend` where the storage or the database fails.
     pub fn gc(&self, options: &GcOptions) -> Result<GcReport> {
         let backend = &*self.backend;
-        let refresh = || backend.making_room(|| backend.refresh()).map(|done| done.problems.len());
-        // What others have stored since counts too. Where they share the index, that waits until there is room for it.
-        let is_first = backend.is_shared || options.dry_run;
-        let mut unread = if is_first { refresh()? } else { 0 };
+        // What others have stored since counts too.
+        let is_read_only = backend.index.is_read_only();
+        let refresh = || if is_read_only { Ok(Refreshed::default()) } else { backend.refresh() };
+        let refreshed = match refresh() {
+            // That needs room, and may wait for it where the index knows all there is.
+            Err(error) if error.kind() == ErrorKind::Full && backend.knows_all()? => None,
+            Err(error) if error.kind() == ErrorKind::Full && !options.dry_run => {
+                Some(backend.making_room(refresh)?)
+            }
+            refreshed => Some(refreshed?),
+        };
         let mut records = Candidates::default();
         let mut damaged = 0;
         for row in backend.rows() {
@@ -145,18 +152,23 @@ impl<T: Payload> ProvenanceStore<T> {
             for ids in report.collected.chunks(AT_ONCE) {
                 let rows = backend.making_room(|| collect(backend, ids))?;
                 backend.making_room(|| give_up(backend, &rows))?;
-                backend.take_ballast()?;
+                // Without it the next round may do all the same.
+                let _ = backend.take_ballast();
                 collected.extend(rows.iter().map(|row| row.id));
             }
             report.collected = collected;
         }
-        if !is_first {
-            unread = refresh()?;
-        }
+        let refreshed = match refreshed {
+            None if !options.dry_run => backend.making_room(refresh)?,
+            refreshed => refreshed.unwrap_or_default(),
+        };
         // A record that is not or cannot be read may have any payload.
         let is_unread = backend.index.read(|view| view.is_unread())?;
-        if unread == 0 && damaged == 0 && !is_unread {
+        if refreshed.problems.is_empty() && damaged == 0 && !is_unread {
             sweep(backend, &records, options.dry_run, &mut report)?;
+        }
+        if !options.dry_run {
+            let _ = backend.take_ballast();
         }
         Ok(report)
     }
@@ -281,7 +293,7 @@ fn sweep(
         if !is_old || records.uses.contains_key(&payload) {
             continue;
         }
-        match (dry_run, backend.is_shared) {
+        match (dry_run, backend.is_shared()) {
             (true, _) => {}
             (false, true) => backend.blobs.remove(&payload)?,
             (false, false) => backend.reap(&payload)?,

@@ -39,6 +39,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         hangs: false,
     },
     Mutant {
+        name: "look for threads that would wait for each other",
+        file: "larder-storage/src/flight/slot.rs",
+        first: Unit,
+        snippet: "next = waiting.get(&holder);",
+        replacement: "next = None;",
+        hangs: true,
+    },
+    Mutant {
         name: "slots shared by all values on one directory",
         file: "larder-storage/src/flight/slot.rs",
         first: Unit,

@@ -90,39 +90,6 @@ fn a_record_that_is_damaged_on_the_storage_is_told_and_written_again() {
 }
 
 #[test]
-fn what_is_damaged_is_moved_aside_and_the_rest_stays() {
-    let bench = Bench::durable();
-    let id = bench.store.put(payload(1), Some(made("a"))).unwrap();
-    let (lost, whole) = (made("b").input(id), made("c").input(id));
-    let gone = bench.store.put(payload(2), Some(lost.clone())).unwrap();
-    let other = bench.store.put(payload(3), Some(whole.clone())).unwrap();
-    let place = |id| bench.store.record(id).unwrap().unwrap().provenance.unwrap().digest();
-    let place = |id| crate::row::place_of("bytes", &place(id)).unwrap();
-    let (known, unknown) = (place(id), place(gone));
-    for (place, how) in [(&known, Damage::Flip), (&unknown, Damage::Cut)] {
-        bench.damage_object(place, how);
-    }
-    bench.damage(&payload(3), Damage::Flip);
-    bench.store.backend.index.change(|index| index.remove(gone)).unwrap();
-
-    let report = bench.store.repair().unwrap();
-    assert_eq!((report.quarantined.len(), report.restored), (3, 1), "{report:?}");
-    for (moved, from) in report.quarantined.iter().zip(["records/", "records/", "blobs/"]) {
-        assert!(moved.starts_with("quarantine/") && moved.contains(from), "{moved}");
-        assert!(bench.storage.get(&Key::new(moved).unwrap()).unwrap().is_some());
-    }
-    assert_eq!(bench.store.get(id).unwrap().unwrap().payload, payload(1));
-    assert_eq!(bench.store.find(&lost).unwrap(), None);
-    assert_eq!(bench.store.get(other).unwrap_err().kind(), ErrorKind::Corrupt);
-    assert!(bench.store.get_or_compute(&lost, || Ok(payload(2))).unwrap().computed);
-    let again = bench.store.get_or_compute(&whole, || Ok(payload(3))).unwrap();
-    assert_eq!((again.id, again.computed), (other, true));
-    let report = bench.store.verify().unwrap();
-    assert!(report.is_clean() && report.records == 3, "{report:?}");
-    assert_eq!(bench.store.repair().unwrap().quarantined, [""; 0]);
-}
-
-#[test]
 fn a_record_under_a_key_that_is_not_its_own_is_not_served() {
     let (one, other) = (Bench::durable(), Bench::durable());
     let id = one.store.put(payload(1), Some(made("a"))).unwrap();

@@ -109,27 +109,77 @@ fn a_payload_that_another_machine_uses_is_not_removed() {
     assert_eq!(storage.list(Some(&Key::new("blobs").unwrap())).unwrap().count(), 1);
 }
 
+/// The store of a root, and one of the same root with an index elsewhere, opened in this order or the other one.
+fn owner_and_guest(owner_is_first: bool) -> (Bytestore, Bytestore, [TempDir; 2]) {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let owner = || open(dirs[0].path());
+    let guest = || {
+        let storage = Arc::new(LocalStorage::open(dirs[0].path(), Durability::Scratch).unwrap());
+        Bytestore::on(storage, dirs[1].path(), Options::default()).unwrap()
+    };
+    let first = owner_is_first.then(owner);
+    let guest = guest();
+    (first.unwrap_or_else(owner), guest, dirs)
+}
+
 #[test]
 fn a_root_that_has_an_index_elsewhere_too_keeps_what_that_one_knows() {
     for owner_is_first in [true, false] {
-        let (root, index) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let owner = || open(root.path());
-        let guest = || {
-            let storage = Arc::new(LocalStorage::open(root.path(), Durability::Scratch).unwrap());
-            Bytestore::on(storage, index.path(), Options::default()).unwrap()
-        };
-        let (owner, guest) = if owner_is_first {
-            let owner = owner();
-            (owner, guest())
-        } else {
-            let guest = guest();
-            (owner(), guest)
-        };
+        let (owner, guest, _dirs) = owner_and_guest(owner_is_first);
         let theirs = guest.put(payload(1), None).unwrap();
         let ours = owner.put(payload(1), None).unwrap();
         assert!(owner.delete(ours).unwrap());
         assert_eq!(guest.get(theirs).unwrap().unwrap().payload, payload(1));
     }
+}
+
+#[test]
+fn a_root_and_its_index_elsewhere_undo_nothing_of_each_other() {
+    for owner_is_first in [true, false] {
+        let (owner, guest, dirs) = owner_and_guest(owner_is_first);
+        let id = owner.put(payload(1), Some(made("a"))).unwrap();
+        guest.refresh().unwrap();
+        guest.invalidate(id).unwrap();
+        owner.pin(id, true).unwrap();
+        guest.refresh().unwrap();
+        assert_eq!(guest.record(id).unwrap().unwrap().state, State::Invalid, "{owner_is_first}");
+        assert_eq!(owner.find(&made("a")).unwrap(), None);
+        // What is stored again is young, so that nobody sweeps it.
+        let blob = dirs[0].path().join(Blobs::key(&Digest::of(&payload(1))).unwrap().as_str());
+        let hours_ago = SystemTime::now() - Duration::from_hours(3);
+        let file = std::fs::File::options().write(true).open(&blob).unwrap();
+        file.set_modified(hours_ago).unwrap();
+        owner.put(payload(1), None).unwrap();
+        assert_ne!(blob.metadata().unwrap().modified().unwrap(), hours_ago);
+        assert_eq!(guest.gc(&GcOptions::default()).unwrap().swept, 0);
+    }
+}
+
+#[test]
+fn a_root_named_by_a_link_is_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, link) = (dir.path().join("root"), dir.path().join("link"));
+    std::fs::create_dir(&root).unwrap();
+    std::os::unix::fs::symlink(&root, &link).unwrap();
+    let storage = Arc::new(LocalStorage::open(&link, Durability::Scratch).unwrap());
+    let store = Bytestore::on(storage, &link, Options::default()).unwrap();
+    let id = store.put(payload(1), None).unwrap();
+    assert!(store.delete(id).unwrap());
+    assert!(!root.join(".larder/shared").exists());
+    assert!(!root.join(Blobs::key(&Digest::of(&payload(1))).unwrap().as_str()).exists());
+}
+
+#[test]
+fn a_collection_keeps_the_payloads_of_records_that_were_copied_to_the_root() {
+    let (one, other) = (Bench::durable(), Bench::durable());
+    one.store.put(payload(1), Some(made("a"))).unwrap();
+    let id = other.store.put(payload(1), None).unwrap();
+    let place = crate::row::place(id.as_bytes()).unwrap();
+    let record = other.storage.get(&place).unwrap().unwrap().into_bytes();
+    one.storage.put(&place, record, PutIf::Absent).unwrap();
+    let report = one.store.gc(&GcOptions::default().max_age(Duration::ZERO)).unwrap();
+    assert_eq!(report.collected, []);
+    assert_eq!(one.store.get(id).unwrap().unwrap().payload, payload(1));
 }
 
 #[test]
