@@ -104,8 +104,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Results,
         "results: use of a payload by other records",
         "larder-provenance/src/backend.rs",
-        "if !index.is_used(payload)? && !index.is_unread()? {",
-        "if !index.is_unread()? {",
+        "&& !index.is_used(payload)? && !index.is_unread()? {",
+        "&& !index.is_unread()? {",
     ),
     mutant(
         Results,
