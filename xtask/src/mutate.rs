@@ -62,7 +62,7 @@ enum Suite {
     Results,
     /// Many processes at directories, and kills of them.
     Crowded,
-    /// Many processes at results, and kills of them.
+    /// Many processes at results, kills of them, and disks that are full or may not be written.
     CrowdedResults,
     /// What is flushed before what, and who waits for whom.
     Traced,
@@ -110,6 +110,7 @@ impl Suite {
                 &[
                     "provenance::crowd",
                     "provenance::damage",
+                    "provenance::disks",
                     "provenance::kills",
                     "provenance::steps",
                 ],

@@ -157,7 +157,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "_ => None,",
     ),
     mutant(
-        Results,
+        CrowdedResults,
         "results: room for a collection on a full disk",
         "larder-provenance/src/store/upkeep.rs",
         "backend.making_room(|| collect(backend, ids))?;",
