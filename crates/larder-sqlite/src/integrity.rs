@@ -1,6 +1,11 @@
 //! Whether a whole database is as it was written.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use larder_storage::{Error, ErrorKind};
 use rusqlite::Connection;
@@ -9,6 +14,9 @@ use crate::{
     Schema,
     open::{beside, has_content, number},
 };
+
+/// Of each table, index, view and trigger its type, its name, the name of its table, and its statement.
+type Definitions = Vec<Vec<Option<Vec<u8>>>>;
 
 const OTHER_TABLES: &str = "its tables are not those of this format";
 
@@ -31,7 +39,7 @@ pub(crate) fn finding(db: &Connection, schema: &Schema) -> rusqlite::Result<Opti
     if is_cut_short(db)? {
         return Ok(Some("the file ends within a page".to_owned()));
     }
-    if definitions(db)? != expected(schema)? {
+    if definitions(db)? != *expected(schema)? {
         return Ok(Some(OTHER_TABLES.to_owned()));
     }
     let finding: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
@@ -59,7 +67,7 @@ fn is_cut_short(db: &Connection) -> rusqlite::Result<bool> {
 
 /// What the tables, indices, views and triggers are. One flipped bit in a definition can change what a query means, and SQLite's
 /// own check takes each definition as it stands.
-fn definitions(db: &Connection) -> rusqlite::Result<Vec<Vec<Option<Vec<u8>>>>> {
+fn definitions(db: &Connection) -> rusqlite::Result<Definitions> {
     let mut query = db.prepare(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' \
          ORDER BY type, name",
@@ -70,8 +78,16 @@ fn definitions(db: &Connection) -> rusqlite::Result<Vec<Vec<Option<Vec<u8>>>>> {
     rows.collect()
 }
 
-fn expected(schema: &Schema) -> rusqlite::Result<Vec<Vec<Option<Vec<u8>>>>> {
+/// What a new database has. To make one for this costs about as much as to open one, so it is done once in a process.
+fn expected(schema: &Schema) -> rusqlite::Result<Arc<Definitions>> {
+    static KNOWN: Mutex<BTreeMap<&str, Arc<Definitions>>> = Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(definitions) = known().get(schema.create) {
+        return Ok(Arc::clone(definitions));
+    }
     let db = Connection::open_in_memory()?;
     db.execute_batch(schema.create)?;
-    definitions(&db)
+    let definitions = Arc::new(definitions(&db)?);
+    known().insert(schema.create, Arc::clone(&definitions));
+    Ok(definitions)
 }
