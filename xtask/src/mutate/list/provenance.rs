@@ -153,8 +153,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Results,
         "results: records that a collection takes up first",
         "larder-provenance/src/store/upkeep.rs",
-        "refreshed => Some(refreshed?),",
-        "_ => None,",
+        "let is_read_only = backend.index.is_read_only();",
+        "let is_read_only = true;",
     ),
     mutant(
         CrowdedResults,
