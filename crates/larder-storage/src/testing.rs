@@ -1,5 +1,5 @@
-//! The contract of [`Storage`] as a suite that anybody's implementation can run, and storages that fail or count for
-//! the tests of whatever stands on one.
+//! The contract of [`Storage`] as a suite that anybody's implementation can run, and storages that fail, count or are meddled
+//! with for the tests of whatever stands on one.
 //!
 //! ```
 //! use larder_storage::{Key, MemoryStorage, testing::{Fault, Model, sweep}};
@@ -24,10 +24,12 @@
 mod checks;
 mod counting;
 mod fault;
+mod meddled;
 mod model;
 
 pub use counting::{CountingStorage, Counts};
 pub use fault::{Fault, FaultStorage, sweep};
+pub use meddled::{MeddledStorage, Moment};
 pub use model::Model;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Moving what is damaged aside, also beside others who write it anew.
 
-use larder_storage::{Keys, Object, ReadAt, Upload};
+use larder_storage::testing::{MeddledStorage, Moment};
 
 use super::*;
 
@@ -47,70 +47,9 @@ fn what_is_gone_stays_gone() {
     assert_eq!(bench.store.record(id).unwrap(), None);
 }
 
-type Meanwhile = Box<dyn FnOnce() + Send>;
-
-/// A storage on which something happens just before one object is read for the last time but so many.
-struct Interrupted {
-    inner: MemoryStorage,
-    key: Key,
-    /// How often it is read before that.
-    before: AtomicU32,
-    meanwhile: Mutex<Option<Meanwhile>>,
-}
-
-impl Storage for Interrupted {
-    fn get(&self, key: &Key) -> Result<Option<Object>> {
-        if *key == self.key && self.before.fetch_sub(1, Ordering::SeqCst) == 0 {
-            let meanwhile = self.meanwhile.lock().unwrap().take();
-            if let Some(meanwhile) = meanwhile {
-                meanwhile();
-            }
-        }
-        self.inner.get(key)
-    }
-
-    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
-        self.inner.get_range(key, offset, len)
-    }
-
-    fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
-        self.inner.open(key)
-    }
-
-    fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
-        self.inner.put(key, bytes, when)
-    }
-
-    fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
-        self.inner.create(key)
-    }
-
-    fn remove(&self, key: &Key) -> Result<bool> {
-        self.inner.remove(key)
-    }
-
-    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
-        self.inner.keys(prefix)
-    }
-
-    fn list(&self, prefix: Option<&Key>) -> Result<larder_storage::Entries<'_>> {
-        self.inner.list(prefix)
-    }
-
-    fn local_root(&self) -> Option<&Path> {
-        None
-    }
-}
-
-impl fmt::Debug for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Interrupted")
-    }
-}
-
 /// Repairs a storage on which `key` is damaged, while another machine puts a result before the repair reads that again;
 /// returns what the other one has of it afterwards.
-fn repair_beside_a_put(key: &Key, before: u32, made: Option<Provenance>) -> Stored<Vec<u8>> {
+fn repair_beside_a_put(key: &Key, before: usize, made: Option<Provenance>) -> Stored<Vec<u8>> {
     let inner = MemoryStorage::new();
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let on = |storage: Arc<dyn Storage>, dir: &TempDir| {
@@ -122,15 +61,10 @@ fn repair_beside_a_put(key: &Key, before: u32, made: Option<Provenance>) -> Stor
         let (other, id) = (other.clone(), Arc::clone(&id));
         move || *id.lock().unwrap() = Some(other.put(payload(1), made).unwrap())
     };
-    let storage = Arc::new(Interrupted {
-        inner: inner.clone(),
-        key: key.clone(),
-        before: AtomicU32::new(u32::MAX),
-        meanwhile: Mutex::new(Some(Box::new(put))),
-    });
+    let storage = Arc::new(MeddledStorage::new(inner.clone()));
     let store = on(Arc::clone(&storage) as _, &dirs[0]);
     inner.put(key, "damaged".into(), PutIf::Always).unwrap();
-    storage.before.store(before, Ordering::SeqCst);
+    storage.meddle(Moment::Get(key.clone(), before), put);
     store.repair().unwrap();
     let id = id.lock().unwrap().expect("it was put meanwhile");
     other.refresh().unwrap();

@@ -1,91 +1,32 @@
 //! Two who are at one lease at once: another claim comes between a look and the write that follows it.
 
 use std::{
-    fmt,
-    sync::{
-        Mutex,
-        mpsc::{self, Receiver},
-    },
+    sync::mpsc::{self, Receiver},
     time::Instant,
 };
 
 use super::{
-    objects::{LEASE, foreign, memory},
+    objects::{LEASE, foreign},
     *,
 };
 use crate::{
-    Entries, Keys, Object, ReadAt, Upload,
+    MemoryStorage,
     flight::claim::{Grip, Look},
+    testing::{MeddledStorage, Moment},
 };
-
-type Meddling = Box<dyn FnOnce() + Send>;
-
-/// A storage on which somebody else acts before the next put.
-struct Meddled {
-    inner: Arc<dyn Storage>,
-    meddling: Mutex<Option<Meddling>>,
-}
-
-impl fmt::Debug for Meddled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Meddled").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
-impl Storage for Meddled {
-    fn get(&self, key: &Key) -> Result<Option<Object>> {
-        self.inner.get(key)
-    }
-
-    fn get_range(&self, key: &Key, offset: u64, len: usize) -> Result<Option<Bytes>> {
-        self.inner.get_range(key, offset, len)
-    }
-
-    fn open(&self, key: &Key) -> Result<Option<Box<dyn ReadAt>>> {
-        self.inner.open(key)
-    }
-
-    fn put(&self, key: &Key, bytes: Bytes, when: PutIf) -> Result<()> {
-        let meddling = self.meddling.lock().unwrap().take();
-        if let Some(meddling) = meddling {
-            meddling();
-        }
-        self.inner.put(key, bytes, when)
-    }
-
-    fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
-        self.inner.create(key)
-    }
-
-    fn remove(&self, key: &Key) -> Result<bool> {
-        self.inner.remove(key)
-    }
-
-    fn keys(&self, prefix: Option<&Key>) -> Result<Keys<'_>> {
-        self.inner.keys(prefix)
-    }
-
-    fn list(&self, prefix: Option<&Key>) -> Result<Entries<'_>> {
-        self.inner.list(prefix)
-    }
-
-    fn local_root(&self) -> Option<&Path> {
-        self.inner.local_root()
-    }
-}
 
 /// A lease on a storage of two handles: through the first, `rival` takes the lease before the next write.
 struct Scene {
-    meddled: Arc<Meddled>,
+    meddled: Arc<MeddledStorage>,
     plain: Arc<dyn Storage>,
     start: Instant,
 }
 
 impl Scene {
     fn new() -> Self {
-        let plain = memory();
-        let meddled = Arc::new(Meddled { inner: Arc::clone(&plain), meddling: Mutex::default() });
-        Self { meddled, plain, start: Instant::now() }
+        let objects = MemoryStorage::new();
+        let meddled = Arc::new(MeddledStorage::new(objects.clone()));
+        Self { meddled, plain: Arc::new(objects), start: Instant::now() }
     }
 
     fn claim(&self) -> Claim {
@@ -104,11 +45,10 @@ impl Scene {
         now: impl Fn() -> Instant + Send + 'static,
     ) -> Receiver<Grip> {
         let (give, taken) = mpsc::channel();
-        let meddling = move || {
+        self.meddled.meddle(Moment::Put, move || {
             let Look::Taken(fence) = rival.look(now).unwrap() else { panic!("the lease is free") };
             give.send(rival.grip(fence)).unwrap();
-        };
-        *self.meddled.meddling.lock().unwrap() = Some(Box::new(meddling));
+        });
         taken
     }
 }
