@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_storage::{
-    Digest, Durability, Entry, Error, ErrorKind, Key, Object, PutIf, Result, Storage, StorageExt,
+    Digest, Durability, Entry, Error, ErrorKind, Key, PutIf, Result, Storage, StorageExt,
 };
 
 use crate::backend::Sharing;
@@ -19,7 +19,8 @@ pub(crate) struct Blobs {
 /// What is found where a payload should be.
 pub(crate) enum Found {
     Intact(Bytes),
-    Damaged,
+    /// Other bytes.
+    Damaged(Bytes),
     Missing,
 }
 
@@ -46,20 +47,18 @@ impl Blobs {
             return Ok(Found::Missing);
         };
         let bytes = object.into_bytes();
-        Ok(if Digest::of(&bytes) == *payload { Found::Intact(bytes) } else { Found::Damaged })
-    }
-
-    /// What lies in the place of the payload, if it is another one.
-    pub(crate) fn damaged(&self, payload: &Digest) -> Result<Option<Object>> {
-        let object = self.storage.get(&Self::key(payload)?)?;
-        Ok(object.filter(|object| Digest::of(object.bytes()) != *payload))
+        Ok(if Digest::of(&bytes) == *payload {
+            Found::Intact(bytes)
+        } else {
+            Found::Damaged(bytes)
+        })
     }
 
     /// The payload, if it is there and as it was written.
     pub(crate) fn load(&self, payload: &Digest) -> Result<Option<Bytes>> {
         Ok(match self.find(payload)? {
             Found::Intact(bytes) => Some(bytes),
-            Found::Damaged | Found::Missing => None,
+            Found::Damaged(_) | Found::Missing => None,
         })
     }
 

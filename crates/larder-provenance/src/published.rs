@@ -43,7 +43,7 @@ impl Published {
         let place = row.place()?;
         let mut condition = PutIf::Absent;
         loop {
-            match self.0.put(&place, row.to_text()?.into(), condition) {
+            match self.put(row, condition) {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 put => return put.map(|()| First::Ours),
             }
@@ -62,7 +62,11 @@ impl Published {
     }
 
     pub(crate) fn replace(&self, row: &Row) -> Result<()> {
-        self.0.put(&row.place()?, row.to_text()?.into(), PutIf::Always)
+        self.put(row, PutIf::Always)
+    }
+
+    fn put(&self, row: &Row, when: PutIf) -> Result<()> {
+        self.0.put(&row.place()?, row.to_text()?.into(), when)
     }
 
     /// What lies there, if it is damaged; one of a newer version is sound.
@@ -76,8 +80,7 @@ impl Published {
 
     /// Writes the record in the place of what was seen there; whether that was still there.
     pub(crate) fn restore(&self, row: &Row, seen: &Version) -> Result<bool> {
-        let when = PutIf::Version(seen.clone());
-        match self.0.put(&row.place()?, row.to_text()?.into(), when) {
+        match self.put(row, PutIf::Version(seen.clone())) {
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
             put => put.map(|()| true),
         }

@@ -121,12 +121,7 @@ pub(crate) fn damage(place: impl Display, error: Error) -> Result<Problem> {
 /// Tells of records on the storage that are damaged and that the index does not have.
 fn check_unknown(backend: &Backend, report: &mut VerifyReport) -> Result<()> {
     let Some(published) = &backend.published else { return Ok(()) };
-    let known = backend.index.read(|view| view.known())?;
-    for entry in published.list()? {
-        let place = entry?.key;
-        if known.contains_key(&place) {
-            continue;
-        }
+    for place in backend.unknown()? {
         if let Err(error) = published.load(&place) {
             report.problems.push(damage(&place, error)?);
         }
@@ -156,10 +151,7 @@ fn check_published(backend: &Backend, row: &Row) -> Result<Option<Problem>> {
         Ok(Some(found)) if backend.agrees(&now, &found)? => return Ok(None),
         Ok(Some(_)) => "the record on the storage is another one: `refresh` takes it up".to_owned(),
         Ok(None) => "the record is gone from the storage: `refresh` removes it here too".to_owned(),
-        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Format) => {
-            error.chain().to_string()
-        }
-        Err(error) => return Err(error),
+        Err(error) => return damage(row.id, error).map(Some),
     };
     Ok(Some(Problem::new(row.id, what)))
 }
@@ -171,7 +163,7 @@ fn check_payload(blobs: &Blobs, row: &Row) -> Result<Option<String>> {
         Found::Intact(_) => {
             Some(format!("{key}: the payload has another length than its record says"))
         }
-        Found::Damaged => Some(format!("{key}: the payload is damaged")),
+        Found::Damaged(_) => Some(format!("{key}: the payload is damaged")),
         Found::Missing => Some(format!("{key}: the payload is missing")),
     })
 }

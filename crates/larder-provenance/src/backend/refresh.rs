@@ -135,16 +135,12 @@ impl Backend {
         Ok(Read::Wrong(Problem::new(&entry.key, what)))
     }
 
-    /// Whether the index has all records that lie on the storage, be they as they are there or not.
-    pub(crate) fn knows_all(&self) -> Result<bool> {
-        let Some(published) = &self.published else { return Ok(true) };
+    /// Where records lie on the storage that the index does not have.
+    pub(crate) fn unknown(&self) -> Result<Vec<Key>> {
+        let Some(published) = &self.published else { return Ok(Vec::new()) };
         let known = self.index.read(|view| view.known())?;
-        for entry in published.list()? {
-            if !known.contains_key(&entry?.key) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let places = published.list()?.map(|entry| entry.map(|entry| entry.key));
+        places.filter(|place| !place.as_ref().is_ok_and(|it| known.contains_key(it))).collect()
     }
 
     /// Does `work` on each, on several threads where the storage is elsewhere and each waits for an answer.

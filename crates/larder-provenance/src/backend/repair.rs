@@ -1,10 +1,15 @@
 //! Moving what is damaged out of the way.
 
-use larder_storage::{Key, Object, PutIf, Result, time};
+use bytes::Bytes;
+use larder_storage::{Key, PutIf, Result, time};
 use serde::Serialize;
 
 use super::{Backend, Known};
-use crate::{Refreshed, blobs::Blobs, published::Published};
+use crate::{
+    Refreshed,
+    blobs::{Blobs, Found},
+    published::Published,
+};
 
 /// What [`repair`](crate::ProvenanceStore::repair) did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -46,7 +51,7 @@ impl Backend {
             let _turn = self.turn(&place)?;
             // It may have been written anew meanwhile.
             let Some(object) = published.damaged(&place)? else { continue };
-            done.quarantined.push(self.copy(&place, &object, aside)?);
+            done.quarantined.push(self.copy(&place, object.bytes(), aside)?);
             // One that is damaged there too is not known.
             let row = |known: &Known| self.index.read(|view| view.by_id(known.id)).ok().flatten();
             match known.get(&place).and_then(row) {
@@ -63,11 +68,11 @@ impl Backend {
     fn repair_payloads(&self, aside: &Key, done: &mut RepairReport) -> Result<()> {
         for blob in self.blobs.list()? {
             let (payload, _) = blob?;
-            let Some(object) = self.blobs.damaged(&payload)? else { continue };
-            done.quarantined.push(self.copy(&Blobs::key(&payload)?, &object, aside)?);
+            let Found::Damaged(bytes) = self.blobs.find(&payload)? else { continue };
+            done.quarantined.push(self.copy(&Blobs::key(&payload)?, &bytes, aside)?);
             // Meanwhile no record is made here that would have it.
             self.index.change(|_| {
-                if self.blobs.damaged(&payload)?.is_some() {
+                if matches!(self.blobs.find(&payload)?, Found::Damaged(_)) {
                     self.blobs.remove(&payload)?;
                 }
                 Ok(())
@@ -77,9 +82,9 @@ impl Backend {
     }
 
     /// Writes what was found below `aside`, and says where it is there.
-    fn copy(&self, key: &Key, found: &Object, aside: &Key) -> Result<String> {
+    fn copy(&self, key: &Key, found: &Bytes, aside: &Key) -> Result<String> {
         let target = aside.join(key.as_str())?;
-        self.blobs.storage().put(&target, found.bytes().clone(), PutIf::Absent)?;
+        self.blobs.storage().put(&target, found.clone(), PutIf::Absent)?;
         Ok(target.to_string())
     }
 }

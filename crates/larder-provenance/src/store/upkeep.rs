@@ -129,7 +129,7 @@ impl<T: Payload> ProvenanceStore<T> {
         let refresh = || if is_read_only { Ok(Refreshed::default()) } else { backend.refresh() };
         let refreshed = match refresh() {
             // That needs room, and may wait for it where the index knows all there is.
-            Err(error) if error.kind() == ErrorKind::Full && backend.knows_all()? => None,
+            Err(error) if error.kind() == ErrorKind::Full && backend.unknown()?.is_empty() => None,
             Err(error) if error.kind() == ErrorKind::Full && !options.dry_run => {
                 Some(backend.making_room(refresh)?)
             }

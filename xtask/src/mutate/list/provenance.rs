@@ -139,7 +139,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Results,
         "results: copy of what is damaged",
         "larder-provenance/src/backend/repair.rs",
-        "self.blobs.storage().put(&target, found.bytes().clone(), PutIf::Absent)?;",
+        "self.blobs.storage().put(&target, found.clone(), PutIf::Absent)?;",
         "",
     ),
     mutant(
